@@ -1,0 +1,455 @@
+/**
+ * XDR (RFC 4506) codec combinators. A codec is a value that knows how to read and write one wire type; its TypeScript
+ * type is inferred from it, so a type is written once:
+ *
+ *   const diropargs3 = struct({ dir: nfs_fh3, name: filename3 });
+ *   type diropargs3 = Infer<typeof diropargs3>;
+ *
+ * Every length is checked against the type's maximum and against the bytes that remain before anything is allocated.
+ * Decoded opaques are views into the record that was decoded: whoever keeps one beyond the call copies it.
+ */
+
+/** Bytes that don't decode: what the RPC layer answers with GARBAGE_ARGS (RFC 5531 section 9). */
+export class XdrError extends Error {
+  override readonly name = 'XdrError';
+}
+
+/** One wire type: `decode` reads a value from a reader, `encode` appends it to a writer. Both throw XdrError. */
+export interface Codec<T> {
+  decode(reader: XdrReader): T;
+  encode(writer: XdrWriter, value: T): void;
+}
+
+/** The TypeScript type that a codec carries. */
+export type Infer<C> = C extends Codec<infer T> ? T : never;
+
+/** A cursor over one record. */
+export class XdrReader {
+  readonly #bytes: Buffer;
+  #offset = 0;
+
+  constructor(bytes: Uint8Array) {
+    this.#bytes = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  }
+
+  /** Bytes not read yet. */
+  get remaining(): number {
+    return this.#bytes.length - this.#offset;
+  }
+
+  u32(): number {
+    const at = this.#advance(4);
+    return this.#bytes.readUInt32BE(at);
+  }
+
+  i32(): number {
+    const at = this.#advance(4);
+    return this.#bytes.readInt32BE(at);
+  }
+
+  u64(): bigint {
+    const at = this.#advance(8);
+    return this.#bytes.readBigUInt64BE(at);
+  }
+
+  i64(): bigint {
+    const at = this.#advance(8);
+    return this.#bytes.readBigInt64BE(at);
+  }
+
+  /** `length` bytes and their padding, as a view into the record. What the padding holds is not looked at. */
+  bytes(length: number): Buffer {
+    const padding = paddingOf(length);
+    const at = this.#advance(length + padding);
+    return this.#bytes.subarray(at, at + length);
+  }
+
+  /** Fails unless every byte was read. */
+  end(): void {
+    if (this.remaining !== 0) throw new XdrError(`expected the end, ${this.remaining} bytes are left`);
+  }
+
+  #advance(length: number): number {
+    if (length > this.remaining) {
+      throw new XdrError(`expected ${length} more bytes, the record has ${this.remaining}`);
+    }
+    const at = this.#offset;
+    this.#offset += length;
+    return at;
+  }
+}
+
+/** Opaques of at least this many bytes are passed on by reference: below it a copy is cheaper than another buffer in the write. */
+const REFERENCE_BYTES_MIN = 2048;
+const SCRATCH_BYTES = 512;
+
+/** Appends values and gives the encoded bytes as a list of buffers. Large opaques are referenced, not copied. */
+export class XdrWriter {
+  #chunks: Buffer[] = [];
+  #scratch: Buffer = Buffer.allocUnsafe(SCRATCH_BYTES);
+  #start = 0;
+  #offset = 0;
+  #length = 0;
+
+  /** Bytes written so far. */
+  get length(): number {
+    return this.#length;
+  }
+
+  u32(value: number): void {
+    this.#scratch.writeUInt32BE(value, this.#reserve(4));
+  }
+
+  i32(value: number): void {
+    this.#scratch.writeInt32BE(value, this.#reserve(4));
+  }
+
+  u64(value: bigint): void {
+    this.#scratch.writeBigUInt64BE(value, this.#reserve(8));
+  }
+
+  i64(value: bigint): void {
+    this.#scratch.writeBigInt64BE(value, this.#reserve(8));
+  }
+
+  /** Bytes and their zero padding. Buffers of 2 KiB and more are referenced: they must not change until the reply is sent. */
+  bytes(value: Uint8Array): void {
+    this.raw(value);
+    this.pad(value.length);
+  }
+
+  /** Bytes without padding. */
+  raw(value: Uint8Array): void {
+    if (value.length >= REFERENCE_BYTES_MIN) {
+      this.#flush();
+      this.#chunks.push(Buffer.from(value.buffer, value.byteOffset, value.byteLength));
+      this.#length += value.length;
+    } else {
+      // Read the offset first: #reserve may replace the scratch buffer.
+      const at = this.#reserve(value.length);
+      this.#scratch.set(value, at);
+    }
+  }
+
+  /** The zero bytes that follow an opaque of `length` bytes. */
+  pad(length: number): void {
+    const padding = paddingOf(length);
+    if (padding === 0) return;
+    const at = this.#reserve(padding);
+    this.#scratch.fill(0, at, at + padding);
+  }
+
+  /** The encoded bytes. The writer is not used again. */
+  finish(): Buffer[] {
+    this.#flush();
+    return this.#chunks;
+  }
+
+  #reserve(length: number): number {
+    if (this.#offset + length > this.#scratch.length) {
+      this.#flush();
+      this.#scratch = Buffer.allocUnsafe(Math.max(SCRATCH_BYTES, length, Math.min(this.#length, 65536)));
+      this.#start = 0;
+      this.#offset = 0;
+    }
+    const at = this.#offset;
+    this.#offset += length;
+    this.#length += length;
+    return at;
+  }
+
+  #flush(): void {
+    if (this.#offset === this.#start) return;
+    this.#chunks.push(this.#scratch.subarray(this.#start, this.#offset));
+    this.#start = this.#offset;
+  }
+}
+
+const paddingOf = (length: number): number => (4 - (length & 3)) & 3;
+
+/** `codec`'s value from exactly these bytes. */
+export function decode<T>(codec: Codec<T>, bytes: Uint8Array): T {
+  const reader = new XdrReader(bytes);
+  const value = codec.decode(reader);
+  reader.end();
+  return value;
+}
+
+/** `value` as one buffer. */
+export function encode<T>(codec: Codec<T>, value: T): Buffer {
+  const writer = new XdrWriter();
+  codec.encode(writer, value);
+  return Buffer.concat(writer.finish());
+}
+
+/** Void (RFC 4506 4.16): no bytes. */
+export const xvoid: Codec<undefined> = {
+  decode: () => undefined,
+  encode: () => undefined,
+};
+
+/** Unsigned integer (RFC 4506 4.2). */
+export const u32: Codec<number> = {
+  decode: (reader) => reader.u32(),
+  encode: (writer, value) => {
+    if (!Number.isInteger(value) || value < 0 || value > 0xffffffff)
+      throw new XdrError(`not a uint32: ${value}`);
+    writer.u32(value);
+  },
+};
+
+/** Integer (RFC 4506 4.1). */
+export const i32: Codec<number> = {
+  decode: (reader) => reader.i32(),
+  encode: (writer, value) => {
+    if (!Number.isInteger(value) || value < -0x80000000 || value > 0x7fffffff)
+      throw new XdrError(`not an int32: ${value}`);
+    writer.i32(value);
+  },
+};
+
+/** Unsigned hyper integer (RFC 4506 4.5). */
+export const u64: Codec<bigint> = {
+  decode: (reader) => reader.u64(),
+  encode: (writer, value) => {
+    if (value < 0n || value > 0xffffffffffffffffn) throw new XdrError(`not a uint64: ${value}`);
+    writer.u64(value);
+  },
+};
+
+/** Hyper integer (RFC 4506 4.5). */
+export const i64: Codec<bigint> = {
+  decode: (reader) => reader.i64(),
+  encode: (writer, value) => {
+    if (value < -0x8000000000000000n || value > 0x7fffffffffffffffn)
+      throw new XdrError(`not an int64: ${value}`);
+    writer.i64(value);
+  },
+};
+
+/** Boolean (RFC 4506 4.4): 0 or 1, nothing else. */
+export const bool: Codec<boolean> = {
+  decode: (reader) => {
+    const value = reader.u32();
+    if (value > 1) throw new XdrError(`expected a boolean, got ${value}`);
+    return value === 1;
+  },
+  encode: (writer, value) => writer.u32(value ? 1 : 0),
+};
+
+/** Enumeration (RFC 4506 4.3) as the RFC's names: `xenum({ NF3REG: 1, NF3DIR: 2 })` is a `Codec<'NF3REG' | 'NF3DIR'>`. */
+export function xenum<const M extends Readonly<Record<string, number>>>(
+  names: M,
+): Codec<Extract<keyof M, string>> {
+  type Name = Extract<keyof M, string>;
+  const byValue = new Map(Object.entries(names).map(([name, value]) => [value, name as Name]));
+  return {
+    decode: (reader) => {
+      const value = reader.i32();
+      const name = byValue.get(value);
+      if (name === undefined) throw new XdrError(`unknown enum value ${value}`);
+      return name;
+    },
+    encode: (writer, name) => {
+      const value = names[name];
+      if (value === undefined) throw new XdrError(`unknown enum name ${name}`);
+      writer.i32(value);
+    },
+  };
+}
+
+function boundedLength(reader: XdrReader, max: number): number {
+  const length = reader.u32();
+  if (length > max) throw new XdrError(`expected at most ${max} bytes, got ${length}`);
+  return length;
+}
+
+/** Fixed-length opaque (RFC 4506 4.9). */
+export function fixedOpaque(length: number): Codec<Buffer> {
+  return {
+    decode: (reader) => reader.bytes(length),
+    encode: (writer, value) => {
+      if (value.length !== length) throw new XdrError(`expected ${length} bytes, got ${value.length}`);
+      writer.bytes(value);
+    },
+  };
+}
+
+/** Variable-length opaque of at most `max` bytes (RFC 4506 4.10). */
+export function opaque(max: number): Codec<Buffer> {
+  return {
+    decode: (reader) => reader.bytes(boundedLength(reader, max)),
+    encode: (writer, value) => {
+      if (value.length > max) throw new XdrError(`expected at most ${max} bytes, got ${value.length}`);
+      writer.u32(value.length);
+      writer.bytes(value);
+    },
+  };
+}
+
+/** The same bytes as `opaque`, given as slices that are sent without joining them. Decodes to one slice. */
+export function opaqueSlices(max: number): Codec<readonly Buffer[]> {
+  return {
+    decode: (reader) => [reader.bytes(boundedLength(reader, max))],
+    encode: (writer, slices) => {
+      const length = slices.reduce((sum, slice) => sum + slice.length, 0);
+      if (length > max) throw new XdrError(`expected at most ${max} bytes, got ${length}`);
+      writer.u32(length);
+      for (const slice of slices) writer.raw(slice);
+      writer.pad(length);
+    },
+  };
+}
+
+/**
+ * String of at most `max` bytes (RFC 4506 4.11), as bytes: names are compared as bytes, and whether they are UTF-8 is for
+ * the file system to judge.
+ */
+export const bytestring = opaque;
+
+/** String of at most `max` bytes that must be UTF-8. */
+export function utf8(max: number): Codec<string> {
+  const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+  const bytes = opaque(max);
+  return {
+    decode: (reader) => {
+      const raw = bytes.decode(reader);
+      try {
+        return decoder.decode(raw);
+      } catch (cause) {
+        throw new XdrError('expected UTF-8', { cause });
+      }
+    },
+    encode: (writer, value) => bytes.encode(writer, Buffer.from(value, 'utf8')),
+  };
+}
+
+/** Variable-length array of at most `max` items (RFC 4506 4.13). `itemBytesMin` bounds the count by the bytes that remain. */
+export function array<T>(item: Codec<T>, max: number, itemBytesMin = 4): Codec<T[]> {
+  return {
+    decode: (reader) => {
+      const count = reader.u32();
+      if (count > max) throw new XdrError(`expected at most ${max} items, got ${count}`);
+      if (count * itemBytesMin > reader.remaining)
+        throw new XdrError(`${count} items don't fit ${reader.remaining} bytes`);
+      const items: T[] = [];
+      for (let i = 0; i < count; i++) items.push(item.decode(reader));
+      return items;
+    },
+    encode: (writer, items) => {
+      if (items.length > max) throw new XdrError(`expected at most ${max} items, got ${items.length}`);
+      writer.u32(items.length);
+      for (const value of items) item.encode(writer, value);
+    },
+  };
+}
+
+/** Linked list as the RFCs write it (`entry *next`): a boolean before each item, false at the end; at most `max` items. */
+export function list<T>(item: Codec<T>, max: number): Codec<T[]> {
+  return {
+    decode: (reader) => {
+      const items: T[] = [];
+      while (bool.decode(reader)) {
+        if (items.length >= max) throw new XdrError(`expected at most ${max} items`);
+        items.push(item.decode(reader));
+      }
+      return items;
+    },
+    encode: (writer, items) => {
+      for (const value of items) {
+        writer.u32(1);
+        item.encode(writer, value);
+      }
+      writer.u32(0);
+    },
+  };
+}
+
+/** Optional data (RFC 4506 4.19). */
+export function optional<T>(item: Codec<T>): Codec<T | undefined> {
+  return {
+    decode: (reader) => (bool.decode(reader) ? item.decode(reader) : undefined),
+    encode: (writer, value) => {
+      bool.encode(writer, value !== undefined);
+      if (value !== undefined) item.encode(writer, value);
+    },
+  };
+}
+
+type Fields = Readonly<Record<string, Codec<never> | Codec<unknown>>>;
+type StructOf<F> = { [K in keyof F]: Infer<F[K]> };
+
+/** Structure (RFC 4506 4.14): fields in the order written. */
+// eslint-disable-next-line @typescript-eslint/no-explicit-any -- the fields' own types are recovered by StructOf
+export function struct<const F extends Readonly<Record<string, Codec<any>>>>(fields: F): Codec<StructOf<F>> {
+  const entries = Object.entries(fields as Fields) as [string, Codec<unknown>][];
+  return {
+    decode: (reader) => {
+      const value: Record<string, unknown> = {};
+      for (const [name, codec] of entries) value[name] = codec.decode(reader);
+      return value as StructOf<F>;
+    },
+    encode: (writer, value) => {
+      for (const [name, codec] of entries) codec.encode(writer, (value as Record<string, unknown>)[name]);
+    },
+  };
+}
+
+/** An arm of a union: the field that holds the arm's value, and its codec. `arm()` is a void arm. */
+export type Arm<N extends string, T> = { readonly field: N; readonly codec: Codec<T> };
+type VoidArm = { readonly field?: undefined; readonly codec?: undefined };
+// eslint-disable-next-line @typescript-eslint/no-explicit-any -- as above
+type AnyArm = Arm<string, any> | VoidArm;
+
+export function arm(): VoidArm;
+export function arm<const N extends string, T>(field: N, codec: Codec<T>): Arm<N, T>;
+export function arm(field?: string, codec?: Codec<unknown>): AnyArm {
+  return field === undefined || codec === undefined ? {} : { field, codec };
+}
+
+type ArmFields<A> = A extends Arm<infer N, infer T> ? { [K in N]: T } : unknown;
+type Tagged<D extends string, K, A> = K extends string ? { [P in D]: K } & ArmFields<A> : never;
+type UnionOf<D extends string, Tag extends string, Arms, Default> =
+  | { [K in keyof Arms]: Tagged<D, K, Arms[K]> }[keyof Arms]
+  | (Default extends AnyArm ? Tagged<D, Exclude<Tag, keyof Arms>, Default> : never);
+
+/**
+ * Discriminated union (RFC 4506 4.15): `union('status', nfsstat3, { NFS3_OK: arm('resok', ok) }, arm('resfail', fail))` is
+ * `{ status: 'NFS3_OK', resok } | { status: <each other name>, resfail }`. Without a default arm an unlisted tag fails.
+ */
+export function union<
+  const D extends string,
+  Tag extends string,
+  const Arms extends { readonly [K in Tag]?: AnyArm },
+  const Default extends AnyArm | undefined = undefined,
+>(discriminant: D, tag: Codec<Tag>, arms: Arms, fallback?: Default): Codec<UnionOf<D, Tag, Arms, Default>> {
+  type Value = UnionOf<D, Tag, Arms, Default>;
+  const armOf = (name: Tag): AnyArm => {
+    const found: AnyArm | undefined = arms[name] ?? fallback;
+    if (found === undefined) throw new XdrError(`no arm for ${name}`);
+    return found;
+  };
+  return {
+    decode: (reader) => {
+      const name = tag.decode(reader);
+      const { field, codec } = armOf(name);
+      const value: Record<string, unknown> = { [discriminant]: name };
+      if (field !== undefined) value[field] = (codec as Codec<unknown>).decode(reader);
+      return value as Value;
+    },
+    encode: (writer, value) => {
+      const fields = value as Record<string, unknown>;
+      const name = fields[discriminant] as Tag;
+      tag.encode(writer, name);
+      const { field, codec } = armOf(name);
+      if (field !== undefined) (codec as Codec<unknown>).encode(writer, fields[field]);
+    },
+  };
+}
+
+/** A codec that refers to one defined later (recursive types). */
+export function lazy<T>(make: () => Codec<T>): Codec<T> {
+  let codec: Codec<T> | undefined;
+  const get = (): Codec<T> => (codec ??= make());
+  return { decode: (reader) => get().decode(reader), encode: (writer, value) => get().encode(writer, value) };
+}

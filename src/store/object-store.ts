@@ -1,0 +1,199 @@
+/**
+ * The ObjectStore seam: one bucket, by the few calls this project needs of S3. Implementations retry what is worth
+ * retrying before they throw, and throw StoreError only. One contract suite (test/store/contract.ts) runs against each.
+ */
+import type { StoreError } from './errors.js';
+
+/** What a bucket can do, as data: callers choose their way by it and never by the kind of store. */
+export interface Capabilities {
+  /** PUT, complete and copy obey If-Match / If-None-Match. */
+  readonly conditionalWrites: boolean;
+  /** LIST answers in UTF-8 byte order. */
+  readonly orderedListing: boolean;
+  /** PUT with a write offset (directory buckets). */
+  readonly append: boolean;
+  /** RenameObject (directory buckets). */
+  readonly rename: boolean;
+  /** Least size of a part other than the last, in bytes; most parts of one upload; largest part and largest copied part. */
+  readonly partBytesMin: number;
+  readonly partBytesMax: number;
+  readonly partsMax: number;
+  /** Largest object one CopyObject takes, in bytes. */
+  readonly copyBytesMax: number;
+}
+
+/** What identifies one version of an object's bytes, and what LIST tells of it. */
+export interface ObjectSummary {
+  readonly key: string;
+  /** Bytes. */
+  readonly size: number;
+  /** With its quotes, as S3 gives it. */
+  readonly etag: string;
+  /** Milliseconds since the epoch, whole seconds as a rule. */
+  readonly lastModifiedMs: number;
+}
+
+/** Headers of an object that a rewrite must keep. Values of `metadata` are decoded strings; its keys are lower case. */
+export interface ObjectHeaders {
+  readonly metadata: Readonly<Record<string, string>>;
+  readonly contentType?: string;
+  readonly contentEncoding?: string;
+  readonly contentLanguage?: string;
+  readonly contentDisposition?: string;
+  readonly cacheControl?: string;
+  readonly storageClass?: string;
+}
+
+/** HEAD's answer. `dateMs` is the server's Date header: what LastModified is compared with. */
+export interface ObjectHead extends ObjectSummary, ObjectHeaders {
+  readonly dateMs: number;
+}
+
+/** A write's condition. `ifMatch` carries an ETag; `ifNoneMatch: '*'` demands that no object is there. */
+export interface WriteCondition {
+  readonly ifMatch?: string;
+  readonly ifNoneMatch?: '*';
+}
+
+export interface WrittenObject {
+  readonly etag: string;
+  /** Where the answer tells it; otherwise a HEAD would. */
+  readonly lastModifiedMs?: number;
+}
+
+export interface ListRequest {
+  readonly prefix: string;
+  readonly delimiter?: '/';
+  /** Keys after this one, in UTF-8 byte order. */
+  readonly startAfter?: string;
+  readonly continuationToken?: string;
+  /** At most this many keys and prefixes together; at most 1,000. */
+  readonly maxKeys?: number;
+}
+
+export interface ListPage {
+  readonly objects: readonly ObjectSummary[];
+  /** Common prefixes, with their trailing delimiter. */
+  readonly prefixes: readonly string[];
+  /** There is more, from here. */
+  readonly continuationToken?: string;
+}
+
+export interface UploadedPart {
+  /** 1 to 10,000; numbers may have gaps. */
+  readonly partNumber: number;
+  readonly etag: string;
+  /** base64 CRC32 of the part, where the upload carries checksums. */
+  readonly crc32?: string;
+}
+
+/** An unfinished multipart upload, as ListMultipartUploads tells it. */
+export interface UnfinishedUpload {
+  readonly key: string;
+  readonly uploadId: string;
+  readonly initiatedMs: number;
+}
+
+/** A body to send: slices in order, unchanged until the call settles. */
+export type Body = readonly Uint8Array[];
+
+export interface ByteRange {
+  readonly offset: number;
+  /** Bytes, at least 1. */
+  readonly length: number;
+}
+
+/** Where a GET's bytes go as they arrive. Called in order; the buffer is the callee's to keep only if it copies it. */
+export type ByteSink = (chunk: Buffer) => void;
+
+/** What a GET was: the version whose bytes the sink received. */
+export interface GetResult {
+  readonly etag: string;
+  /** Bytes delivered. */
+  readonly length: number;
+  /** Size of the whole object. */
+  readonly size: number;
+}
+
+export interface ObjectStore {
+  readonly bucket: string;
+  readonly capabilities: Capabilities;
+
+  /** Fails unless the bucket is there and may be listed: what a start-up check asks (ListObjectsV2, one key). */
+  probe(signal?: AbortSignal): Promise<void>;
+  /** HeadObject; undefined when there is no such key. */
+  head(key: string, signal?: AbortSignal): Promise<ObjectHead | undefined>;
+  /**
+   * GetObject of one range, pinned to a version by `ifMatch`: bytes go to `sink` as they arrive, checked for length. A retry
+   * goes on after the last byte delivered, under the same ETag; so the sink never sees a byte twice, nor two versions.
+   */
+  get(
+    key: string,
+    range: ByteRange,
+    options: { readonly ifMatch?: string; readonly signal?: AbortSignal },
+    sink: ByteSink,
+  ): Promise<GetResult>;
+  /** One page of ListObjectsV2. */
+  list(request: ListRequest, signal?: AbortSignal): Promise<ListPage>;
+  /** PutObject. */
+  put(
+    key: string,
+    body: Body,
+    headers: ObjectHeaders,
+    condition?: WriteCondition,
+    signal?: AbortSignal,
+  ): Promise<WrittenObject>;
+  /** DeleteObject; deleting what isn't there succeeds. */
+  delete(key: string, condition?: { readonly ifMatch?: string }, signal?: AbortSignal): Promise<void>;
+  /** DeleteObjects, up to 1,000 keys a request; the keys that could not be deleted, with their errors. */
+  deleteMany(keys: readonly string[], signal?: AbortSignal): Promise<ReadonlyMap<string, StoreError>>;
+  /**
+   * CopyObject within the bucket, or a multipart copy beyond `copyBytesMax`, from the source version `sourceEtag`. With
+   * `headers` the target's headers are these (MetadataDirective REPLACE), otherwise the source's.
+   */
+  copy(
+    sourceKey: string,
+    targetKey: string,
+    options: {
+      readonly sourceEtag?: string;
+      readonly headers?: ObjectHeaders;
+      readonly condition?: WriteCondition;
+      /** Bytes of the source, where the caller knows it: saves a HEAD. */
+      readonly size?: number;
+      readonly signal?: AbortSignal;
+    },
+  ): Promise<WrittenObject>;
+
+  /** CreateMultipartUpload; the upload id. */
+  createUpload(key: string, headers: ObjectHeaders, signal?: AbortSignal): Promise<string>;
+  uploadPart(
+    key: string,
+    uploadId: string,
+    partNumber: number,
+    body: Body,
+    signal?: AbortSignal,
+  ): Promise<UploadedPart>;
+  /** UploadPartCopy of a range of `sourceKey` at version `sourceEtag`. */
+  copyPart(
+    key: string,
+    uploadId: string,
+    partNumber: number,
+    source: { readonly key: string; readonly etag: string; readonly range: ByteRange },
+    signal?: AbortSignal,
+  ): Promise<UploadedPart>;
+  /** CompleteMultipartUpload; parts in ascending order. An answer of 200 with an error inside is an error. */
+  completeUpload(
+    key: string,
+    uploadId: string,
+    parts: readonly UploadedPart[],
+    condition?: WriteCondition,
+    signal?: AbortSignal,
+  ): Promise<WrittenObject>;
+  /** AbortMultipartUpload; an upload that is gone already is fine. */
+  abortUpload(key: string, uploadId: string, signal?: AbortSignal): Promise<void>;
+  /** ListMultipartUploads, all of them below `prefix`. */
+  listUploads(prefix: string, signal?: AbortSignal): Promise<readonly UnfinishedUpload[]>;
+
+  /** Ends connections. Calls under way fail. */
+  close(): Promise<void>;
+}
