@@ -409,9 +409,11 @@ export function arm(field?: string, codec?: Codec<unknown>): AnyArm {
 
 type ArmFields<A> = A extends Arm<infer N, infer T> ? { [K in N]: T } : unknown;
 type Tagged<D extends string, K, A> = K extends string ? { [P in D]: K } & ArmFields<A> : never;
+/** One member for all the other tags, so that a value whose tag is known as "one of these" is assignable whatever their number. */
+type Otherwise<D extends string, K, A> = [K] extends [never] ? never : { [P in D]: K } & ArmFields<A>;
 type UnionOf<D extends string, Tag extends string, Arms, Default> =
   | { [K in keyof Arms]: Tagged<D, K, Arms[K]> }[keyof Arms]
-  | (Default extends AnyArm ? Tagged<D, Exclude<Tag, keyof Arms>, Default> : never);
+  | (Default extends AnyArm ? Otherwise<D, Exclude<Tag, keyof Arms>, Default> : never);
 
 /**
  * Discriminated union (RFC 4506 4.15): `union('status', nfsstat3, { NFS3_OK: arm('resok', ok) }, arm('resfail', fail))` is
