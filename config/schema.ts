@@ -1,0 +1,228 @@
+/** Every option there is: its name, default, unit, other environment variables and help. Help and validation are made from this. */
+import convict from 'convict';
+import {
+  choice,
+  duration,
+  flag,
+  integer,
+  listenAddresses,
+  listOf,
+  mode,
+  networks,
+  size,
+  text,
+  url,
+} from './kinds.js';
+import type { Kind } from './kinds.js';
+import { envName, flagName, option, optional, type Options, type Values } from './option.js';
+
+const MiB = 2 ** 20;
+const GiB = 2 ** 30;
+
+/** 2^32-2: the highest id that isn't "nobody chosen" (-1) on the wire. */
+const ID_MAX = 0xffff_fffe;
+
+/** S3's rules, and those before 2018 for the buckets that still have such names. */
+export const BUCKET_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9]$/;
+
+const port: Kind<number> = {
+  ...integer(0, 65535, 'PORT'),
+  expected: 'a port from 0 to 65535 (0: any free one)',
+};
+const id = integer(0, ID_MAX, 'ID');
+const KEPT_KEY = 'made once and kept in the directory';
+const path = text('PATH', 'a path');
+
+/** One string or mapping an export; what they must hold is told by config/exports.ts, which knows the item. */
+const exportItems: Kind<readonly unknown[]> = {
+  placeholder: 's3://BUCKET[/PREFIX/]',
+  expected: 'a list of s3://bucket/prefix/ or of mappings with a source',
+  unit: '',
+  list: true,
+  parse: (input) => {
+    if (typeof input === 'string') return input.split(/[,\s]+/).filter((item) => item !== '');
+    return Array.isArray(input) ? (input as readonly unknown[]) : undefined;
+  },
+  show: (value) => (value.length === 0 ? 'none' : value.map(String).join(', ')),
+};
+
+/** Options that each export may set for itself; at the top level they are the defaults of all exports. */
+export const EXPORT_OPTIONS = {
+  readOnly: option<boolean>(flag, false, 'Refuse every change.'),
+  allow: option(networks, [], 'Networks whose clients are let in. Needed to listen on more than loopback.'),
+  squash: optional(
+    choice('root', 'all', 'none'),
+    'none while only loopback is listened to, otherwise root',
+    'Whose ids are replaced by the uid and gid of the export: those of root, of all, of none.',
+  ),
+  uid: optional(id, 'that of the process', 'Owner of files that carry none.'),
+  gid: optional(id, 'that of the process', 'Group of files that carry none.'),
+  fileMode: option(mode, 0o644, 'Mode of files that carry none.'),
+  dirMode: option(mode, 0o755, 'Mode of directories that carry none.'),
+  metadataTtl: option(
+    duration(0, Infinity),
+    1000,
+    'How long attributes and listings are trusted before S3 is asked again; 0: always ask.',
+  ),
+  endpointUrl: optional(url, 'AWS', 'Endpoint of an S3-compatible store.', {
+    alsoEnv: ['AWS_ENDPOINT_URL_S3', 'AWS_ENDPOINT_URL'],
+  }),
+  region: optional(
+    text('REGION', 'a region such as eu-central-1', /^[A-Za-z0-9-]+$/),
+    'that of the profile, or us-east-1 with an endpoint',
+    'Region of the buckets.',
+    { alsoEnv: ['AWS_REGION', 'AWS_DEFAULT_REGION'] },
+  ),
+  profile: optional(
+    text('NAME', 'the name of a profile'),
+    'default',
+    'Profile of the shared AWS configuration.',
+    {
+      alsoEnv: ['AWS_PROFILE'],
+    },
+  ),
+  forcePathStyle: optional(
+    flag,
+    'on with an endpoint',
+    'Address buckets as ENDPOINT/BUCKET instead of BUCKET.ENDPOINT.',
+  ),
+  noSignRequest: option<boolean>(flag, false, 'Send unsigned requests (public buckets).'),
+};
+
+const LOG_LEVEL = option<'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace' | 'silent'>(
+  choice('fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'),
+  'warn',
+  'Least severe events that are logged (JSON lines on standard error).',
+);
+
+const NETWORK_OPTIONS = {
+  port: option(port, 2049, 'TCP port of NFS.'),
+  mountPort: optional(port, 'the NFS port', 'TCP and UDP port of the MOUNT protocol.'),
+  portmap: option<'auto' | 'embedded' | 'off'>(
+    choice('auto', 'embedded', 'off'),
+    'auto',
+    'Portmapper on port 111: auto serves or registers with that of the system where it can, embedded must serve, off does not try.',
+  ),
+};
+
+const RESOURCE_OPTIONS = {
+  memoryLimit: optional(
+    size(32 * MiB, Infinity),
+    'a quarter of the memory (cgroup or machine), 64MiB to 1GiB',
+    'Budget of all buffers for reading and writing.',
+  ),
+  spoolLimit: option(
+    size(0, Infinity),
+    10 * GiB,
+    'Disk space below the state directory for data not yet in S3.',
+  ),
+  partSize: option(size(5 * MiB, 5 * GiB), 8 * MiB, 'Size of uploaded parts and of ranges fetched ahead.'),
+  maxRequests: option(integer(1, 4096), 64, 'S3 requests under way at a time, for each store.'),
+};
+
+export const SERVE_OPTIONS = {
+  exports: option(exportItems, [], 'What is served; arguments of the command.'),
+  listen: option(
+    listenAddresses,
+    [{ host: '127.0.0.1' }, { host: '::1', optional: true }],
+    'Address to listen on, with or without a port.',
+  ),
+  ...NETWORK_OPTIONS,
+  ...EXPORT_OPTIONS,
+  stateDir: optional(
+    path,
+    '/var/lib/s3nfsd for root, otherwise $XDG_STATE_HOME/s3nfsd or ~/.local/state/s3nfsd',
+    'Where handles, the journal and the spool live. Must persist.',
+  ),
+  handleSecretFile: optional(
+    path,
+    'one made in the state directory',
+    'File with the secret that authenticates file handles.',
+  ),
+  ...RESOURCE_OPTIONS,
+  drainTimeout: option(
+    duration(0, 3_600_000),
+    25_000,
+    'Time to finish what is under way after SIGTERM or SIGINT.',
+  ),
+  logLevel: LOG_LEVEL,
+};
+
+const bucketNames: Kind<readonly string[]> = listOf('NAME', 'names of buckets', (name) =>
+  BUCKET_NAME.test(name) ? [name] : undefined,
+);
+
+export const STORE_OPTIONS = {
+  dir: optional(path, 'store below the state directory', 'Directory that holds the buckets.', {
+    env: 'S3NFSD_STORE_DIR',
+  }),
+  listen: option(listenAddresses, [{ host: '127.0.0.1' }], 'Address to listen on.', {
+    env: 'S3NFSD_STORE_LISTEN',
+  }),
+  port: option(port, 9000, 'TCP port of the S3 API.', { env: 'S3NFSD_STORE_PORT' }),
+  bucket: option(bucketNames, [], 'Bucket to make when it is missing.', { env: 'S3NFSD_STORE_BUCKET' }),
+  accessKeyId: optional(text('KEY', 'an access key id'), KEPT_KEY, 'Key that clients sign with.', {
+    env: 'S3NFSD_STORE_ACCESS_KEY_ID',
+  }),
+  secretAccessKey: optional(text('SECRET', 'a secret access key'), KEPT_KEY, 'Secret of that key.', {
+    env: 'S3NFSD_STORE_SECRET_ACCESS_KEY',
+    sensitive: true,
+  }),
+  logLevel: LOG_LEVEL,
+};
+
+export const DEMO_OPTIONS = {
+  dir: optional(
+    path,
+    's3nfsd-demo below the state directory',
+    'Directory for the bucket, its keys and the state.',
+    {
+      env: 'S3NFSD_DEMO_DIR',
+    },
+  ),
+  ...NETWORK_OPTIONS,
+  storePort: option(port, 0, 'TCP port of the embedded S3 server.'),
+  memoryLimit: RESOURCE_OPTIONS.memoryLimit,
+  drainTimeout: SERVE_OPTIONS.drainTimeout,
+  logLevel: LOG_LEVEL,
+};
+
+export type ServeValues = Values<typeof SERVE_OPTIONS>;
+export type StoreValues = Values<typeof STORE_OPTIONS>;
+export type DemoValues = Values<typeof DEMO_OPTIONS>;
+
+/**
+ * A convict configuration of these options. Values are layered into it already read by their kinds, so that errors can name
+ * where a value came from; convict's own environment and argument readers stay off.
+ */
+export function convictOf<O extends Options>(options: O): convict.Config<Values<O>> {
+  const schema: Record<string, convict.SchemaObj> = {};
+  for (const [name, option] of Object.entries(options)) {
+    const { kind, doc, sensitive } = option;
+    const value = option.default as unknown;
+    schema[name] = {
+      doc,
+      default: value,
+      nullable: value === null,
+      format: (candidate: unknown) => {
+        if (candidate === undefined || (candidate === null && value !== null)) {
+          throw new TypeError(`option ${name}: expected ${kind.expected}`);
+        }
+      },
+      env: envName(name, option),
+      arg: flagName(name),
+      unit: kind.unit,
+      sensitive,
+    };
+  }
+  return convict(schema as convict.Schema<Values<O>>, { env: {}, args: [] });
+}
+
+/** Every environment variable that means something to some command. */
+export function knownVariables(): ReadonlySet<string> {
+  const variables = new Set(['S3NFSD_CONFIG']);
+  for (const options of [SERVE_OPTIONS, STORE_OPTIONS, DEMO_OPTIONS] as readonly Options[]) {
+    for (const [name, option] of Object.entries(options)) variables.add(envName(name, option));
+  }
+  return variables;
+}
