@@ -1,0 +1,81 @@
+/** What all procedures share: their dependencies, the context of a call, and how a failure becomes the failure arm. */
+import type { ArgsOf, ProcedureName, ResultOf } from '../../protocol/program.js';
+import type { NFS3 } from '../../protocol/nfs3/program.js';
+import type { NfsFailure } from '../../protocol/nfs3/types.js';
+import { FsError } from '../fs/errors.js';
+import type { Context, FileSystem } from '../fs/file-system.js';
+import { RpcAuthError, RpcRefusal, type Call } from '../rpc/service.js';
+import type { Logger } from '../telemetry/log.js';
+import { statusOf } from './status.js';
+
+export interface ProcedureOptions {
+  readonly fs: FileSystem;
+  readonly log: Logger;
+}
+
+type Name = ProcedureName<typeof NFS3>;
+export type Args<N extends Name> = ArgsOf<typeof NFS3, N>;
+export type Result<N extends Name> = ResultOf<typeof NFS3, N>;
+
+/** One procedure before it is bound to a file system. */
+export type Handler<N extends Name> = (
+  options: ProcedureOptions,
+  args: Args<N>,
+  call: Call,
+) => Promise<Result<N>>;
+
+/** nobody and nogroup: who a caller without credentials is. */
+const NOBODY = 65534;
+
+/** The file system's view of a caller. AUTH_NONE is nobody. */
+export function contextOf(call: Call): Context {
+  const { credential } = call;
+  const caller =
+    credential.flavor === 'AUTH_NONE'
+      ? { uid: NOBODY, gid: NOBODY, gids: [], address: call.remoteAddress }
+      : {
+          uid: credential.uid ?? NOBODY,
+          gid: credential.gid ?? NOBODY,
+          gids: credential.gids ?? [],
+          address: call.remoteAddress,
+        };
+  return { caller, signal: call.signal };
+}
+
+/**
+ * Runs a procedure and turns whatever it throws into the procedure's own failure arm, except what the RPC layer is to
+ * answer (RpcAuthError, RpcRefusal).
+ */
+export async function answer<N extends Name>(
+  name: N,
+  { log }: ProcedureOptions,
+  call: Call,
+  run: (context: Context) => Promise<Result<N>>,
+  failed: (status: NfsFailure) => Result<N>,
+): Promise<Result<N>> {
+  try {
+    return await run(contextOf(call));
+  } catch (error) {
+    if (error instanceof RpcAuthError || error instanceof RpcRefusal) throw error;
+    return failed(statusOfFailure(error, name, log, call));
+  }
+}
+
+function statusOfFailure(error: unknown, procedure: Name, log: Logger, call: Call): NfsFailure {
+  const about = { procedure, xid: call.xid, client: call.remoteAddress };
+  if (error instanceof FsError) {
+    const status = statusOf(error.code);
+    // A missing name is everyday business; a failing store or program is for somebody to look into, with stack and cause.
+    if (error.code === 'EIO' || error.code === 'EFAULT')
+      log.warn({ ...about, status, err: error }, error.message);
+    else log.debug({ ...about, status, code: error.code }, error.message);
+    return status;
+  }
+  if (call.signal.aborted) {
+    // The caller is gone or the server is stopping: nobody reads this answer, and if somebody does, the call may be repeated.
+    log.debug({ ...about, err: error }, 'call abandoned');
+    return 'NFS3ERR_JUKEBOX';
+  }
+  log.error({ ...about, err: error }, 'procedure failed unexpectedly');
+  return 'NFS3ERR_SERVERFAULT';
+}

@@ -1,0 +1,34 @@
+import { DATA_BYTES_MAX } from '../../protocol/nfs3/types.js';
+import { toFattr3 } from './attributes.js';
+import { answer, type Handler } from './procedure.js';
+
+/** No file reaches this far, and adding a count to it still gives an exact number. */
+const OFFSET_MAX = BigInt(Number.MAX_SAFE_INTEGER - DATA_BYTES_MAX);
+
+/**
+ * READ (RFC 1813 3.3.6). An offset at or beyond the end of the file is no error: no bytes, and eof. The bytes go out as the
+ * slices that the file system lent; they are given back when the reply is on its way or dropped.
+ */
+export const read: Handler<'READ'> = (options, args, call) =>
+  answer(
+    'READ',
+    options,
+    call,
+    async (context) => {
+      const offset = Number(args.offset < OFFSET_MAX ? args.offset : OFFSET_MAX);
+      const count = Math.min(args.count, DATA_BYTES_MAX);
+      const result = await options.fs.read(context, args.file, offset, count);
+      // First of all, so that whatever fails from here on the buffers come back.
+      call.onReplySent(() => result.release());
+      return {
+        status: 'NFS3_OK',
+        resok: {
+          file_attributes: toFattr3(result.attributes),
+          count: result.count,
+          eof: result.eof,
+          data: result.slices,
+        },
+      };
+    },
+    (status) => ({ status, resfail: { file_attributes: undefined } }),
+  );
