@@ -83,7 +83,7 @@ export const EXPORT_OPTIONS = {
   ),
   forcePathStyle: optional(
     flag,
-    'on with an endpoint',
+    'on when the endpoint is an IP address or localhost',
     'Address buckets as ENDPOINT/BUCKET instead of BUCKET.ENDPOINT.',
   ),
   noSignRequest: option<boolean>(flag, false, 'Send unsigned requests (public buckets).'),
