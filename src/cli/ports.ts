@@ -1,4 +1,5 @@
-/** Ports that are free on several addresses at once. */
+/** Ports that are free, for TCP and UDP, on several addresses at once. */
+import { createSocket } from 'node:dgram';
 import { createServer } from 'node:net';
 import type { ListenAddress } from '../../config/addresses.js';
 import { isSystemError, StartError } from './start-error.js';
@@ -22,7 +23,7 @@ export async function presentAddresses(
   return present;
 }
 
-/** A TCP port that is free on each of `hosts` now. Fails with StartError when there seems to be none. */
+/** A port that is free on each of `hosts` now. Fails with StartError when there seems to be none. */
 export async function freePort(hosts: readonly string[]): Promise<number> {
   for (let attempt = 0; attempt < TRIES; attempt++) {
     const port = await anyPort(hosts[0] ?? '127.0.0.1');
@@ -70,13 +71,30 @@ async function anyPort(host: string): Promise<number> {
   });
 }
 
-/** The code of the error that listening meets, or undefined when it works. */
+/** The code of the error that listening meets, or undefined when it works. MOUNT has its UDP port beside the one for TCP. */
 async function bindFailure(host: string, port: number): Promise<string | undefined> {
+  return (await tcpFailure(host, port)) ?? (await udpFailure(host, port));
+}
+
+async function tcpFailure(host: string, port: number): Promise<string | undefined> {
   return await new Promise((resolve) => {
     const server = createServer();
     server.once('error', (error: NodeJS.ErrnoException) => resolve(error.code ?? error.message));
     server.listen({ host, port, exclusive: true, ipv6Only: host.includes(':') }, () => {
       server.close(() => resolve(undefined));
+    });
+  });
+}
+
+async function udpFailure(host: string, port: number): Promise<string | undefined> {
+  return await new Promise((resolve) => {
+    const socket = createSocket({ type: host.includes(':') ? 'udp6' : 'udp4', ipv6Only: host.includes(':') });
+    socket.once('error', (error: NodeJS.ErrnoException) => {
+      socket.close();
+      resolve(error.code ?? error.message);
+    });
+    socket.bind({ address: host, port, exclusive: true }, () => {
+      socket.close(() => resolve(undefined));
     });
   });
 }

@@ -1,4 +1,5 @@
 import t from 'tap';
+import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { createServer, type AddressInfo } from 'node:net';
 import { freePort, isFree, listenFailure, presentAddresses } from '../../src/cli/ports.js';
@@ -12,6 +13,15 @@ await t.test('a port in use is not free', async (t) => {
   await once(server, 'close');
   t.ok(await isFree(['127.0.0.1'], port));
   t.ok(await isFree(['127.0.0.1'], await freePort(['127.0.0.1'])));
+});
+
+await t.test('a port in use by UDP alone is not free either', async (t) => {
+  const socket = createSocket('udp4');
+  socket.bind(0, '127.0.0.1');
+  await once(socket, 'listening');
+  t.notOk(await isFree(['127.0.0.1'], socket.address().port));
+  socket.close();
+  await once(socket, 'close');
 });
 
 await t.test('optional addresses that the machine lacks are left out, others never', async (t) => {
