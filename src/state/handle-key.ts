@@ -1,0 +1,67 @@
+/**
+ * File handles: what they name, sealed with a keyed MAC, so that a client can use only handles that it was given (RFC 1813
+ * 2.5 calls them opaque). Layout, 36 bytes of the 64 that NFSv3 allows:
+ *
+ *   0 version (1)   1..3 zero   4..11 export id   12..19 node id   20..35 HMAC-SHA256 of 0..19, first 16 bytes
+ */
+import { createHmac, timingSafeEqual } from 'node:crypto';
+import { LRUCache } from 'lru-cache';
+
+const VERSION = 1;
+const BODY_BYTES = 20;
+/** 128 bits: forging one handle takes 2^127 calls on average. */
+const MAC_BYTES = 16;
+const HANDLE_BYTES = BODY_BYTES + MAC_BYTES;
+/** An HMAC costs about 3 us, a hit here 0.3 us. An entry is about 250 bytes. */
+const REMEMBERED_MAX = 32_768;
+
+export interface HandleFields {
+  /** u64. */
+  readonly exportId: bigint;
+  /** u64. */
+  readonly nodeId: bigint;
+}
+
+export class HandleKey {
+  readonly #key: Buffer;
+  readonly #opened = new LRUCache<string, HandleFields>({ max: REMEMBERED_MAX });
+  readonly #sealed = new LRUCache<bigint, Buffer>({ max: REMEMBERED_MAX });
+
+  /** `secret` may serve other purposes too: the MAC's key is derived from it. */
+  constructor(secret: Buffer) {
+    this.#key = createHmac('sha256', secret).update('s3nfsd handle key, version 1').digest();
+  }
+
+  /** The handle of these fields, always the same bytes. Shared: it must not be changed. */
+  seal({ exportId, nodeId }: HandleFields): Buffer {
+    const cacheKey = (exportId << 64n) | nodeId;
+    const known = this.#sealed.get(cacheKey);
+    if (known !== undefined) return known;
+    const handle = Buffer.alloc(HANDLE_BYTES);
+    handle.writeUInt8(VERSION, 0);
+    handle.writeBigUInt64BE(exportId, 4);
+    handle.writeBigUInt64BE(nodeId, 12);
+    this.#mac(handle).copy(handle, BODY_BYTES);
+    this.#sealed.set(cacheKey, handle);
+    return handle;
+  }
+
+  /** What a handle names; undefined if this key never sealed it. */
+  open(handle: Uint8Array): HandleFields | undefined {
+    if (handle.length !== HANDLE_BYTES) return undefined;
+    const bytes = Buffer.from(handle.buffer, handle.byteOffset, handle.byteLength);
+    const cacheKey = bytes.toString('latin1');
+    const known = this.#opened.get(cacheKey);
+    if (known !== undefined) return known;
+    if (bytes.readUInt32BE(0) !== VERSION << 24) return undefined;
+    if (!timingSafeEqual(this.#mac(bytes), bytes.subarray(BODY_BYTES))) return undefined;
+    const fields = { exportId: bytes.readBigUInt64BE(4), nodeId: bytes.readBigUInt64BE(12) };
+    this.#opened.set(cacheKey, fields);
+    return fields;
+  }
+
+  #mac(handle: Buffer): Buffer {
+    const digest = createHmac('sha256', this.#key).update(handle.subarray(0, BODY_BYTES)).digest();
+    return digest.subarray(0, MAC_BYTES);
+  }
+}

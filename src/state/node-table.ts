@@ -1,0 +1,190 @@
+/**
+ * The inode tree: which id a path has, and which path an id has. Ids stay the same across restart and rename and are never given
+ * to another file: the first node at a path takes a keyed hash of the volume and the path, so that a lost table heals on the next path walk;
+ * where that id is taken (its first owner was moved or removed) a fresh one is hashed. A move changes one record, however
+ * much lies below.
+ *
+ * Reads are synchronous and see every change at once; settled() and flushed() tell when changes survive a kill and a power cut.
+ */
+import { createHmac } from 'node:crypto';
+import { NodeStore, type NodeRecord } from './node-store.js';
+
+export type { NodeRecord } from './node-store.js';
+
+/** Ids below are for others: 0 is no node, 1 and 2 are the cookies of `.` and `..`. */
+const ID_MIN = 16n;
+/** 62 bits: an id is also a readdir cookie, which stays below 2^63 (signed on some clients). */
+const ID_SHIFT = 2n;
+/** Bytes of a name or a volume: LMDB's longest key is 1978 bytes, and a parent's id takes 8 of them. */
+const NAME_BYTES_MAX = 1900;
+const CACHED_NODES_MAX = 65_536;
+
+/** A change that the tree doesn't allow: a defect of the caller. */
+export class NodeTableError extends Error {
+  override readonly name = 'NodeTableError';
+}
+
+export interface NodeTableOptions {
+  /** Key of the ids: whoever lacks it can't guess them. */
+  readonly secret: Buffer;
+  /** Records kept in memory. Default 65,536, about 40 MB at most. */
+  readonly cachedNodesMax?: number;
+}
+
+export class NodeTable {
+  readonly #store: NodeStore;
+  readonly #secret: Buffer;
+
+  private constructor(store: NodeStore, secret: Buffer) {
+    this.#store = store;
+    this.#secret = secret;
+  }
+
+  /** Opens or makes the table in `directory`. Only one NodeTable may have it open. */
+  static open(directory: string, { secret, cachedNodesMax }: NodeTableOptions): NodeTable {
+    return new NodeTable(new NodeStore({ directory, cachedMax: cachedNodesMax ?? CACHED_NODES_MAX }), secret);
+  }
+
+  /** The root of a volume, made when it is first asked for. */
+  root(volume: string): NodeRecord {
+    return this.intern(0n, volume);
+  }
+
+  /** The record, also of a removed node. */
+  get(id: bigint): NodeRecord | undefined {
+    return this.#store.node(id);
+  }
+
+  /** The live node called `name` in `parent`, if it has been seen. */
+  child(parent: bigint, name: string): NodeRecord | undefined {
+    const id = this.#store.childId(parent, name);
+    return id === undefined ? undefined : this.#store.node(id);
+  }
+
+  /** The live node called `name` in `parent`, made if there is none. The parent must be there; whether it is removed isn't looked at. */
+  intern(parent: bigint, name: string): NodeRecord {
+    const known = this.child(parent, name);
+    if (known !== undefined) return known;
+    checkName(name);
+    const record: NodeRecord = {
+      id: this.#freeId(this.#namesTo(parent, name)),
+      parent,
+      name,
+      removed: false,
+    };
+    this.#store.putNode(record);
+    this.#store.putChild(parent, name, record.id);
+    return record;
+  }
+
+  /** Gives a live node another name or parent. A live node at the target must have been removed before. */
+  move(id: bigint, newParent: bigint, newName: string): void {
+    const record = this.#live(id);
+    if (record.parent === 0n) throw new NodeTableError(`cannot move the root ${id}`);
+    const target = this.#store.childId(newParent, newName);
+    if (target === id) return;
+    if (target !== undefined) throw new NodeTableError(`cannot move ${id}: ${target} is at the target`);
+    checkName(newName);
+    for (let at = newParent; at !== 0n; at = this.#known(at).parent) {
+      if (at === id) throw new NodeTableError(`cannot move ${id} below itself`);
+    }
+    this.#store.deleteChild(record.parent, record.name);
+    this.#store.putNode({ ...record, parent: newParent, name: newName });
+    this.#store.putChild(newParent, newName, id);
+  }
+
+  /** Marks a node removed; its record keeps name and parent. What lies below it stays as it is, without a path. */
+  remove(id: bigint): void {
+    const record = this.#known(id);
+    if (record.removed) return;
+    if (record.parent === 0n) throw new NodeTableError(`cannot remove the root ${id}`);
+    this.#store.deleteChild(record.parent, record.name);
+    this.#store.putNode({ ...record, removed: true });
+  }
+
+  /** Replaces the owner's value; `undefined` takes it away. */
+  setFacts(id: bigint, facts: unknown): void {
+    const { parent, name, removed } = this.#known(id);
+    this.#store.putNode({ id, parent, name, removed, ...(facts === undefined ? {} : { facts }) });
+  }
+
+  /** Names from the root of the volume down to the node; undefined if it or a node above is removed or unknown. */
+  path(id: bigint): string[] | undefined {
+    const names: string[] = [];
+    for (let record = this.#store.node(id); record !== undefined; record = this.#store.node(record.parent)) {
+      if (record.removed) return undefined;
+      if (record.parent === 0n) return names.reverse();
+      names.push(record.name);
+    }
+    return undefined;
+  }
+
+  /** The volume that a node belongs to, also of a removed one. */
+  volumeOf(id: bigint): string | undefined {
+    let record = this.#store.node(id);
+    while (record !== undefined && record.parent !== 0n) record = this.#store.node(record.parent);
+    return record?.name;
+  }
+
+  /** Live nodes seen in `parent`, as they are when the iteration starts, without those that go meanwhile. In no promised order. */
+  *children(parent: bigint): Generator<NodeRecord> {
+    for (const id of this.#store.childIds(parent)) {
+      const record = this.#store.node(id);
+      if (record !== undefined && !record.removed && record.parent === parent) yield record;
+    }
+  }
+
+  /** Resolves when all changes so far are committed: they survive a kill of this process. Rejects if they could not be written. */
+  settled(): Promise<void> {
+    return this.#store.settled();
+  }
+
+  /** Resolves when all changes so far are on the disk. */
+  flushed(): Promise<void> {
+    return this.#store.flushed();
+  }
+
+  /** Writes what is left and closes. The table is not used again. */
+  close(): Promise<void> {
+    return this.#store.close();
+  }
+
+  #known(id: bigint): NodeRecord {
+    const record = this.#store.node(id);
+    if (record === undefined) throw new NodeTableError(`no node ${id}`);
+    return record;
+  }
+
+  #live(id: bigint): NodeRecord {
+    const record = this.#known(id);
+    if (record.removed) throw new NodeTableError(`node ${id} is removed`);
+    return record;
+  }
+
+  /** Volume and names from the root down to `name` in `parent`. */
+  #namesTo(parent: bigint, name: string): string[] {
+    const names = [name];
+    for (let at = parent; at !== 0n;) {
+      const record = this.#known(at);
+      names.push(record.name);
+      at = record.parent;
+    }
+    return names.reverse();
+  }
+
+  #freeId(names: readonly string[]): bigint {
+    // Names hold no NUL, so no two lists give the same text.
+    const text = names.join('\0');
+    for (let counter = 0; ; counter++) {
+      const digest = createHmac('sha256', this.#secret).update(`s3nfsd node\0${counter}\0${text}`).digest();
+      const id = digest.readBigUInt64BE(0) >> ID_SHIFT;
+      if (id >= ID_MIN && this.#store.node(id) === undefined) return id;
+    }
+  }
+}
+
+function checkName(name: string): void {
+  if (name === '' || name.includes('\0') || Buffer.byteLength(name) > NAME_BYTES_MAX) {
+    throw new NodeTableError(`not a name for a node: ${JSON.stringify(name.slice(0, 100))}`);
+  }
+}

@@ -1,0 +1,296 @@
+import { spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { createInterface } from 'node:readline';
+import fc from 'fast-check';
+import t, { type Test } from 'tap';
+import { NodeTable, NodeTableError, type NodeRecord } from '../../src/state/node-table.js';
+
+const secret = Buffer.alloc(32, 7);
+
+function openTable(t: Test, directory: string, cachedNodesMax?: number): NodeTable {
+  const table = NodeTable.open(directory, {
+    secret,
+    ...(cachedNodesMax === undefined ? {} : { cachedNodesMax }),
+  });
+  t.teardown(() => table.close());
+  return table;
+}
+
+function internPath(table: NodeTable, volume: string, path: string): NodeRecord {
+  return path.split('/').reduce((directory, name) => table.intern(directory.id, name), table.root(volume));
+}
+
+void t.test('a node is readable the moment it is made, and later from the database', async (t) => {
+  // A cache of one record: what is read comes from the overlay, then from LMDB.
+  const table = openTable(t, t.testdir(), 1);
+  const root = table.root('bucket');
+  const ids = Array.from({ length: 500 }, (_, i) => table.intern(root.id, `file ${i}`).id);
+  const check = (when: string): void => {
+    for (const [i, id] of ids.entries()) {
+      const record = { id, parent: root.id, name: `file ${i}`, removed: false };
+      t.strictSame(table.get(id), record, `${when}: get`);
+      t.strictSame(table.child(root.id, `file ${i}`), record, `${when}: child`);
+      t.equal(table.intern(root.id, `file ${i}`).id, id, `${when}: intern`);
+    }
+    t.same(new Set(Array.from(table.children(root.id), ({ id }) => id)), new Set(ids), `${when}: children`);
+  };
+  check('at once');
+  const settled = table.settled();
+  await new Promise(setImmediate);
+  check('while it is committed');
+  await settled;
+  check('once it is committed');
+  await table.flushed();
+  check('once it is flushed');
+});
+
+void t.test('ids stay the same across restart', async (t) => {
+  const directory = t.testdir();
+  const table = NodeTable.open(directory, { secret });
+  const made = internPath(table, 'bucket', 'a/b/c');
+  table.setFacts(made.id, { mtimeNs: 1_700_000_000_123_456_789n, tag: Buffer.from([1, 2]), none: null });
+  table.remove(internPath(table, 'bucket', 'a/gone').id);
+  await table.close();
+
+  const again = openTable(t, directory);
+  const found = internPath(again, 'bucket', 'a/b/c');
+  t.equal(found.id, made.id);
+  t.strictSame(found.facts, {
+    mtimeNs: 1_700_000_000_123_456_789n,
+    tag: Buffer.from([1, 2]),
+    none: null,
+  });
+  t.equal(again.volumeOf(made.id), 'bucket');
+  t.same(again.path(made.id), ['a', 'b', 'c']);
+  t.equal(again.child(again.root('bucket').id, 'x'), undefined);
+});
+
+void t.test(
+  'losing the table heals on the next path walk: paths that never changed hands get their ids again',
+  async (t) => {
+    const one = openTable(t, t.testdir({ x: {} }));
+    const other = NodeTable.open(t.testdir(), { secret });
+    t.teardown(() => other.close());
+    t.equal(internPath(other, 'bucket', 'a/b').id, internPath(one, 'bucket', 'a/b').id);
+    t.not(internPath(other, 'second', 'a/b').id, internPath(one, 'bucket', 'a/b').id);
+  },
+);
+
+void t.test('ids are cookies: at least 16 and below 2^62', async (t) => {
+  const table = openTable(t, t.testdir());
+  const root = table.root('v');
+  for (let i = 0; i < 1000; i++) {
+    const { id } = table.intern(root.id, String(i));
+    t.ok(id >= 16n && id < 1n << 62n);
+  }
+});
+
+void t.test('moving a directory keeps the ids below it and changes their paths', async (t) => {
+  const directory = t.testdir();
+  const table = NodeTable.open(directory, { secret });
+  const file = internPath(table, 'bucket', 'a/b/c');
+  const root = table.root('bucket');
+  const a = table.child(root.id, 'a');
+  t.ok(a);
+  if (a === undefined) return;
+  const target = internPath(table, 'bucket', 'x');
+  table.move(a.id, target.id, 'moved');
+  t.same(table.path(file.id), ['x', 'moved', 'b', 'c']);
+  t.equal(internPath(table, 'bucket', 'x/moved/b/c').id, file.id);
+  t.equal(table.child(root.id, 'a'), undefined);
+
+  const fresh = internPath(table, 'bucket', 'a/b/c');
+  t.not(fresh.id, file.id, 'the vacated path gets fresh ids');
+  t.not(internPath(table, 'bucket', 'a').id, a.id);
+  await table.close();
+
+  const again = openTable(t, directory);
+  t.equal(internPath(again, 'bucket', 'a/b/c').id, fresh.id);
+  t.equal(internPath(again, 'bucket', 'x/moved/b/c').id, file.id);
+});
+
+void t.test('a removed node keeps its record, and its path gets a fresh id', async (t) => {
+  const table = openTable(t, t.testdir());
+  const file = internPath(table, 'bucket', 'dir/file');
+  const dir = file.parent;
+  table.remove(file.id);
+  t.strictSame(table.get(file.id), { ...file, removed: true });
+  t.equal(table.child(dir, 'file'), undefined);
+  t.equal(table.path(file.id), undefined);
+  t.equal(table.volumeOf(file.id), 'bucket');
+  t.same([...table.children(dir)], []);
+  const second = table.intern(dir, 'file');
+  t.not(second.id, file.id);
+  table.remove(second.id);
+  const third = table.intern(dir, 'file');
+  t.notOk([file.id, second.id].includes(third.id));
+
+  table.remove(dir);
+  t.equal(table.path(third.id), undefined, 'no path below a removed directory');
+});
+
+void t.test('changes that the tree does not allow are refused and change nothing', async (t) => {
+  const table = openTable(t, t.testdir());
+  const root = table.root('bucket');
+  const b = internPath(table, 'bucket', 'a/b');
+  const c = internPath(table, 'bucket', 'c');
+  t.throws(() => table.move(b.id, root.id, 'c'), NodeTableError, 'onto a live node');
+  t.throws(() => table.move(b.parent, b.id, 'x'), NodeTableError, 'below itself');
+  t.throws(() => table.move(root.id, c.id, 'x'), NodeTableError, 'a root');
+  t.throws(() => table.remove(root.id), NodeTableError, 'a root');
+  t.throws(() => table.remove(17n), NodeTableError, 'unknown');
+  t.throws(() => table.intern(17n, 'x'), NodeTableError, 'unknown parent');
+  for (const name of ['', 'nul\0', 'x'.repeat(1901)]) {
+    t.throws(() => table.intern(root.id, name), NodeTableError);
+    t.throws(() => table.move(c.id, root.id, name), NodeTableError);
+  }
+  t.same(table.path(b.id), ['a', 'b']);
+  t.same(table.path(c.id), ['c']);
+  table.move(c.id, root.id, 'c');
+  t.same(table.path(c.id), ['c'], 'onto itself is nothing');
+});
+
+interface ModelNode {
+  parent: bigint;
+  name: string;
+  removed: boolean;
+  facts?: number;
+}
+
+type Step = readonly ['intern' | 'move' | 'remove' | 'facts' | 'settle' | 'reopen', number, number, number];
+
+const step: fc.Arbitrary<Step> = fc.tuple(
+  fc.oneof(
+    { weight: 8, arbitrary: fc.constant('intern' as const) },
+    { weight: 4, arbitrary: fc.constantFrom('move' as const, 'remove' as const, 'facts' as const) },
+    { weight: 1, arbitrary: fc.constantFrom('settle' as const, 'reopen' as const) },
+  ),
+  fc.nat(1000),
+  fc.nat(1000),
+  fc.nat(3),
+);
+
+void t.test('any sequence of changes, settling and reopening reads like a map of records', async (t) => {
+  let run = 0;
+  const base = t.testdir();
+  await fc.assert(
+    fc.asyncProperty(fc.array(step, { maxLength: 60 }), async (steps) => {
+      const directory = `${base}/${run++}`;
+      const { mkdirSync } = await import('node:fs');
+      mkdirSync(directory);
+      let table = NodeTable.open(directory, { secret, cachedNodesMax: 2 });
+      try {
+        const root = table.root('v').id;
+        const model = new Map<bigint, ModelNode>([[root, { parent: 0n, name: 'v', removed: false }]]);
+        const pick = (n: number): bigint => [...model.keys()][n % model.size] ?? root;
+        const liveAt = (parent: bigint, name: string): bigint | undefined =>
+          [...model].find(([, node]) => node.parent === parent && node.name === name && !node.removed)?.[0];
+        for (const [what, a, b, c] of steps) {
+          const id = pick(a);
+          const node = model.get(id);
+          if (node === undefined) throw new Error('no such node in the model');
+          const name = `n${c}`;
+          if (what === 'intern') {
+            const known = liveAt(id, name);
+            const made = table.intern(id, name);
+            if (known === undefined) {
+              if (model.has(made.id)) throw new Error(`id ${made.id} given twice`);
+              model.set(made.id, { parent: id, name, removed: false });
+            } else if (made.id !== known) throw new Error(`expected ${known}, got ${made.id}`);
+          } else if (what === 'move') {
+            const parent = pick(b);
+            let below = false;
+            for (let at = parent; at !== 0n; at = model.get(at)?.parent ?? 0n) below ||= at === id;
+            const target = liveAt(parent, name);
+            const allowed =
+              !node.removed && id !== root && (target === id || (target === undefined && !below));
+            let moved = true;
+            try {
+              table.move(id, parent, name);
+            } catch (error) {
+              if (!(error instanceof NodeTableError)) throw error;
+              moved = false;
+            }
+            if (moved !== allowed) throw new Error(`move: expected ${allowed}, got ${moved}`);
+            if (allowed) Object.assign(node, { parent, name });
+          } else if (what === 'remove' && id !== root) {
+            table.remove(id);
+            node.removed = true;
+          } else if (what === 'facts') {
+            table.setFacts(id, b);
+            node.facts = b;
+          } else if (what === 'settle') await table.settled();
+          else if (what === 'reopen') {
+            await table.close();
+            table = NodeTable.open(directory, { secret, cachedNodesMax: 2 });
+          }
+        }
+        for (const [id, node] of model) {
+          t.strictSame(table.get(id), { id, ...node });
+          t.strictSame(
+            new Set(Array.from(table.children(id), (child) => child.id)),
+            new Set([...model].filter(([, n]) => n.parent === id && !n.removed).map(([childId]) => childId)),
+          );
+        }
+      } finally {
+        await table.close();
+      }
+    }),
+    { numRuns: 40 },
+  );
+});
+
+const CHILD = `
+  import { NodeTable } from ${JSON.stringify(new URL('../../src/state/node-table.js', import.meta.url).href)};
+  const table = NodeTable.open(process.argv[1], { secret: Buffer.alloc(32, 7) });
+  const root = table.root('v');
+  for (let i = 0; ; i++) {
+    const { id } = table.intern(root.id, 'f' + i);
+    await table.settled();
+    process.stdout.write(i + ' ' + id + '\\n');
+  }
+`;
+
+void t.test('what settled survives kill -9', async (t) => {
+  const directory = t.testdir();
+  const child = spawn(process.execPath, ['--input-type=module', '-e', CHILD, directory], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const exited = once(child, 'exit');
+  const acknowledged = new Map<string, bigint>();
+  for await (const line of createInterface({ input: child.stdout })) {
+    const [i, id] = line.split(' ');
+    if (i === undefined || id === undefined) continue;
+    acknowledged.set(`f${i}`, BigInt(id));
+    if (acknowledged.size === 200) child.kill('SIGKILL');
+  }
+  await exited;
+  t.ok(acknowledged.size >= 200);
+  const table = openTable(t, directory);
+  const root = table.root('v');
+  for (const [name, id] of acknowledged) t.equal(table.child(root.id, name)?.id, id, name);
+});
+
+void t.test(
+  'a million names are interned in well under a minute, and a known one in microseconds',
+  async (t) => {
+    const table = NodeTable.open(t.testdir(), { secret: randomBytes(32) });
+    const root = table.root('v');
+    const started = process.hrtime.bigint();
+    for (let d = 0; d < 1000; d++) {
+      const directory = table.intern(root.id, `directory ${d}`);
+      for (let f = 0; f < 1000; f++) table.intern(directory.id, `file ${f}`);
+      await table.settled();
+    }
+    const made = Number(process.hrtime.bigint() - started) / 1e9;
+    const restarted = process.hrtime.bigint();
+    const directory = table.intern(root.id, 'directory 999');
+    for (let f = 0; f < 1000; f++) table.intern(directory.id, `file ${f}`);
+    const knownUs = Number(process.hrtime.bigint() - restarted) / 1e6;
+    t.comment(`1M interns: ${made.toFixed(1)} s; a known one: ${knownUs.toFixed(2)} us`);
+    t.ok(made < 60);
+    t.ok(knownUs < 50);
+    await table.close();
+  },
+);
