@@ -1,0 +1,281 @@
+/**
+ * One TCP connection: records in, calls run in parallel, replies out in the order they are ready.
+ *
+ *   socket ─▶ assembler ─▶ waiting ─▶ running ─▶ ready ─▶ one write per turn of the event loop ─▶ sent
+ *                            │          │                                                       │
+ *                            └──────────┴── past a bound the socket isn't read ──────────────────┘
+ *
+ * What has arrived when a bound is passed waits here; it is at most one read of the socket.
+ */
+import { setMaxListeners } from 'node:events';
+import type { Socket } from 'node:net';
+import { RecordAssembler, RecordError } from '../../protocol/record-marking.js';
+import type { Logger } from '../telemetry/log.js';
+import type { Caller } from './active-call.js';
+import type { Dispatcher } from './dispatcher.js';
+import type { RpcLimits } from './limits.js';
+import type { Load } from './load.js';
+import { gatherChunks, type Reply } from './reply.js';
+
+/** A write takes no further reply once it has this many bytes, so that a slow client's progress shows. */
+const WRITE_BYTES_MIN = 1024 * 1024;
+
+export interface ConnectionOptions {
+  readonly socket: Socket;
+  readonly remoteAddress: string;
+  readonly localAddress: string;
+  readonly dispatcher: Dispatcher;
+  readonly limits: RpcLimits;
+  readonly load: Load;
+  readonly log: Logger;
+}
+
+export class Connection {
+  readonly #socket: Socket;
+  readonly #options: ConnectionOptions;
+  readonly #limits: RpcLimits;
+  readonly #load: Load;
+  readonly #caller: Caller;
+  readonly #gone = new AbortController();
+  readonly #assembler: RecordAssembler;
+  /** Records that arrived in the read that passed a bound. */
+  #waiting: Buffer[] = [];
+  #calls = 0;
+  #requestBytes = 0;
+  /** Replies for the next write. */
+  #ready: Reply[] = [];
+  #flushScheduled = false;
+  /** Replies of the write that the socket hasn't confirmed. */
+  #writing: readonly Reply[] | undefined;
+  #replyBytes = 0;
+  #recordsReceived = 0;
+  #paused = false;
+  #draining = false;
+  #closed = false;
+  /** Times by performance.now(). */
+  #lastActivityMs = performance.now();
+  #recordBeganMs: number | undefined;
+  #lastDrainMs = 0;
+  readonly #resume = (): void => this.#admit();
+
+  constructor(options: ConnectionOptions) {
+    const { socket, limits } = options;
+    this.#socket = socket;
+    this.#options = options;
+    this.#limits = limits;
+    this.#load = options.load;
+    // One listener per call whose handler asked for its signal.
+    setMaxListeners(0, this.#gone.signal);
+    this.#caller = {
+      remoteAddress: options.remoteAddress,
+      remotePort: socket.remotePort ?? 0,
+      localAddress: options.localAddress,
+      localPort: socket.localPort ?? 0,
+      transport: 'tcp',
+      gone: this.#gone.signal,
+    };
+    this.#assembler = new RecordAssembler({
+      ...limits,
+      reusesChunks: false,
+      onRecord: (record) => this.#receive(record),
+    });
+    socket.on('data', (chunk: Buffer) => this.#read(chunk));
+    socket.on('error', (error) => {
+      options.log.debug({ error: error.message, remoteAddress: options.remoteAddress }, 'connection failed');
+    });
+    socket.once('close', () => this.#close());
+  }
+
+  /** Reads no further call, answers those that run, then ends the connection. */
+  drain(): void {
+    this.#draining = true;
+    this.#waiting = [];
+    this.#pause();
+    this.#endWhenDrained();
+  }
+
+  /** Cuts the connection. */
+  destroy(): void {
+    this.#socket.destroy();
+  }
+
+  /** Cuts or ends the connection when one of its time limits has passed. `nowMs` as by performance.now(). */
+  checkTimeouts(nowMs: number): void {
+    const { idleTimeoutMs, partialRecordTimeoutMs, drainTimeoutMs } = this.#limits;
+    if (this.#replyBytes > 0) {
+      if (nowMs - this.#lastDrainMs > drainTimeoutMs) {
+        this.#cut(`${this.#replyBytes} bytes of replies were not taken within ${drainTimeoutMs} ms`);
+      }
+    } else if (this.#recordBeganMs !== undefined && !this.#paused) {
+      if (nowMs - this.#recordBeganMs > partialRecordTimeoutMs) {
+        this.#cut(`a record was not complete within ${partialRecordTimeoutMs} ms`);
+      }
+    } else if (this.#calls === 0 && nowMs - this.#lastActivityMs > idleTimeoutMs) {
+      // A client that doesn't close its side in turn is cut at the next look.
+      if (this.#socket.writableEnded) this.destroy();
+      else this.drain();
+    }
+  }
+
+  get #full(): boolean {
+    return (
+      this.#calls >= this.#limits.callsPerConnectionMax ||
+      this.#requestBytes >= this.#limits.requestBytesPerConnectionMax ||
+      this.#replyBytes >= this.#limits.replyBytesPerConnectionMax ||
+      this.#load.full
+    );
+  }
+
+  #read(chunk: Buffer): void {
+    if (this.#draining) return;
+    this.#lastActivityMs = performance.now();
+    const wasPartial = this.#assembler.partial;
+    const recordsBefore = this.#recordsReceived;
+    try {
+      this.#assembler.push(chunk);
+    } catch (error) {
+      if (!(error instanceof RecordError)) throw error;
+      this.#cut(error.message);
+      return;
+    }
+    if (!this.#assembler.partial) this.#recordBeganMs = undefined;
+    else if (!wasPartial || this.#recordsReceived > recordsBefore) this.#recordBeganMs = this.#lastActivityMs;
+  }
+
+  #receive(record: Buffer): void {
+    this.#recordsReceived++;
+    if (this.#closed || this.#draining) return;
+    if (this.#waiting.length > 0 || this.#full) {
+      this.#waiting.push(record);
+      this.#pause();
+    } else {
+      this.#start(record);
+    }
+  }
+
+  /** Runs what waits as far as the bounds let it, and reads on when nothing waits any more. */
+  #admit(): void {
+    if (this.#closed || this.#draining) return;
+    while (this.#waiting.length > 0 && !this.#full) {
+      const record = this.#waiting.shift();
+      if (record !== undefined) this.#start(record);
+    }
+    if (this.#full) {
+      this.#pause();
+    } else if (this.#paused) {
+      this.#paused = false;
+      this.#lastActivityMs = performance.now();
+      // The time that the client was kept waiting is not held against it.
+      if (this.#recordBeganMs !== undefined) this.#recordBeganMs = this.#lastActivityMs;
+      this.#socket.resume();
+    }
+  }
+
+  #pause(): void {
+    if (!this.#draining && this.#load.full) this.#load.onRoom(this.#resume);
+    if (this.#paused) return;
+    this.#paused = true;
+    this.#socket.pause();
+  }
+
+  #start(record: Buffer): void {
+    this.#calls++;
+    this.#requestBytes += record.length;
+    this.#load.beginCall(record.length);
+    // dispatch() doesn't reject: every failure of a call is a reply.
+    void this.#options.dispatcher.dispatch(record, this.#caller).then((reply) => {
+      this.#calls--;
+      this.#requestBytes -= record.length;
+      if (reply === undefined) this.#cut('a message that is no call');
+      else this.#queue(reply);
+      // After the reply is queued: whoever waits for all calls to end waits for it, too.
+      this.#load.endCall(record.length);
+      this.#admit();
+    });
+    if (this.#full) this.#pause();
+  }
+
+  #queue(reply: Reply): void {
+    if (this.#closed) {
+      reply.settle();
+      return;
+    }
+    if (this.#replyBytes === 0) this.#lastDrainMs = performance.now();
+    this.#replyBytes += reply.length;
+    this.#load.queueReply(reply.length);
+    this.#ready.push(reply);
+    if (this.#flushScheduled) return;
+    this.#flushScheduled = true;
+    // After all callbacks of this turn: the replies that they complete leave in the same write.
+    setImmediate(() => this.#flush());
+  }
+
+  /** One write at a time: its end shows that the client takes replies, and what becomes ready meanwhile goes together. */
+  #flush(): void {
+    this.#flushScheduled = false;
+    if (this.#writing !== undefined || this.#ready.length === 0) return;
+    const replies = this.#takeReady();
+    this.#writing = replies;
+    const chunks = gatherChunks(replies);
+    const last = chunks.pop() ?? Buffer.alloc(0);
+    this.#socket.cork();
+    for (const chunk of chunks) this.#socket.write(chunk);
+    this.#socket.write(last, () => this.#sent(replies));
+    this.#socket.uncork();
+  }
+
+  /** The replies of the next write. */
+  #takeReady(): readonly Reply[] {
+    let bytes = 0;
+    let count = 0;
+    for (const reply of this.#ready) {
+      if (bytes >= WRITE_BYTES_MIN) break;
+      bytes += reply.length;
+      count++;
+    }
+    return this.#ready.splice(0, count);
+  }
+
+  /** The kernel has these replies, or nobody ever will. */
+  #sent(replies: readonly Reply[]): void {
+    if (this.#writing !== replies) return;
+    this.#writing = undefined;
+    this.#lastDrainMs = this.#lastActivityMs = performance.now();
+    this.#settle(replies);
+    this.#flush();
+    this.#admit();
+    this.#endWhenDrained();
+  }
+
+  #settle(replies: readonly Reply[]): void {
+    for (const reply of replies) {
+      this.#replyBytes -= reply.length;
+      reply.settle();
+      this.#load.settleReply(reply.length);
+    }
+  }
+
+  #endWhenDrained(): void {
+    if (!this.#draining || this.#calls > 0 || this.#replyBytes > 0 || this.#socket.writableEnded) return;
+    this.#socket.end();
+    // What else the client sends is read and thrown away: closing with unread bytes would reset the connection and could
+    // take replies on their way with it.
+    this.#socket.resume();
+  }
+
+  #cut(reason: string): void {
+    if (this.#closed) return;
+    this.#options.log.info({ reason, remoteAddress: this.#options.remoteAddress }, 'connection cut');
+    this.#socket.destroy();
+  }
+
+  #close(): void {
+    this.#closed = true;
+    this.#gone.abort();
+    this.#waiting = [];
+    this.#load.offRoom(this.#resume);
+    this.#settle(this.#ready.splice(0));
+    if (this.#writing !== undefined) this.#settle(this.#writing);
+    this.#writing = undefined;
+  }
+}

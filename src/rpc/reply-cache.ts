@@ -1,0 +1,105 @@
+/**
+ * The duplicate request cache: a retransmission of a call that changed something is answered with the first reply instead of
+ * being executed again. Keyed by what identifies a call whatever connection it comes by: after a timeout a client sends the
+ * same xid again, perhaps on a new connection.
+ *
+ *   first ──▶ running ──▶ kept (SUCCESS and cacheable) ──▶ forgotten by age or size
+ *   duplicate: joins what is running, is given what is kept
+ */
+import { crc32 } from 'node:zlib';
+import { LRUCache } from 'lru-cache';
+import { copyReply, type Reply } from './reply.js';
+
+/** Bytes of the arguments that tell one call from another, besides their length: a WRITE's data needn't be summed. */
+const CHECKSUMMED_BYTES = 256;
+
+/** Cost of an entry besides its bytes: key, list and map, roughly. */
+const ENTRY_BYTES = 200;
+
+/** What identifies a call. `args` are the bytes behind the header. */
+export function duplicateKey(
+  remoteAddress: string,
+  xid: number,
+  target: { readonly prog: number; readonly vers: number; readonly proc: number },
+  args: Buffer,
+): string {
+  const sum = crc32(args.subarray(0, CHECKSUMMED_BYTES));
+  return `${remoteAddress} ${xid} ${target.prog} ${target.vers} ${target.proc} ${args.length} ${sum}`;
+}
+
+export interface ReplyCacheOptions {
+  readonly bytesMax: number;
+  readonly entriesMax: number;
+  readonly ageMs: number;
+  /** Milliseconds, monotonic. */
+  readonly now?: () => number;
+}
+
+/** A reply, and whether a retransmission may be given it. */
+export interface Executed {
+  readonly reply: Reply;
+  readonly keep: boolean;
+}
+
+/** What the first of several equal calls is answered, and its bytes for the others. */
+interface First {
+  readonly reply: Reply;
+  readonly bytes: Buffer;
+}
+
+const nothing = (): void => undefined;
+
+export class ReplyCache {
+  readonly #kept: LRUCache<string, Buffer>;
+  readonly #running = new Map<string, Promise<First>>();
+  #duplicates = 0;
+
+  constructor(options: ReplyCacheOptions) {
+    this.#kept = new LRUCache({
+      max: options.entriesMax,
+      maxSize: options.bytesMax,
+      sizeCalculation: (bytes) => bytes.length + ENTRY_BYTES,
+      ttl: options.ageMs,
+      ...(options.now === undefined ? {} : { perf: { now: options.now }, ttlResolution: 0 }),
+    });
+  }
+
+  /** Replies kept. */
+  get size(): number {
+    return this.#kept.size;
+  }
+
+  /** Retransmissions seen. */
+  get duplicates(): number {
+    return this.#duplicates;
+  }
+
+  /** Executes the call unless the same one runs or its reply is kept. `execute` doesn't reject. */
+  async answer(key: string, execute: () => Promise<Executed>): Promise<Reply> {
+    const kept = this.#kept.get(key);
+    if (kept !== undefined) return this.#again(kept);
+    const running = this.#running.get(key);
+    if (running !== undefined) return this.#again((await running).bytes);
+    const first = this.#first(key, execute);
+    this.#running.set(key, first);
+    try {
+      return (await first).reply;
+    } finally {
+      this.#running.delete(key);
+    }
+  }
+
+  #again(bytes: Buffer): Reply {
+    this.#duplicates++;
+    return { chunks: [bytes], length: bytes.length, settle: nothing };
+  }
+
+  async #first(key: string, execute: () => Promise<Executed>): Promise<First> {
+    const executed = await execute();
+    // Duplicates are sent after the first reply's buffers were given back, so they never share them.
+    const reply = copyReply(executed.reply);
+    const [bytes] = reply.chunks;
+    if (executed.keep) this.#kept.set(key, bytes);
+    return { reply, bytes };
+  }
+}
