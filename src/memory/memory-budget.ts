@@ -4,7 +4,10 @@
  * registration, before anybody waits.
  */
 
-/** Gives back up to `bytes` at once, or starts to; returns how many bytes it released before returning. */
+/**
+ * Gives back about `bytes` at once, or starts to; returns how many bytes it released before returning. It may call
+ * `release`; it isn't asked again while it runs, so a reservation it makes itself comes from what is free.
+ */
 export type Relief = (bytes: number) => number;
 
 interface Waiter {
@@ -19,7 +22,14 @@ export class MemoryBudget {
   readonly #reliefs: Relief[] = [];
   readonly #waiters: Waiter[] = [];
 
+  /** A relief is running, or waiters are being admitted: neither may start inside itself. */
+  #relieving = false;
+  #admitting = false;
+
   constructor(limitBytes: number) {
+    if (!Number.isSafeInteger(limitBytes) || limitBytes < 0) {
+      throw new RangeError(`a memory budget is a whole number of bytes, not ${limitBytes}`);
+    }
     this.limitBytes = limitBytes;
   }
 
@@ -32,22 +42,45 @@ export class MemoryBudget {
     return this.#waiters.length;
   }
 
-  /** Asked for bytes whenever a reservation doesn't fit. */
-  addRelief(relief: Relief): void {
+  /** Asked for bytes whenever a reservation doesn't fit, until the function it returns is called. */
+  addRelief(relief: Relief): () => void {
     this.#reliefs.push(relief);
+    return () => {
+      const at = this.#reliefs.indexOf(relief);
+      if (at >= 0) this.#reliefs.splice(at, 1);
+    };
   }
 
   /** Reserves at once or not at all. Never passes those who wait. */
   tryReserve(bytes: number): boolean {
+    assertBytes(bytes);
     if (this.#waiters.length > 0) return false;
     return this.#take(bytes);
   }
 
+  /** As tryReserve, but only from what is free: nobody is asked to give back. For what is merely nice to have. */
+  tryReserveFree(bytes: number): boolean {
+    assertBytes(bytes);
+    if (this.#waiters.length > 0 || this.#usedBytes + bytes > this.limitBytes) return false;
+    this.#usedBytes += bytes;
+    return true;
+  }
+
+  /**
+   * Somebody holds bytes that a relief can give back from now on (a pin went away): asks for them when anybody waits. Without
+   * this the waiters would stand until the next release.
+   */
+  offerRelief(): void {
+    this.#admit();
+  }
+
   /**
    * Reserves, waiting in line until the bytes are there. A reservation beyond the whole budget is cut down to it by the caller:
-   * here it fails with RangeError.
+   * here it fails with RangeError. An abort takes the caller out of the line and rejects with the signal's reason; once this
+   * has resolved the bytes are the caller's to release, whatever the signal does.
    */
   async reserve(bytes: number, signal?: AbortSignal): Promise<void> {
+    assertBytes(bytes);
     if (bytes > this.limitBytes) {
       throw new RangeError(`cannot reserve ${bytes} bytes of a memory budget of ${this.limitBytes}`);
     }
@@ -64,7 +97,8 @@ export class MemoryBudget {
       const onAbort = (): void => {
         const at = this.#waiters.indexOf(waiter);
         if (at >= 0) this.#waiters.splice(at, 1);
-        reject(signal?.reason instanceof Error ? signal.reason : new Error('aborted'));
+        reject(signal?.reason instanceof Error ? signal.reason : new Error('aborted', { cause: signal?.reason }));
+        // Whoever stood behind a large one may fit.
         this.#admit();
       };
       signal?.addEventListener('abort', onAbort, { once: true });
@@ -75,6 +109,7 @@ export class MemoryBudget {
 
   /** Gives bytes back and admits who waits. */
   release(bytes: number): void {
+    assertBytes(bytes);
     if (bytes > this.#usedBytes) throw new RangeError(`released ${bytes} bytes of ${this.#usedBytes}`);
     this.#usedBytes -= bytes;
     this.#admit();
@@ -82,21 +117,30 @@ export class MemoryBudget {
 
   /** Asks the reliefs when the bytes don't fit; true when they were taken. */
   #take(bytes: number): boolean {
-    for (const relief of this.#reliefs) {
-      const missing = this.#usedBytes + bytes - this.limitBytes;
-      if (missing <= 0) break;
-      relief(missing);
-    }
+    if (this.#usedBytes + bytes > this.limitBytes) this.#relieve(bytes);
     if (this.#usedBytes + bytes > this.limitBytes) return false;
     this.#usedBytes += bytes;
     return true;
   }
 
-  #admitting = false;
+  #relieve(bytes: number): void {
+    if (this.#relieving || bytes > this.limitBytes) return;
+    this.#relieving = true;
+    try {
+      // A copy: a relief may be removed while another runs.
+      for (const relief of [...this.#reliefs]) {
+        const missing = this.#usedBytes + bytes - this.limitBytes;
+        if (missing <= 0) return;
+        relief(missing);
+      }
+    } finally {
+      this.#relieving = false;
+    }
+  }
 
-  /** Admits waiters in line. Reliefs release bytes while they run, so it must not run inside itself. */
+  /** Admits waiters in line. Reliefs release bytes while they run, so it must not run inside itself or inside a relief. */
   #admit(): void {
-    if (this.#admitting) return;
+    if (this.#admitting || this.#relieving) return;
     this.#admitting = true;
     try {
       for (let head = this.#waiters[0]; head !== undefined; head = this.#waiters[0]) {
@@ -108,4 +152,8 @@ export class MemoryBudget {
       this.#admitting = false;
     }
   }
+}
+
+function assertBytes(bytes: number): void {
+  if (!Number.isSafeInteger(bytes) || bytes < 0) throw new RangeError(`not a number of bytes: ${bytes}`);
 }
