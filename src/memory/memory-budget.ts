@@ -97,7 +97,9 @@ export class MemoryBudget {
       const onAbort = (): void => {
         const at = this.#waiters.indexOf(waiter);
         if (at >= 0) this.#waiters.splice(at, 1);
-        reject(signal?.reason instanceof Error ? signal.reason : new Error('aborted', { cause: signal?.reason }));
+        reject(
+          signal?.reason instanceof Error ? signal.reason : new Error('aborted', { cause: signal?.reason }),
+        );
         // Whoever stood behind a large one may fit.
         this.#admit();
       };

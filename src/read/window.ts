@@ -4,7 +4,7 @@
  *
  * READs are sorted into streams. A READ belongs to the stream whose position it is nearest to, as long as it could be a
  * neighbour that was overtaken on its way (NFS clients send many READs at once, and they arrive in roughly ascending order).
- * A stream is sequential once two READs have covered at least half of the span they lie in; then:
+ * A stream is sequential once a few READs have covered at least half of the span they lie in; then:
  *
  *   start          next               ahead          next + window
  *     |--- covered --|=== fetched ======|- - - parts - - -|
@@ -23,6 +23,13 @@ export interface Span {
 
 /** READs of so many times a READ's size may overtake one another. 16 of 1 MiB are what clients send at once by default. */
 const REORDERED_READS = 16;
+
+/**
+ * What makes a stream: two READs of 64 KiB, as clients that read files through send them at least, or eight of any size. Two
+ * small random READs may be neighbours by chance.
+ */
+const EVIDENCE_READS = 8;
+const EVIDENCE_BYTES = 128 * 1024;
 
 /** One run of READs through an object. */
 export class Stream {
@@ -46,9 +53,10 @@ export class Stream {
     this.usedMs = nowMs;
   }
 
-  /** Two READs or more that lie close together. */
+  /** Several READs that lie close together. */
   get sequential(): boolean {
-    return this.reads > 1 && this.covered * 2 >= this.next - this.start;
+    const enough = this.reads >= EVIDENCE_READS || (this.reads > 1 && this.covered >= EVIDENCE_BYTES);
+    return enough && this.covered * 2 >= this.next - this.start;
   }
 }
 
@@ -153,7 +161,8 @@ export class Window {
     let bestDistance = Infinity;
     for (const stream of this.#streams) {
       const distance = Math.abs(read.start - stream.next);
-      const fits = read.start >= stream.next - slack && read.start <= Math.max(stream.ahead, stream.next) + slack;
+      const fits =
+        read.start >= stream.next - slack && read.start <= Math.max(stream.ahead, stream.next) + slack;
       if (!fits || distance >= bestDistance) continue;
       best = stream;
       bestDistance = distance;
@@ -172,15 +181,18 @@ export class Window {
     const end = this.#clip(Math.ceil(read.end / alignBytes) * alignBytes);
     if (policy === 'random') return { start, end };
     if (read.start === 0 && this.#size <= smallFileBytes) return { start, end: this.#size };
-    if (read.start === 0 && windowBytes === 0) return { start, end: Math.max(end, this.#clip(windowBytesMin)) };
-    if (windowBytes === 0 || end <= stream.ahead) return { start, end };
-    return { start, end: Math.max(end, this.#partEnd(end, this.#partOf(windowBytes))) };
+    if (read.start === 0 && windowBytes === 0)
+      return { start, end: Math.max(end, this.#clip(windowBytesMin)) };
+    const partBytes = this.#partOf(windowBytes);
+    if (partBytes > windowBytes || end <= stream.ahead) return { start, end };
+    return { start, end: Math.max(end, this.#partEnd(end, partBytes)) };
   }
 
   #aheadOf(stream: Stream, demand: Span, windowBytes: number): Span[] {
     const spans: Span[] = [];
     const partBytes = this.#partOf(windowBytes);
-    if (partBytes > windowBytes || windowBytes === 0) return spans;
+    // Memory is too short for a part: nothing is read ahead, for small GETs cost more than they gain.
+    if (partBytes > windowBytes) return spans;
     const most = stream.next + windowBytes;
     let from = Math.max(stream.ahead, demand.end);
     while (from < this.#size) {

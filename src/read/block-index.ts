@@ -1,0 +1,61 @@
+/** The blocks of one object version, in order of offset; they never overlap. */
+import type { Block } from './block.js';
+import type { Span } from './window.js';
+
+export class BlockIndex {
+  readonly #blocks: Block[] = [];
+
+  get size(): number {
+    return this.#blocks.length;
+  }
+
+  all(): readonly Block[] {
+    return this.#blocks;
+  }
+
+  /** Blocks with bytes in the span. */
+  within(span: Span): Block[] {
+    const found: Block[] = [];
+    for (let at = this.#firstEndingAfter(span.start); at < this.#blocks.length; at += 1) {
+      const block = this.#blocks[at];
+      if (block === undefined || block.offset >= span.end) break;
+      found.push(block);
+    }
+    return found;
+  }
+
+  /** Parts of the span that no block covers. */
+  gaps(span: Span): Span[] {
+    const gaps: Span[] = [];
+    let from = span.start;
+    for (const block of this.within(span)) {
+      if (block.offset > from) gaps.push({ start: from, end: block.offset });
+      from = block.offset + block.length;
+    }
+    if (from < span.end) gaps.push({ start: from, end: span.end });
+    return gaps;
+  }
+
+  add(block: Block): void {
+    this.#blocks.splice(this.#firstEndingAfter(block.offset), 0, block);
+  }
+
+  remove(block: Block): void {
+    const at = this.#firstEndingAfter(block.offset);
+    if (this.#blocks[at] !== block) throw new Error(`block at ${block.offset} is not in the index`);
+    this.#blocks.splice(at, 1);
+  }
+
+  /** Position of the first block that ends after `offset`. */
+  #firstEndingAfter(offset: number): number {
+    let low = 0;
+    let high = this.#blocks.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      const block = this.#blocks[middle];
+      if (block !== undefined && block.offset + block.length <= offset) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+}

@@ -1,0 +1,144 @@
+/**
+ * One ranged GET and the blocks it fills. READs wait for an offset, not for its end: bytes are served as they arrive.
+ *
+ *   queued --slot--> started --> over: finished, failed or cancelled
+ *
+ * Until it has started it may still grow at its end. Once over it takes no more bytes: its buffers may hold other bytes by then.
+ */
+import type { Block } from './block.js';
+import type { Span, Stream } from './window.js';
+
+interface Waiter {
+  /** Offset in the object up to which it needs bytes. */
+  readonly until: number;
+  readonly resolve: () => void;
+  readonly reject: (error: unknown) => void;
+}
+
+export class Fetch {
+  /** The stream it was begun for. */
+  readonly stream: Stream;
+  readonly #start: number;
+  readonly #blocks: Block[] = [];
+  readonly #controller = new AbortController();
+  readonly #waiters = new Set<Waiter>();
+  #end: number;
+  #position: number;
+  /** The block that gets the next byte. */
+  #filling = 0;
+  #started = false;
+  #over = false;
+  #error: unknown;
+
+  constructor(start: number, stream: Stream) {
+    this.stream = stream;
+    this.#start = start;
+    this.#end = start;
+    this.#position = start;
+  }
+
+  get span(): Span {
+    return { start: this.#start, end: this.#end };
+  }
+
+  get signal(): AbortSignal {
+    return this.#controller.signal;
+  }
+
+  get started(): boolean {
+    return this.#started;
+  }
+
+  get over(): boolean {
+    return this.#over;
+  }
+
+  /** Every byte asked for has arrived. */
+  get complete(): boolean {
+    return this.#position === this.#end;
+  }
+
+  /** Blocks that aren't full, each with one pin of this fetch. */
+  get unfilled(): readonly Block[] {
+    return this.#blocks.slice(this.#filling);
+  }
+
+  /** A READ waits for bytes of it. */
+  get wanted(): boolean {
+    return this.unfilled.some((block) => block.pins > 1);
+  }
+
+  /** A block to fill, following the last one. */
+  append(block: Block): void {
+    if (this.#started || this.#over || block.offset !== this.#end) {
+      throw new Error(`block at ${block.offset} cannot follow a fetch up to ${this.#end}`);
+    }
+    this.#blocks.push(block);
+    this.#end += block.length;
+  }
+
+  /** Its range is fixed from now on. */
+  start(): void {
+    this.#started = true;
+  }
+
+  /** Copies bytes into the blocks; returns those that became full. Bytes beyond the range are an error of the store. */
+  deliver(chunk: Buffer): readonly Block[] {
+    const full: Block[] = [];
+    if (this.#over) return full;
+    if (this.#position + chunk.length > this.#end) {
+      throw new Error(`got bytes up to ${this.#position + chunk.length} for a GET up to ${this.#end}`);
+    }
+    for (let at = 0; at < chunk.length;) {
+      const block = this.#blocks[this.#filling];
+      if (block === undefined) throw new Error(`no block for the byte at ${this.#position}`);
+      const count = Math.min(block.length - block.filled, chunk.length - at);
+      chunk.copy(block.buffer, block.filled, at, at + count);
+      block.filled += count;
+      at += count;
+      this.#position += count;
+      if (block.filled === block.length) {
+        full.push(block);
+        this.#filling += 1;
+      }
+    }
+    for (const waiter of this.#waiters) if (waiter.until <= this.#position) waiter.resolve();
+    return full;
+  }
+
+  /** Resolves when the bytes up to `until` are there; rejects with the fetch's error or the signal's reason. */
+  async waitFor(until: number, signal: AbortSignal | undefined): Promise<void> {
+    signal?.throwIfAborted();
+    if (until <= this.#position) return;
+    if (this.#over) throw this.#error;
+    let waiter: Waiter | undefined;
+    let onAbort: (() => void) | undefined;
+    try {
+      await new Promise<void>((resolve, reject) => {
+        waiter = { until, resolve, reject };
+        this.#waiters.add(waiter);
+        onAbort = (): void => {
+          reject(
+            signal?.reason instanceof Error ? signal.reason : new Error('aborted', { cause: signal?.reason }),
+          );
+        };
+        signal?.addEventListener('abort', onAbort, { once: true });
+      });
+    } finally {
+      if (waiter !== undefined) this.#waiters.delete(waiter);
+      if (onAbort !== undefined) signal?.removeEventListener('abort', onAbort);
+    }
+  }
+
+  finish(): void {
+    this.#over = true;
+  }
+
+  /** Ends it: those who wait get the error, and the GET is aborted if it still runs. */
+  fail(error: unknown): void {
+    this.#over = true;
+    this.#error = error;
+    for (const waiter of this.#waiters) waiter.reject(error);
+    this.#controller.abort();
+  }
+}

@@ -1,0 +1,124 @@
+/**
+ * All reading of one store: a Reader for each object version in use, one cache of blocks and one count of GETs for all of them.
+ * Everything is keyed by key and ETag, so bytes of two versions never meet; once a new version of a key is read, the blocks of
+ * the older ones are dropped.
+ */
+import { setMaxListeners } from 'node:events';
+import type { MemoryBudget } from '../memory/memory-budget.js';
+import { StoreError } from '../store/errors.js';
+import type { ObjectStore } from '../store/object-store.js';
+import type { Logger } from '../telemetry/log.js';
+import { BlockCache } from './block-cache.js';
+import { BlockPool } from './block-pool.js';
+import type { ByteSlices, ObjectVersion } from './byte-slices.js';
+import { GetSlots } from './get-slots.js';
+import { READ_DEFAULTS, type ReadOptions } from './options.js';
+import { ReadaheadShare } from './readahead-share.js';
+import { Reader, type ReaderShared } from './reader.js';
+
+export class Readers {
+  readonly #shared: ReaderShared;
+  readonly #closing = new AbortController();
+  /** The reader of the version last read of each key. */
+  readonly #readers = new Map<string, Reader>();
+  /** Readers that were forgotten while READs were under way. */
+  readonly #leaving = new Set<Reader>();
+  readonly #removeRelief: () => void;
+  readonly #timer: NodeJS.Timeout;
+
+  /** Fails with RangeError when the sizes in `options` don't fit each other. */
+  constructor(parts: {
+    readonly store: ObjectStore;
+    readonly budget: MemoryBudget;
+    readonly log: Logger;
+    readonly options?: Partial<ReadOptions>;
+  }) {
+    const { store, budget, log } = parts;
+    const options = { ...READ_DEFAULTS, ...parts.options };
+    assertSizes(options);
+    // Every READ that waits for memory listens to it: many listeners are no leak.
+    setMaxListeners(0, this.#closing.signal);
+    const pool = new BlockPool(budget, options.blockBytes);
+    const cache = new BlockCache(budget, pool);
+    const slots = new GetSlots(options.requestsMax);
+    const share = new ReadaheadShare(budget);
+    this.#shared = { store, budget, log, options, pool, cache, slots, share, closing: this.#closing.signal };
+    this.#removeRelief = budget.addRelief((bytes) => cache.relieve(bytes));
+    this.#timer = setInterval(() => this.expire(), options.idleMs / 2);
+    this.#timer.unref();
+  }
+
+  /**
+   * The bytes from `offset` on, `count` of them or up to the end of the version. They belong to the caller until `release`.
+   * Fails with StoreError: `precondition-failed` when the version is gone, `aborted` by the signal or by `close`.
+   */
+  async read(
+    version: ObjectVersion,
+    offset: number,
+    count: number,
+    signal?: AbortSignal,
+  ): Promise<ByteSlices> {
+    if (this.#closing.signal.aborted || signal?.aborted === true) {
+      const about = { operation: 'GetObject', bucket: this.#shared.store.bucket, key: version.key };
+      throw new StoreError('aborted', `GetObject ${version.key}: read aborted`, about, {
+        cause: signal?.reason,
+      });
+    }
+    const end = Math.min(offset + count, version.size);
+    if (offset >= end) return { slices: [], count: 0, release: () => undefined };
+    return await this.#readerOf(version).read({ start: offset, end }, signal);
+  }
+
+  /** Drops the cached blocks of a key. READs under way end as they would have. */
+  forget(key: string): void {
+    const reader = this.#readers.get(key);
+    if (reader === undefined) return;
+    reader.discard();
+    this.#leaving.add(reader);
+    this.#readers.delete(key);
+  }
+
+  /** Forgets the streams and readers that have been idle; the timer calls it. */
+  expire(): void {
+    const beforeMs = this.#shared.options.now() - this.#shared.options.idleMs;
+    for (const [key, reader] of this.#readers) if (reader.expire(beforeMs)) this.#readers.delete(key);
+    for (const reader of this.#leaving) if (reader.expire(beforeMs)) this.#leaving.delete(reader);
+  }
+
+  /** Object versions remembered. */
+  get size(): number {
+    return this.#readers.size;
+  }
+
+  /** Fails what is under way and gives back all memory but that of slices still out, whose release gives it back. */
+  async close(): Promise<void> {
+    clearInterval(this.#timer);
+    this.#closing.abort();
+    const readers = [...this.#readers.values(), ...this.#leaving];
+    this.#readers.clear();
+    this.#leaving.clear();
+    await Promise.all(readers.map(async (reader) => await reader.close()));
+    this.#shared.pool.retire();
+    this.#removeRelief();
+  }
+
+  #readerOf(version: ObjectVersion): Reader {
+    const { key, etag, size } = version;
+    const found = this.#readers.get(key);
+    if (found?.version.etag === etag && found.version.size === size) return found;
+    // READs of the older version may be under way, but no new ones are to be expected.
+    this.forget(key);
+    const reader = new Reader(version, this.#shared);
+    this.#readers.set(key, reader);
+    return reader;
+  }
+}
+
+function assertSizes(options: ReadOptions): void {
+  const { blockBytes, alignBytes, partBytesMin } = options;
+  if (alignBytes % 4096 !== 0 || blockBytes % alignBytes !== 0 || partBytesMin % alignBytes !== 0) {
+    throw new RangeError(
+      `blockBytes (${blockBytes}) and partBytesMin (${partBytesMin}) are multiples of alignBytes (${alignBytes}), and that of 4096`,
+    );
+  }
+}

@@ -1,0 +1,113 @@
+import t from 'tap';
+import fc from 'fast-check';
+import { StoreError } from '../../src/store/errors.js';
+import { KIB, ReadRig, pattern, settle, taken } from './read-rig.js';
+
+const SIZE = 300 * KIB + 123;
+const BODIES = [pattern(SIZE, 1), pattern(SIZE - 5000, 2)];
+
+const read = fc.record({
+  kind: fc.constant('read' as const),
+  file: fc.integer({ min: 0, max: 1 }),
+  offset: fc.integer({ min: 0, max: SIZE + 10 }),
+  count: fc.integer({ min: 0, max: 40 * KIB }),
+  abort: fc.integer({ min: 0, max: 9 }).map((n) => n === 0),
+});
+const run = fc.record({
+  kind: fc.constant('run' as const),
+  file: fc.integer({ min: 0, max: 1 }),
+  offset: fc.integer({ min: 0, max: SIZE }),
+  count: fc.integer({ min: 1, max: 16 * KIB }),
+  /** Order of arrival of up to 8 READs in a row. */
+  order: fc.shuffledSubarray([0, 1, 2, 3, 4, 5, 6, 7]),
+});
+const event = fc.record({ kind: fc.constantFrom('settle', 'forget', 'idle', 'fault', 'replace') });
+
+await t.test(
+  'READs in any order, with faults and aborts, get the bytes of their version, within the budget',
+  async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(fc.oneof({ weight: 4, arbitrary: read }, { weight: 3, arbitrary: run }, event), {
+          maxLength: 40,
+        }),
+        fc.constantFrom(64 * KIB, 200 * KIB, 4096 * KIB),
+        fc.constantFrom('adaptive' as const, 'sequential' as const, 'random' as const),
+        async (steps, budgetBytes, policy) => {
+          const rig = new ReadRig({
+            budgetBytes,
+            policy,
+            chunkBytes: 5000,
+            blockBytes: 16 * KIB,
+            windowBytesMin: 16 * KIB,
+            windowBytesMax: 128 * KIB,
+            partBytesMin: 16 * KIB,
+            partBytesMax: 32 * KIB,
+            smallFileBytes: 8 * KIB,
+            streamsMax: 3,
+            requestsMax: 4,
+          });
+          const versions = BODIES.map((body, at) => rig.put(`k${at}`, body));
+          const bodies = [...BODIES];
+          let replacements = 0;
+          let faults = 0;
+          let failures = 0;
+          rig.store.before = (call) => {
+            if (faults === 0) return;
+            faults -= 1;
+            throw new StoreError('unavailable', 'fault', { operation: call.operation, bucket: 'bucket' });
+          };
+          const reads: Promise<void>[] = [];
+          const begin = (file: number, offset: number, count: number, abort: AbortController): void => {
+            const version = versions[file];
+            const body = bodies[file];
+            if (version === undefined || body === undefined) throw new Error(`no file ${file}`);
+            const one = async (): Promise<void> => {
+              try {
+                const slices = await rig.readers.read(version, offset, count, abort.signal);
+                await settle(1);
+                if (!taken(slices).equals(body.subarray(offset, offset + count)))
+                  throw new Error(`wrong bytes at ${offset}`);
+              } catch (error) {
+                if (!(error instanceof StoreError)) throw error;
+                const expected =
+                  (error.kind === 'aborted' && abort.signal.aborted) ||
+                  (error.kind === 'unavailable' && failures > 0) ||
+                  (error.kind === 'precondition-failed' && replacements > 0);
+                if (!expected) throw error;
+              }
+              if (rig.budget.usedBytes > budgetBytes) throw new Error(`${rig.budget.usedBytes} bytes used`);
+            };
+            reads.push(one());
+          };
+          for (const step of steps) {
+            if (step.kind === 'read' && 'abort' in step) {
+              const abort = new AbortController();
+              begin(step.file, step.offset, step.count, abort);
+              if (step.abort) setImmediate(() => abort.abort());
+            } else if (step.kind === 'run' && 'order' in step) {
+              for (const at of step.order)
+                begin(step.file, step.offset + at * step.count, step.count, new AbortController());
+            } else if (step.kind === 'settle') await settle(1);
+            else if (step.kind === 'forget') rig.readers.forget('k0');
+            else if (step.kind === 'fault') {
+              faults += 1;
+              failures += 1;
+            } else if (step.kind === 'idle') {
+              rig.nowMs += 100_000;
+              rig.readers.expire();
+            } else {
+              replacements += 1;
+              bodies[0] = pattern(SIZE - replacements, 10 + replacements);
+              versions[0] = rig.put('k0', bodies[0]);
+            }
+          }
+          await Promise.all(reads);
+          const leaked = await rig.leaked();
+          if (leaked !== 0) throw new Error(`${leaked} bytes leaked`);
+        },
+      ),
+      { numRuns: 150 },
+    );
+  },
+);
