@@ -97,19 +97,23 @@ export class XdrWriter {
   }
 
   u32(value: number): void {
-    this.#scratch.writeUInt32BE(value, this.#reserve(4));
+    const at = this.#reserve(4);
+    this.#scratch.writeUInt32BE(value, at);
   }
 
   i32(value: number): void {
-    this.#scratch.writeInt32BE(value, this.#reserve(4));
+    const at = this.#reserve(4);
+    this.#scratch.writeInt32BE(value, at);
   }
 
   u64(value: bigint): void {
-    this.#scratch.writeBigUInt64BE(value, this.#reserve(8));
+    const at = this.#reserve(8);
+    this.#scratch.writeBigUInt64BE(value, at);
   }
 
   i64(value: bigint): void {
-    this.#scratch.writeBigInt64BE(value, this.#reserve(8));
+    const at = this.#reserve(8);
+    this.#scratch.writeBigInt64BE(value, at);
   }
 
   /** Bytes and their zero padding. Buffers of 2 KiB and more are referenced: they must not change until the reply is sent. */
@@ -125,7 +129,6 @@ export class XdrWriter {
       this.#chunks.push(Buffer.from(value.buffer, value.byteOffset, value.byteLength));
       this.#length += value.length;
     } else {
-      // Read the offset first: #reserve may replace the scratch buffer.
       const at = this.#reserve(value.length);
       this.#scratch.set(value, at);
     }
@@ -145,6 +148,7 @@ export class XdrWriter {
     return this.#chunks;
   }
 
+  /** The offset of `length` bytes in the scratch buffer: called before the buffer is named, since it may replace it. */
   #reserve(length: number): number {
     if (this.#offset + length > this.#scratch.length) {
       this.#flush();
