@@ -413,14 +413,17 @@ export class MemoryStore implements ObjectStore {
   }
 
   #store(key: string, body: Buffer, etag: string, headers: ObjectHeaders): StoredObject {
-    const object = { body, etag, lastModifiedMs: this.#nowSeconds(), headers };
+    const metadata = Object.fromEntries(
+      Object.entries(headers.metadata).map(([name, value]) => [name.toLowerCase(), value]),
+    );
+    const object = { body, etag, lastModifiedMs: this.#nowSeconds(), headers: { ...headers, metadata } };
     this.objects.set(key, object);
     return object;
   }
 
   #storePart(call: StoreCall, key: string, uploadId: string, partNumber: number, body: Buffer): UploadedPart {
     const upload = this.#upload(call, key, uploadId);
-    if (partNumber < 1 || partNumber > 10_000) throw this.#error('invalid', call, 'InvalidArgument', 400);
+    if (partNumber < 1 || partNumber > 10_000) throw this.#error('too-large', call, 'InvalidArgument', 400);
     const etag = quoted(md5(body).toString('hex'));
     upload.parts.set(partNumber, { body, etag });
     const sum = Buffer.alloc(4);

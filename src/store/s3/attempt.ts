@@ -1,0 +1,67 @@
+/** One attempt of one call: its abort signal, and the clock that gives it up. */
+import type { StoreError } from '../errors.js';
+
+/** Why an attempt was cut off from this side. */
+export type CutOff = 'caller' | 'closed' | 'timeout';
+
+export class Attempt {
+  /** From 1. */
+  readonly number: number;
+  /** What ended the attempt before this one. */
+  readonly previous: StoreError | undefined;
+  readonly #controller = new AbortController();
+  readonly #callerSignal: AbortSignal | undefined;
+  readonly #onCallerAbort = (): void => this.cut('caller');
+  readonly #onProgress: () => void;
+  #timer: NodeJS.Timeout | undefined;
+  #cutOff: CutOff | undefined;
+
+  constructor(options: {
+    readonly number: number;
+    readonly previous: StoreError | undefined;
+    readonly callerSignal: AbortSignal | undefined;
+    readonly onProgress: () => void;
+  }) {
+    this.number = options.number;
+    this.previous = options.previous;
+    this.#callerSignal = options.callerSignal;
+    this.#onProgress = options.onProgress;
+    if (options.callerSignal?.aborted === true) this.cut('caller');
+    else options.callerSignal?.addEventListener('abort', this.#onCallerAbort, { once: true });
+  }
+
+  get signal(): AbortSignal {
+    return this.#controller.signal;
+  }
+
+  get cutOff(): CutOff | undefined {
+    return this.#cutOff;
+  }
+
+  /** Gives the attempt up unless `alive` or another `limit` comes within `ms`. */
+  limit(ms: number): void {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.cut('timeout'), ms);
+  }
+
+  /** Something arrived: the limit counts from now. */
+  alive(): void {
+    this.#timer?.refresh();
+  }
+
+  /** Part of the result is safe: the retry budgets start anew. */
+  progress(): void {
+    this.#onProgress();
+  }
+
+  cut(reason: CutOff): void {
+    if (this.#cutOff !== undefined) return;
+    this.#cutOff = reason;
+    this.#controller.abort();
+  }
+
+  end(): void {
+    clearTimeout(this.#timer);
+    this.#callerSignal?.removeEventListener('abort', this.#onCallerAbort);
+  }
+}

@@ -1,0 +1,115 @@
+/**
+ * The SDK clients of one store, set up to spend little CPU: no retries of their own (requests.ts makes them), no checksums
+ * but ours, UNSIGNED-PAYLOAD, no `Expect: 100-continue`. Two clients share their sockets and differ in the silence they
+ * stand: CopyObject, UploadPartCopy and CompleteMultipartUpload may work for minutes before they answer.
+ */
+import { Agent as HttpAgent } from 'node:http';
+import { Agent as HttpsAgent } from 'node:https';
+import { S3Client, type S3ClientConfig } from '@aws-sdk/client-s3';
+import type { Logger } from '../../telemetry/log.js';
+import type { ResolvedOptions } from './options.js';
+import { regionProvider } from './region.js';
+import { signing } from './signing.js';
+
+export interface S3Clients {
+  readonly client: S3Client;
+  readonly slowClient: S3Client;
+  /** The server's Date header of an output, ms since the epoch. */
+  readonly dateOf: (output: object) => number | undefined;
+  destroy(): void;
+}
+
+export function createClients(options: ResolvedOptions): S3Clients {
+  const sockets = { keepAlive: true, maxSockets: options.maxRequests };
+  const ca = options.certificateAuthorities;
+  const httpAgent = new HttpAgent(sockets);
+  const httpsAgent = new HttpsAgent({ ...sockets, ...(ca === undefined ? {} : { ca }) });
+  const handlerOf = (idleMs: number): NonNullable<S3ClientConfig['requestHandler']> => ({
+    httpAgent,
+    httpsAgent,
+    connectionTimeout: options.timeouts.connectMs,
+    socketTimeout: idleMs,
+  });
+  const common = commonConfig(options, regionProvider(options, handlerOf(options.timeouts.idleMs)));
+  const client = new S3Client({ ...common, requestHandler: handlerOf(options.timeouts.idleMs) });
+  const slowClient = new S3Client({
+    ...common,
+    credentials: client.config.credentials,
+    requestHandler: handlerOf(options.timeouts.slowCallMs),
+  });
+  const dates = new WeakMap<object, number>();
+  for (const each of [client, slowClient]) {
+    addHeaders(each, options);
+    recordDates(each, dates);
+  }
+  return {
+    client,
+    slowClient,
+    dateOf: (output) => dates.get(output),
+    destroy: () => {
+      client.destroy();
+      slowClient.destroy();
+      httpAgent.destroy();
+      httpsAgent.destroy();
+    },
+  };
+}
+
+function commonConfig(options: ResolvedOptions, region: () => Promise<string>): S3ClientConfig {
+  return {
+    region,
+    maxAttempts: 1,
+    forcePathStyle: options.forcePathStyle,
+    requestChecksumCalculation: 'WHEN_REQUIRED',
+    responseChecksumValidation: 'WHEN_REQUIRED',
+    expectContinueHeader: false,
+    logger: sdkLogger(options.log),
+    ...(options.endpointUrl === undefined
+      ? { followRegionRedirects: true }
+      : { endpoint: options.endpointUrl }),
+    ...(options.profile === undefined ? {} : { profile: options.profile }),
+    ...(options.useDualstackEndpoint === undefined
+      ? {}
+      : { useDualstackEndpoint: options.useDualstackEndpoint }),
+    ...signing(options),
+  };
+}
+
+/** What every request of the store carries. A hash that is in the headers already is what the signer takes for the body's. */
+function addHeaders(client: S3Client, options: ResolvedOptions): void {
+  const headers: Record<string, string> = {};
+  if (!options.signPayload) headers['x-amz-content-sha256'] = 'UNSIGNED-PAYLOAD';
+  if (options.requesterPays === true) headers['x-amz-request-payer'] = 'requester';
+  if (options.expectedBucketOwner !== undefined)
+    headers['x-amz-expected-bucket-owner'] = options.expectedBucketOwner;
+  client.middlewareStack.add(
+    (next) => async (args) => {
+      const { request } = args as { request: { headers: Record<string, string> } };
+      Object.assign(request.headers, headers);
+      return next(args);
+    },
+    { step: 'build', name: 'storeHeaders' },
+  );
+}
+
+/** The SDK's outputs don't tell the Date header, by which LastModified is judged. */
+function recordDates(client: S3Client, dates: WeakMap<object, number>): void {
+  client.middlewareStack.add(
+    (next) => async (args) => {
+      const result = await next(args);
+      const { headers } = result.response as { headers?: Record<string, string> };
+      const dateMs = Date.parse(headers?.['date'] ?? '');
+      if (result.output !== undefined && !Number.isNaN(dateMs)) dates.set(result.output, dateMs);
+      return result;
+    },
+    { step: 'deserialize', name: 'storeDates', priority: 'high' },
+  );
+}
+
+function sdkLogger(log: Logger): NonNullable<S3ClientConfig['logger']> {
+  // The SDK's trace to info lines dump inputs and outputs of every call.
+  const quiet = (): void => undefined;
+  const debug = (...content: unknown[]): void =>
+    log.debug({ sdk: content.map(String) }, 'message of the SDK');
+  return { trace: quiet, debug: quiet, info: quiet, warn: debug, error: debug };
+}

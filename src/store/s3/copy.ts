@@ -1,0 +1,188 @@
+/** Copies inside the bucket: CopyObject, UploadPartCopy, and a multipart copy for objects too large for one call. */
+import { CopyObjectCommand, UploadPartCopyCommand } from '@aws-sdk/client-s3';
+import { StoreError } from '../errors.js';
+import type { ByteRange, ObjectHeaders, ObjectStore, UploadedPart, WrittenObject } from '../object-store.js';
+import { unquoted } from './checksum.js';
+import { answerMayBeLost, type S3Context } from './context.js';
+import { storeError } from './error-map.js';
+import { headObject } from './head.js';
+import { toSdkHeaders } from './headers.js';
+import { findOurs } from './lost-answer.js';
+import { abortUpload, checkPartNumber, completeUpload, createUpload, PARTS_MAX } from './multipart.js';
+
+export type CopyOptions = Parameters<ObjectStore['copy']>[2];
+
+interface Source {
+  readonly key: string;
+  readonly etag: string | undefined;
+  /** Bytes. */
+  readonly size: number;
+  readonly headers: ObjectHeaders;
+}
+
+/** The `x-amz-copy-source` header: each segment of the key percent-encoded. */
+export function copySource(bucket: string, key: string): string {
+  const path = key.split('/').map(encodeURIComponent).join('/');
+  // Access points: `arn:aws:s3:<region>:<account>:accesspoint/<name>/object/<key>`.
+  return bucket.startsWith('arn:') ? `${bucket}/object/${path}` : `${bucket}/${path}`;
+}
+
+export async function copyObject(
+  context: S3Context,
+  sourceKey: string,
+  targetKey: string,
+  options: CopyOptions,
+): Promise<WrittenObject> {
+  const source = await describeSource(context, sourceKey, options);
+  if (source.size > context.options.copyBytesMax) return copyInParts(context, source, targetKey, options);
+  return copyWhole(context, source, targetKey, options);
+}
+
+/**
+ * A HEAD unless the caller knows size and headers: CopyObject takes the user metadata along by itself, but not the storage
+ * class, and a multipart copy takes nothing along.
+ */
+async function describeSource(context: S3Context, key: string, options: CopyOptions): Promise<Source> {
+  if (options.size !== undefined && options.headers !== undefined)
+    return { key, etag: options.sourceEtag, size: options.size, headers: options.headers };
+  const head = await headObject(context, key, options.signal);
+  const about = { operation: 'CopyObject', bucket: context.bucket, key };
+  if (head === undefined) throw storeError('not-found', 'the source is not there', about, 'NoSuchKey', 404);
+  if (options.sourceEtag !== undefined && unquoted(options.sourceEtag) !== unquoted(head.etag))
+    throw storeError(
+      'precondition-failed',
+      `the source is version ${head.etag}, not ${options.sourceEtag}`,
+      about,
+    );
+  return { key, etag: head.etag, size: head.size, headers: options.headers ?? head };
+}
+
+async function copyWhole(
+  context: S3Context,
+  source: Source,
+  targetKey: string,
+  options: CopyOptions,
+): Promise<WrittenObject> {
+  const beganMs = performance.now();
+  const { condition, signal } = options;
+  const { StorageClass, ...replaced } = toSdkHeaders(source.headers);
+  let lost = false;
+  try {
+    const output = await context.requests.run('CopyObject', targetKey, signal, async (attempt) => {
+      lost ||= answerMayBeLost(attempt);
+      return context.conditions.fallBack(condition, () =>
+        context.clients.slowClient.send(
+          new CopyObjectCommand({
+            Bucket: context.bucket,
+            Key: targetKey,
+            CopySource: copySource(context.bucket, source.key),
+            ...(source.etag === undefined ? {} : { CopySourceIfMatch: source.etag }),
+            ...(options.headers === undefined
+              ? { MetadataDirective: 'COPY' as const }
+              : { MetadataDirective: 'REPLACE' as const, ...replaced }),
+            ...(StorageClass === undefined ? {} : { StorageClass }),
+            ...context.conditions.headers(condition),
+          }),
+          { abortSignal: attempt.signal },
+        ),
+      );
+    });
+    const { ETag, LastModified } = output.CopyObjectResult ?? {};
+    return {
+      etag: ETag ?? '',
+      ...(LastModified === undefined ? {} : { lastModifiedMs: LastModified.getTime() }),
+    };
+  } catch (error) {
+    if (!lost || !(error instanceof StoreError) || error.kind !== 'precondition-failed') throw error;
+    // A copy of an object put in one piece keeps its ETag; other copies can't be recognised, and the error stands.
+    const evidence = {
+      etag: source.etag === undefined ? undefined : unquoted(source.etag),
+      crc32: undefined,
+      size: source.size,
+      metadata: source.headers.metadata,
+      beganMs,
+    };
+    const ours = await findOurs(context, targetKey, evidence, signal);
+    if (ours === undefined) throw error;
+    return ours;
+  }
+}
+
+/** Parts go in parallel, as many as the store allows; the first failure stops the others and aborts the upload. */
+async function copyInParts(
+  context: S3Context,
+  source: Source,
+  targetKey: string,
+  options: CopyOptions,
+): Promise<WrittenObject> {
+  // Without a version to pin to, parts could come from two.
+  const etag = source.etag ?? (await headObject(context, source.key, options.signal))?.etag;
+  if (etag === undefined)
+    throw storeError(
+      'not-found',
+      'the source is not there',
+      { operation: 'UploadPartCopy', bucket: context.bucket, key: source.key },
+      'NoSuchKey',
+      404,
+    );
+  const uploadId = await createUpload(context, targetKey, source.headers, options.signal);
+  const stop = new AbortController();
+  const onAbort = (): void => stop.abort();
+  options.signal?.addEventListener('abort', onAbort, { once: true });
+  try {
+    const ranges = partRanges(source.size, context.options.copyPartBytes);
+    const copies = ranges.map(async (range, index) =>
+      copyPart(context, targetKey, uploadId, index + 1, { key: source.key, etag, range }, stop.signal),
+    );
+    const parts = await Promise.all(copies).catch(async (error: unknown) => {
+      stop.abort();
+      await Promise.allSettled(copies);
+      throw error;
+    });
+    return await completeUpload(context, targetKey, uploadId, parts, options.condition, options.signal);
+  } catch (error) {
+    await abortUpload(context, targetKey, uploadId, undefined).catch((cause: unknown) => {
+      context.log.warn({ key: targetKey, uploadId, error: String(cause) }, 'an unfinished copy stays behind');
+    });
+    throw error;
+  } finally {
+    options.signal?.removeEventListener('abort', onAbort);
+  }
+}
+
+/** Equal parts of at least `partBytes`, at most 10,000 of them; the last may be shorter. */
+export function partRanges(size: number, partBytes: number): readonly ByteRange[] {
+  const step = Math.max(partBytes, Math.ceil(size / PARTS_MAX));
+  const ranges: ByteRange[] = [];
+  for (let offset = 0; offset < size; offset += step)
+    ranges.push({ offset, length: Math.min(step, size - offset) });
+  return ranges;
+}
+
+export async function copyPart(
+  context: S3Context,
+  key: string,
+  uploadId: string,
+  partNumber: number,
+  source: { readonly key: string; readonly etag: string; readonly range: ByteRange },
+  signal: AbortSignal | undefined,
+): Promise<UploadedPart> {
+  checkPartNumber(context, 'UploadPartCopy', key, partNumber);
+  const { offset, length } = source.range;
+  const output = await context.requests.run('UploadPartCopy', key, signal, async (attempt) =>
+    context.clients.slowClient.send(
+      new UploadPartCopyCommand({
+        Bucket: context.bucket,
+        Key: key,
+        UploadId: uploadId,
+        PartNumber: partNumber,
+        CopySource: copySource(context.bucket, source.key),
+        CopySourceIfMatch: source.etag,
+        CopySourceRange: `bytes=${String(offset)}-${String(offset + length - 1)}`,
+      }),
+      { abortSignal: attempt.signal },
+    ),
+  );
+  const { ETag, ChecksumCRC32 } = output.CopyPartResult ?? {};
+  return { partNumber, etag: ETag ?? '', ...(ChecksumCRC32 === undefined ? {} : { crc32: ChecksumCRC32 }) };
+}

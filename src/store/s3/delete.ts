@@ -1,0 +1,123 @@
+/** DeleteObject and DeleteObjects. */
+import { DeleteObjectCommand, DeleteObjectsCommand, type _Error } from '@aws-sdk/client-s3';
+import { StoreError } from '../errors.js';
+import { answerMayBeLost, type S3Context } from './context.js';
+import { retryClassOf, storeError, toStoreError } from './error-map.js';
+import { headOutput } from './head.js';
+
+/** S3's limit of keys in one DeleteObjects. */
+const KEYS_MAX = 1_000;
+/** Characters that XML 1.0 can't carry, escaped or not: such keys are deleted one by one. */
+
+const NOT_XML = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\ufffe\uffff]/;
+
+export async function deleteObject(
+  context: S3Context,
+  key: string,
+  condition: { readonly ifMatch?: string } | undefined,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  let lost = false;
+  try {
+    await context.requests.run('DeleteObject', key, signal, async (attempt) => {
+      lost ||= answerMayBeLost(attempt);
+      await context.conditions.fallBack(condition, () =>
+        context.clients.client.send(
+          new DeleteObjectCommand({
+            Bucket: context.bucket,
+            Key: key,
+            ...context.conditions.headers(condition),
+          }),
+          { abortSignal: attempt.signal },
+        ),
+      );
+    });
+  } catch (error) {
+    if (!(error instanceof StoreError)) throw error;
+    // Deleting what isn't there succeeds, with a condition as well as without.
+    if (error.kind === 'not-found') return;
+    const gone =
+      lost &&
+      error.kind === 'precondition-failed' &&
+      (await headOutput(context, key, signal, false)) === undefined;
+    if (!gone) throw error;
+  }
+}
+
+export async function deleteMany(
+  context: S3Context,
+  keys: readonly string[],
+  signal: AbortSignal | undefined,
+): Promise<ReadonlyMap<string, StoreError>> {
+  const failed = new Map<string, StoreError>();
+  const plain = keys.filter((key) => !NOT_XML.test(key));
+  const odd = keys.filter((key) => NOT_XML.test(key));
+  const batches: Promise<void>[] = [];
+  for (let at = 0; at < plain.length; at += KEYS_MAX)
+    batches.push(deleteBatch(context, plain.slice(at, at + KEYS_MAX), failed, signal));
+  batches.push(deleteSingly(context, odd, failed, signal));
+  const settled = await Promise.allSettled(batches);
+  for (const each of settled) if (each.status === 'rejected') throw each.reason;
+  return failed;
+}
+
+/** One request; keys that failed for a while (SlowDown, InternalError) go into the next attempt. */
+async function deleteBatch(
+  context: S3Context,
+  keys: readonly string[],
+  failed: Map<string, StoreError>,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  let pending = keys;
+  const retryable = new Map<string, StoreError>();
+  try {
+    await context.requests.run('DeleteObjects', undefined, signal, async (attempt) => {
+      const output = await context.clients.client.send(
+        new DeleteObjectsCommand({
+          Bucket: context.bucket,
+          Delete: { Quiet: true, Objects: pending.map((Key) => ({ Key })) },
+        }),
+        { abortSignal: attempt.signal },
+      );
+      retryable.clear();
+      for (const entry of output.Errors ?? []) {
+        const error = entryError(context, entry);
+        if (error.kind === 'not-found') continue;
+        (retryClassOf(error) === 'never' ? failed : retryable).set(entry.Key ?? '', error);
+      }
+      pending = [...retryable.keys()];
+      const [first] = retryable.values();
+      if (first !== undefined) throw first;
+    });
+  } catch (error) {
+    if (!(error instanceof StoreError) || error.kind === 'aborted') throw error;
+    if (error.kind === 'unsupported') return deleteSingly(context, pending, failed, signal);
+    for (const key of pending) failed.set(key, retryable.get(key) ?? error);
+  }
+}
+
+async function deleteSingly(
+  context: S3Context,
+  keys: readonly string[],
+  failed: Map<string, StoreError>,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  await Promise.all(
+    keys.map(async (key) => {
+      try {
+        await deleteObject(context, key, undefined, signal);
+      } catch (error) {
+        if (!(error instanceof StoreError) || error.kind === 'aborted') throw error;
+        failed.set(key, error);
+      }
+    }),
+  );
+}
+
+/** An entry of the answer's error list, by the same table as whole errors. */
+function entryError(context: S3Context, entry: _Error): StoreError {
+  const about = { operation: 'DeleteObjects', bucket: context.bucket, key: entry.Key };
+  const code = entry.Code ?? 'UnknownError';
+  const kind = toStoreError(Object.assign(new Error(entry.Message), { name: code }), about).kind;
+  return storeError(kind, `${code}: ${entry.Message ?? ''}`, about, code);
+}

@@ -1,0 +1,123 @@
+/**
+ * Runs calls: a bound on requests in flight, attempts with retries between them, cut-off by caller, clock or `close`.
+ * A slot is held during an attempt and given back while backing off.
+ */
+import { setTimeout as delay } from 'node:timers/promises';
+import pLimit, { type LimitFunction } from 'p-limit';
+import type { Logger } from '../../telemetry/log.js';
+import type { StoreError } from '../errors.js';
+import { Attempt } from './attempt.js';
+import { type About, retryClassOf, storeError, toStoreError } from './error-map.js';
+import { RetryBudget, type RetryPolicy } from './retry.js';
+
+/** Thrown through a call unchanged: the caller's own failure (a sink that throws), never retried. */
+export class CallerFailure extends Error {
+  override readonly name = 'CallerFailure';
+}
+
+export interface RunOptions {
+  /** Milliseconds to the head of the answer, where the call wants a limit of its own. */
+  readonly firstByteMs?: number;
+  /** In place of the store's. */
+  readonly retry?: RetryPolicy;
+}
+
+export class Requests {
+  readonly #retry: RetryPolicy;
+  readonly #limit: LimitFunction;
+  readonly #log: Logger;
+  readonly #attempts = new Set<Attempt>();
+  readonly #bucket: string;
+  #closed = false;
+
+  constructor(options: {
+    readonly bucket: string;
+    readonly retry: RetryPolicy;
+    readonly maxRequests: number;
+    readonly log: Logger;
+  }) {
+    this.#bucket = options.bucket;
+    this.#retry = options.retry;
+    this.#limit = pLimit(options.maxRequests);
+    this.#log = options.log;
+  }
+
+  /** What `call` resolves to, after as many attempts as it takes. Throws StoreError, or the cause of a CallerFailure. */
+  async run<T>(
+    operation: string,
+    key: string | undefined,
+    callerSignal: AbortSignal | undefined,
+    call: (attempt: Attempt) => Promise<T>,
+    options: RunOptions = {},
+  ): Promise<T> {
+    const about: About = { operation, bucket: this.#bucket, key };
+    const budget = new RetryBudget(options.retry ?? this.#retry, performance.now());
+    let previous: StoreError | undefined;
+    let waitMs = 0;
+    for (let number = 1; ; number += 1) {
+      const attempt = new Attempt({
+        number,
+        previous,
+        callerSignal,
+        onProgress: () => budget.progress(performance.now()),
+      });
+      this.#attempts.add(attempt);
+      try {
+        if (this.#closed) attempt.cut('closed');
+        if (waitMs > 0) await delay(waitMs, undefined, { signal: attempt.signal });
+        return await this.#inSlot(attempt, call, options.firstByteMs);
+      } catch (error) {
+        if (error instanceof CallerFailure) throw error.cause;
+        const failure = explain(error, attempt, about);
+        const nextMs = budget.afterFailure(retryClassOf(failure), performance.now(), Math.random());
+        if (nextMs === undefined) throw failure;
+        this.#log.debug(
+          { operation, key, attempt: number, waitMs: nextMs, error: failure.message },
+          'retrying',
+        );
+        previous = failure;
+        waitMs = nextMs;
+      } finally {
+        attempt.end();
+        this.#attempts.delete(attempt);
+      }
+    }
+  }
+
+  close(): void {
+    this.#closed = true;
+    for (const attempt of this.#attempts) attempt.cut('closed');
+  }
+
+  /** Waits for a slot, then makes the attempt. An abort while waiting ends the wait at once. */
+  async #inSlot<T>(
+    attempt: Attempt,
+    call: (attempt: Attempt) => Promise<T>,
+    firstByteMs: number | undefined,
+  ): Promise<T> {
+    return new Promise<T>((resolve, reject) => {
+      const onAbort = (): void => reject(new Error('cut off while waiting for a slot'));
+      if (attempt.signal.aborted) return onAbort();
+      attempt.signal.addEventListener('abort', onAbort, { once: true });
+      void this.#limit(async () => {
+        attempt.signal.removeEventListener('abort', onAbort);
+        if (attempt.signal.aborted) return;
+        if (firstByteMs !== undefined) attempt.limit(firstByteMs);
+        await call(attempt).then(resolve, reject);
+      });
+    });
+  }
+}
+
+function explain(error: unknown, attempt: Attempt, about: About): StoreError {
+  switch (attempt.cutOff) {
+    case 'caller':
+      return storeError('aborted', 'aborted by the caller', about);
+    case 'closed':
+      return storeError('aborted', 'the store is closed', about);
+    case 'timeout':
+      return storeError('unavailable', 'no bytes within the time limit', about, 'ETIMEDOUT');
+    case undefined:
+      return toStoreError(error, about);
+  }
+}

@@ -1,0 +1,171 @@
+/** The ObjectStore of a bucket in S3 or a compatible server: the operations of this folder over one context. */
+import type { StoreError } from '../errors.js';
+import type {
+  Body,
+  ByteRange,
+  ByteSink,
+  Capabilities,
+  GetResult,
+  ListPage,
+  ListRequest,
+  ObjectHead,
+  ObjectHeaders,
+  ObjectStore,
+  UnfinishedUpload,
+  UploadedPart,
+  WriteCondition,
+  WrittenObject,
+} from '../object-store.js';
+import { createClients } from './client.js';
+import { ConditionalWrites, type S3Context } from './context.js';
+import { copyObject, copyPart, type CopyOptions } from './copy.js';
+import { deleteMany, deleteObject } from './delete.js';
+import { getRange } from './get.js';
+import { headObject } from './head.js';
+import { listPage, probeBucket } from './list.js';
+import {
+  abortUpload,
+  completeUpload,
+  createUpload,
+  listUploads,
+  PARTS_MAX,
+  uploadPart,
+} from './multipart.js';
+import { resolveOptions, type S3StoreOptions } from './options.js';
+import { putObject } from './put.js';
+import { Requests } from './requests.js';
+
+const MIB = 1024 ** 2;
+const GIB = 1024 ** 3;
+
+/** Makes no request: `probe` tells whether the bucket can be reached. */
+export function createS3Store(options: S3StoreOptions): ObjectStore {
+  const resolved = resolveOptions(options);
+  const { bucket, log } = resolved;
+  return new S3Store({
+    bucket,
+    options: resolved,
+    log,
+    clients: createClients(resolved),
+    requests: new Requests({ bucket, log, retry: resolved.retry, maxRequests: resolved.maxRequests }),
+    conditions: new ConditionalWrites(resolved.conditionalWrites, log),
+  });
+}
+
+class S3Store implements ObjectStore {
+  readonly #context: S3Context;
+
+  constructor(context: S3Context) {
+    this.#context = context;
+  }
+
+  get bucket(): string {
+    return this.#context.bucket;
+  }
+
+  /** Read anew at each use: conditional writes turn off when the server turns out not to have them. */
+  get capabilities(): Capabilities {
+    return {
+      conditionalWrites: this.#context.conditions.enabled,
+      // Directory buckets list in no order.
+      orderedListing: !this.bucket.endsWith('--x-s3'),
+      // Directory buckets have both, but the seam has no calls for them yet.
+      append: false,
+      rename: false,
+      partBytesMin: 5 * MIB,
+      partBytesMax: 5 * GIB,
+      partsMax: PARTS_MAX,
+      copyBytesMax: this.#context.options.copyBytesMax,
+    };
+  }
+
+  async probe(signal?: AbortSignal): Promise<void> {
+    await probeBucket(this.#context, signal);
+  }
+
+  async head(key: string, signal?: AbortSignal): Promise<ObjectHead | undefined> {
+    return headObject(this.#context, key, signal);
+  }
+
+  async get(
+    key: string,
+    range: ByteRange,
+    options: { readonly ifMatch?: string; readonly signal?: AbortSignal },
+    sink: ByteSink,
+  ): Promise<GetResult> {
+    return getRange(this.#context, key, range, options, sink);
+  }
+
+  async list(request: ListRequest, signal?: AbortSignal): Promise<ListPage> {
+    return listPage(this.#context, request, signal);
+  }
+
+  async put(
+    key: string,
+    body: Body,
+    headers: ObjectHeaders,
+    condition?: WriteCondition,
+    signal?: AbortSignal,
+  ): Promise<WrittenObject> {
+    return putObject(this.#context, key, body, headers, condition, signal);
+  }
+
+  async delete(key: string, condition?: { readonly ifMatch?: string }, signal?: AbortSignal): Promise<void> {
+    await deleteObject(this.#context, key, condition, signal);
+  }
+
+  async deleteMany(keys: readonly string[], signal?: AbortSignal): Promise<ReadonlyMap<string, StoreError>> {
+    return deleteMany(this.#context, keys, signal);
+  }
+
+  async copy(sourceKey: string, targetKey: string, options: CopyOptions): Promise<WrittenObject> {
+    return copyObject(this.#context, sourceKey, targetKey, options);
+  }
+
+  async createUpload(key: string, headers: ObjectHeaders, signal?: AbortSignal): Promise<string> {
+    return createUpload(this.#context, key, headers, signal);
+  }
+
+  async uploadPart(
+    key: string,
+    uploadId: string,
+    partNumber: number,
+    body: Body,
+    signal?: AbortSignal,
+  ): Promise<UploadedPart> {
+    return uploadPart(this.#context, key, uploadId, partNumber, body, signal);
+  }
+
+  async copyPart(
+    key: string,
+    uploadId: string,
+    partNumber: number,
+    source: { readonly key: string; readonly etag: string; readonly range: ByteRange },
+    signal?: AbortSignal,
+  ): Promise<UploadedPart> {
+    return copyPart(this.#context, key, uploadId, partNumber, source, signal);
+  }
+
+  async completeUpload(
+    key: string,
+    uploadId: string,
+    parts: readonly UploadedPart[],
+    condition?: WriteCondition,
+    signal?: AbortSignal,
+  ): Promise<WrittenObject> {
+    return completeUpload(this.#context, key, uploadId, parts, condition, signal);
+  }
+
+  async abortUpload(key: string, uploadId: string, signal?: AbortSignal): Promise<void> {
+    await abortUpload(this.#context, key, uploadId, signal);
+  }
+
+  async listUploads(prefix: string, signal?: AbortSignal): Promise<readonly UnfinishedUpload[]> {
+    return listUploads(this.#context, prefix, signal);
+  }
+
+  async close(): Promise<void> {
+    this.#context.requests.close();
+    this.#context.clients.destroy();
+  }
+}

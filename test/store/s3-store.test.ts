@@ -1,0 +1,25 @@
+/** The contract of the S3 store at a real endpoint, where S3_TEST_ENDPOINT and S3_TEST_BUCKET name one. */
+import t from 'tap';
+import { createS3Store } from '../../src/store/s3/s3-store.js';
+import { createLogger } from '../../src/telemetry/log.js';
+import { objectStoreContract } from './contract.js';
+
+const { S3_TEST_ENDPOINT: endpointUrl, S3_TEST_BUCKET: bucket } = process.env;
+
+/**
+ * Credentials and region come from the usual variables (AWS_ACCESS_KEY_ID, ...); the bucket must exist. For servers that
+ * ignore conditions on CopyObject: S3_TEST_CONDITIONAL_COPY=0; that can't list control characters:
+ * S3_TEST_CONTROL_CHARACTERS=0 (versitygw needs both).
+ */
+await t.test(
+  'contract at S3_TEST_ENDPOINT',
+  { skip: endpointUrl === undefined ? 'S3_TEST_ENDPOINT is not set' : false },
+  async (t) => {
+    if (endpointUrl === undefined || bucket === undefined) throw new Error('S3_TEST_BUCKET is not set');
+    const log = createLogger('silent');
+    await objectStoreContract(t, async () => createS3Store({ bucket, endpointUrl, log }), {
+      conditionalCopy: process.env['S3_TEST_CONDITIONAL_COPY'] !== '0',
+      controlCharacters: process.env['S3_TEST_CONTROL_CHARACTERS'] !== '0',
+    });
+  },
+);
