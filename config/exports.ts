@@ -31,6 +31,12 @@ export interface ExportOptions {
   readonly profile?: string;
   readonly forcePathStyle?: boolean;
   readonly noSignRequest: boolean;
+  readonly requestPayer: boolean;
+  readonly dualStack: boolean;
+  readonly uploadChecksums: 'crc32' | 'off';
+  readonly expectedBucketOwner?: string;
+  /** Path of a file of PEM certificates. */
+  readonly caBundle?: string;
 }
 
 /** What holds where neither the export nor the top level says anything. */
@@ -137,6 +143,11 @@ function exportOf(
     dirMode: of('dirMode'),
     metadataTtlMs: of('metadataTtl'),
     noSignRequest: of('noSignRequest'),
+    requestPayer: of('requestPayer'),
+    dualStack: of('dualStack'),
+    uploadChecksums: of('uploadChecksums'),
+    ...present('expectedBucketOwner', of('expectedBucketOwner')),
+    ...present('caBundle', of('caBundle')),
     ...present('endpointUrl', of('endpointUrl')),
     ...present('region', of('region')),
     ...present('profile', of('profile')),

@@ -21,6 +21,13 @@ export type Options = Readonly<Record<string, Option<any>>>;
 /** The values of a command's options. */
 export type Values<O extends Options> = { readonly [K in keyof O]: O[K]['default'] };
 
+/** The values of options that nobody set. */
+export function defaultsOf<O extends Options>(options: O): Values<O> {
+  return Object.fromEntries(
+    Object.entries(options).map(([name, option]) => [name, option.default as unknown]),
+  ) as Values<O>;
+}
+
 interface Extras {
   readonly env?: string;
   readonly alsoEnv?: readonly string[];

@@ -87,6 +87,21 @@ export const EXPORT_OPTIONS = {
     'Address buckets as ENDPOINT/BUCKET instead of BUCKET.ENDPOINT.',
   ),
   noSignRequest: option<boolean>(flag, false, 'Send unsigned requests (public buckets).'),
+  requestPayer: option<boolean>(flag, false, 'Agree to pay for requests to requester-pays buckets.'),
+  expectedBucketOwner: optional(
+    text('ACCOUNT', 'an account id of 12 digits', /^\d{12}$/),
+    'not checked',
+    'Account that must own the bucket.',
+  ),
+  dualStack: option<boolean>(flag, false, 'Use the endpoints of AWS that have IPv6 as well.'),
+  caBundle: optional(path, 'that of Node', 'File of PEM certificates to trust instead.', {
+    alsoEnv: ['AWS_CA_BUNDLE'],
+  }),
+  uploadChecksums: option<'crc32' | 'off'>(
+    choice('crc32', 'off'),
+    'crc32',
+    'Checksum sent with uploads; off for stores that refuse it.',
+  ),
 };
 
 const LOG_LEVEL = option<'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace' | 'silent'>(

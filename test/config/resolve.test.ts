@@ -211,6 +211,9 @@ exports:
     dirMode: 0o755,
     metadataTtlMs: 1000,
     noSignRequest: false,
+    requestPayer: false,
+    dualStack: false,
+    uploadChecksums: 'crc32',
     region: 'eu-west-1',
   });
   t.match(exports[1], {
