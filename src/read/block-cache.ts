@@ -3,7 +3,7 @@
  * read already, the longest unused first; then those read ahead of somebody.
  */
 import type { MemoryBudget } from '../memory/memory-budget.js';
-import type { Block } from './block.js';
+import type { Block } from './fetch.js';
 import type { BlockIndex } from './block-index.js';
 import type { BlockPool } from './block-pool.js';
 

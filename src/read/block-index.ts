@@ -1,5 +1,5 @@
 /** The blocks of one object version, in order of offset; they never overlap. */
-import type { Block } from './block.js';
+import type { Block } from './fetch.js';
 import type { Span } from './window.js';
 
 export class BlockIndex {

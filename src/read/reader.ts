@@ -7,42 +7,18 @@
  *   3. starts readahead, from memory that is free or was read already, never by waiting;
  *   4. waits until its bytes have arrived, and hands out slices of the blocks.
  */
-import type { Logger } from '../telemetry/log.js';
-import type { MemoryBudget } from '../memory/memory-budget.js';
-import { StoreError } from '../store/errors.js';
-import type { ObjectStore } from '../store/object-store.js';
-import type { Block } from './block.js';
-import type { BlockCache } from './block-cache.js';
-import { BlockIndex } from './block-index.js';
-import type { BlockPool } from './block-pool.js';
 import type { ByteSlices, ObjectVersion } from './byte-slices.js';
-import { Fetch } from './fetch.js';
-import type { GetSlots } from './get-slots.js';
-import type { ReadOptions } from './options.js';
-import type { ReadaheadShare } from './readahead-share.js';
-import { Window, type Plan, type Span, type Stream } from './window.js';
-
-/** What the readers of a store share. */
-export interface ReaderShared {
-  readonly store: ObjectStore;
-  readonly budget: MemoryBudget;
-  readonly log: Logger;
-  readonly options: ReadOptions;
-  readonly pool: BlockPool;
-  readonly cache: BlockCache;
-  readonly slots: GetSlots;
-  readonly share: ReadaheadShare;
-  /** Aborted when the readers close. */
-  readonly closing: AbortSignal;
-}
+import { BlockIndex } from './block-index.js';
+import type { Block } from './fetch.js';
+import { Fetcher, type ReaderShared } from './fetcher.js';
+import { Window, lengthOf, type Plan, type Span, type Stream } from './window.js';
 
 export class Reader {
   readonly version: ObjectVersion;
   readonly #shared: ReaderShared;
   readonly #index = new BlockIndex();
   readonly #window: Window;
-  /** Fetches under way and when their GET settles. */
-  readonly #fetches = new Map<Fetch, Promise<void>>();
+  readonly #fetcher: Fetcher;
   #reads = 0;
   #usedMs: number;
   #sequentialStreams = 0;
@@ -51,6 +27,7 @@ export class Reader {
   constructor(version: ObjectVersion, shared: ReaderShared) {
     this.version = version;
     this.#shared = shared;
+    this.#fetcher = new Fetcher(version, this.#index, shared);
     this.#window = new Window(version.size, shared.options);
     this.#usedMs = shared.options.now();
   }
@@ -79,7 +56,7 @@ export class Reader {
       }
       return this.#slices(blocks, asked);
     } catch (error) {
-      throw signal?.aborted === true ? this.#aborted(signal.reason) : error;
+      throw signal?.aborted === true ? this.#fetcher.aborted(signal.reason) : error;
     } finally {
       this.#reads -= 1;
     }
@@ -89,7 +66,9 @@ export class Reader {
   expire(beforeMs: number): boolean {
     this.#leave(this.#window.expire(beforeMs));
     this.#recount();
-    return this.#reads === 0 && this.#fetches.size === 0 && this.#index.size === 0 && this.#usedMs < beforeMs;
+    return (
+      this.#reads === 0 && this.#fetcher.underWay === 0 && this.#index.size === 0 && this.#usedMs < beforeMs
+    );
   }
 
   /** Drops every block and every fetch nobody waits for. READs under way end as they would have. */
@@ -97,15 +76,15 @@ export class Reader {
     this.#discarded = true;
     this.#leave(this.#window.expire(Infinity));
     this.#recount();
-    for (const fetch of this.#fetches.keys()) if (!fetch.wanted) this.#fail(fetch, this.#aborted(undefined));
+    this.#fetcher.cancelAllUnwanted();
     for (const block of [...this.#index.all()]) this.#shared.cache.detach(block, this.#index);
   }
 
   /** Fails what is under way; resolves when no GET is left. */
   async close(): Promise<void> {
-    for (const fetch of this.#fetches.keys()) this.#fail(fetch, this.#aborted(undefined));
+    const closed = this.#fetcher.close();
     this.discard();
-    await Promise.all(this.#fetches.values());
+    await closed;
   }
 
   /** Fetches the READ's gaps and pins its blocks, if there is memory for that at once. Those that are there are pinned. */
@@ -130,15 +109,15 @@ export class Reader {
     try {
       await budget.reserve(bytes, until);
     } catch (error) {
-      throw closing.aborted ? this.#aborted(error) : error;
+      throw closing.aborted ? this.#fetcher.aborted(error) : error;
     }
     if (closing.aborted) {
       budget.release(bytes);
-      throw this.#aborted(closing.reason);
+      throw this.#fetcher.aborted(closing.reason);
     }
     const pieces = this.#cut(this.#index.gaps(this.#aligned(asked)));
     const present = this.#pinned(asked);
-    this.#begin(pieces, pool.takeReserved(pieces.map(lengthOf), bytes), stream, false);
+    this.#fetcher.begin(pieces, pool.takeReserved(pieces.map(lengthOf), bytes), stream, false);
     const blocks = this.#pinned(asked);
     this.#unpin(present);
     return blocks;
@@ -150,14 +129,14 @@ export class Reader {
     if (plan.stream.ahead < plan.demand.end) return;
     for (const span of plan.ahead) {
       for (const gap of this.#index.gaps(span)) {
-        if (this.#fetches.size >= options.requestsPerObjectMax || !slots.tryTakeAhead()) return;
+        if (this.#fetcher.underWay >= options.requestsPerObjectMax || !slots.tryTakeAhead()) return;
         const pieces = this.#cut([gap]);
         const buffers = this.#takeAhead(pieces.map(lengthOf));
         if (buffers === undefined) {
           slots.giveBack();
           return;
         }
-        this.#begin(pieces, buffers, plan.stream, true);
+        this.#fetcher.begin(pieces, buffers, plan.stream, true);
       }
       this.#window.started(plan.stream, span.end);
     }
@@ -182,92 +161,14 @@ export class Reader {
     const pieces = this.#cut(this.#index.gaps(span));
     const buffers = take(pieces.map(lengthOf));
     if (buffers === undefined) return false;
-    this.#begin(pieces, buffers, stream, false);
+    this.#fetcher.begin(pieces, buffers, stream, false);
     return true;
-  }
-
-  /** Begins GETs, one for each run of adjacent pieces. */
-  #begin(pieces: readonly Span[], buffers: readonly Buffer[], stream: Stream, hasSlot: boolean): void {
-    const begun: Fetch[] = [];
-    let fetch: Fetch | undefined;
-    pieces.forEach((piece, at) => {
-      const buffer = buffers[at];
-      if (buffer === undefined) throw new Error(`${buffers.length} buffers for ${pieces.length} pieces`);
-      if (fetch?.span.end !== piece.start) fetch = hasSlot ? undefined : this.#queuedUpTo(piece);
-      if (fetch === undefined) begun.push((fetch = new Fetch(piece.start, stream)));
-      const block: Block = {
-        offset: piece.start,
-        length: lengthOf(piece),
-        buffer,
-        fetch,
-        filled: 0,
-        pins: 1,
-        consumed: false,
-        detached: false,
-      };
-      fetch.append(block);
-      this.#index.add(block);
-    });
-    for (const each of begun) this.#fetches.set(each, this.#run(each, hasSlot));
-  }
-
-  /** A fetch that waits for its slot and ends where the piece begins: neighbours that wait together are one GET. */
-  #queuedUpTo(piece: Span): Fetch | undefined {
-    for (const fetch of this.#fetches.keys()) {
-      const { start, end } = fetch.span;
-      const fits = end === piece.start && piece.end - start <= this.#shared.options.partBytesMax;
-      if (fits && !fetch.started && !fetch.over) return fetch;
-    }
-    return undefined;
-  }
-
-  /** Runs a GET to its end; never rejects. */
-  async #run(fetch: Fetch, hasSlot: boolean): Promise<void> {
-    const { slots, store, log } = this.#shared;
-    const { key, etag } = this.version;
-    try {
-      if (!hasSlot) await slots.take(fetch.signal);
-      fetch.start();
-      try {
-        const { start, end } = fetch.span;
-        const range = { offset: start, length: end - start };
-        const result = await store.get(key, range, { ifMatch: etag, signal: fetch.signal }, (chunk) => {
-          for (const block of fetch.deliver(chunk)) this.#shared.cache.unpin(block, this.#index);
-        });
-        if (result.etag !== etag)
-          throw this.#error('precondition-failed', `asked for ${etag}, got ${result.etag}`);
-        if (!fetch.complete)
-          throw this.#error('unavailable', `asked for ${end - start} bytes, got ${result.length}`);
-        fetch.finish();
-      } finally {
-        slots.giveBack();
-      }
-    } catch (error) {
-      if (!fetch.over) log.debug({ err: error, key, ...fetch.span }, 'fetch failed');
-      this.#fail(fetch, this.#versionGone(error));
-    } finally {
-      this.#fetches.delete(fetch);
-    }
-  }
-
-  /** Ends a fetch by an error; the blocks it didn't fill leave the index, so that later READs try again. */
-  #fail(fetch: Fetch, error: unknown): void {
-    if (fetch.over) return;
-    const { cache } = this.#shared;
-    const unfilled = fetch.unfilled;
-    fetch.fail(error);
-    for (const block of unfilled) {
-      cache.detach(block, this.#index);
-      cache.unpin(block, this.#index);
-    }
   }
 
   /** Nobody follows these streams: their fetches end, unless a READ waits, and what they read ahead may go. */
   #leave(streams: readonly Stream[]): void {
     for (const stream of streams) {
-      for (const fetch of this.#fetches.keys()) {
-        if (fetch.stream === stream && !fetch.wanted) this.#fail(fetch, this.#aborted(undefined));
-      }
+      this.#fetcher.cancelAllUnwanted(stream);
       if (stream.ahead <= stream.next) continue;
       for (const block of this.#index.all())
         if (block.fetch.stream === stream) this.#shared.cache.consume(block);
@@ -306,7 +207,7 @@ export class Reader {
     this.#unpin(blocks);
     for (const { fetch } of blocks) {
       const followed = !fetch.stream.dropped && this.#window.windowOf(fetch.stream, Infinity) > 0;
-      if (!followed && !fetch.wanted) this.#fail(fetch, this.#aborted(undefined));
+      if (!followed) this.#fetcher.cancelUnwanted(fetch);
     }
   }
 
@@ -348,26 +249,6 @@ export class Reader {
     this.#shared.share.recount(this.#sequentialStreams, streams);
     this.#sequentialStreams = streams;
   }
-
-  /** A key that is gone or shorter than the version says isn't this version any more. */
-  #versionGone(error: unknown): unknown {
-    if (!(error instanceof StoreError) || (error.kind !== 'not-found' && error.kind !== 'range'))
-      return error;
-    return this.#error('precondition-failed', `version ${this.version.etag} is gone`, error);
-  }
-
-  #aborted(cause: unknown): StoreError {
-    return this.#error('aborted', 'read aborted', cause);
-  }
-
-  #error(
-    kind: 'aborted' | 'precondition-failed' | 'unavailable',
-    message: string,
-    cause?: unknown,
-  ): StoreError {
-    const about = { operation: 'GetObject', bucket: this.#shared.store.bucket, key: this.version.key };
-    return new StoreError(kind, `GetObject ${this.version.key}: ${message}`, about, { cause });
-  }
 }
 
 /** Resolves when the bytes of `asked` are in the blocks. */
@@ -380,8 +261,4 @@ async function arrival(
     const until = Math.min(block.offset + block.length, asked.end);
     if (block.offset + block.filled < until) await block.fetch.waitFor(until, signal);
   }
-}
-
-function lengthOf(span: Span): number {
-  return span.end - span.start;
 }

@@ -11,10 +11,11 @@ import type { Logger } from '../telemetry/log.js';
 import { BlockCache } from './block-cache.js';
 import { BlockPool } from './block-pool.js';
 import type { ByteSlices, ObjectVersion } from './byte-slices.js';
+import type { ReaderShared } from './fetcher.js';
 import { GetSlots } from './get-slots.js';
 import { READ_DEFAULTS, type ReadOptions } from './options.js';
 import { ReadaheadShare } from './readahead-share.js';
-import { Reader, type ReaderShared } from './reader.js';
+import { Reader } from './reader.js';
 
 export class Readers {
   readonly #shared: ReaderShared;

@@ -21,6 +21,10 @@ export interface Span {
   readonly end: number;
 }
 
+export function lengthOf(span: Span): number {
+  return span.end - span.start;
+}
+
 /** READs of so many times a READ's size may overtake one another. 16 of 1 MiB are what clients send at once by default. */
 const REORDERED_READS = 16;
 
