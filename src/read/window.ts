@@ -90,9 +90,12 @@ export class Window {
     return this.#streams;
   }
 
-  /** Streams that are read ahead of: those that share the memory for readahead. */
+  /** Streams that have bytes left to read ahead: those that share the memory for it. */
   get sequentialStreams(): number {
-    return this.#streams.reduce((sum, stream) => sum + (this.#isSequential(stream) ? 1 : 0), 0);
+    let streams = 0;
+    for (const stream of this.#streams)
+      if (this.#isSequential(stream) && stream.ahead < this.#size) streams += 1;
+    return streams;
   }
 
   /**

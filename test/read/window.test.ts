@@ -125,6 +125,17 @@ await t.test('interleaved streams are told apart, and the longest unused is drop
   t.equal(reader.window.streams.length, 4);
 });
 
+await t.test('a stream with all of its file under way takes no share of the memory', async (t) => {
+  const reader = new Fetched(64 * MIB);
+  const counts = [];
+  for (let at = 0; at < 64 * MIB; at += MIB) {
+    reader.read(at, MIB);
+    counts.push(reader.window.sequentialStreams);
+  }
+  t.equal(counts[1], 1);
+  t.equal(counts.at(-1), 0);
+});
+
 await t.test('idle streams expire', async (t) => {
   let nowMs = 0;
   const window = new Window(100 * MIB, options({ now: () => nowMs }));
