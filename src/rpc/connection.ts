@@ -31,6 +31,8 @@ export interface ConnectionOptions {
 }
 
 export class Connection {
+  /** Resolves when the socket is closed and nothing waits to be sent. Handlers may still run. */
+  readonly closed: Promise<void>;
   readonly #socket: Socket;
   readonly #options: ConnectionOptions;
   readonly #limits: RpcLimits;
@@ -83,7 +85,12 @@ export class Connection {
     socket.on('error', (error) => {
       options.log.debug({ error: error.message, remoteAddress: options.remoteAddress }, 'connection failed');
     });
-    socket.once('close', () => this.#close());
+    this.closed = new Promise((resolve) => {
+      socket.once('close', () => {
+        this.#close();
+        resolve();
+      });
+    });
   }
 
   /** Reads no further call, answers those that run, then ends the connection. */

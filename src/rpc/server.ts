@@ -131,10 +131,11 @@ export class RpcServer {
   }
 
   async #close(drainMs: number): Promise<void> {
-    const listenersClosed = this.#listeners.map((listener) => closed(listener));
+    const connectionsClosed = [...this.#connections.values()].map((connection) => connection.closed);
+    const allClosed = [...this.#listeners.map((listener) => closed(listener)), ...connectionsClosed];
     for (const endpoint of this.#endpoints) endpoint.drain();
     for (const connection of this.#connections.values()) connection.drain();
-    const drained = Promise.all([...listenersClosed, this.#load.whenIdle()]);
+    const drained = Promise.all([...allClosed, this.#load.whenIdle()]);
     let timer: NodeJS.Timeout | undefined;
     const deadline = new Promise<void>((resolve) => {
       timer = setTimeout(resolve, drainMs);
@@ -144,7 +145,7 @@ export class RpcServer {
     clearInterval(this.#sweep);
     this.#shutdown.abort();
     for (const connection of this.#connections.values()) connection.destroy();
-    await Promise.all([...listenersClosed, ...this.#endpoints.map((endpoint) => endpoint.close())]);
+    await Promise.all([...allClosed, ...this.#endpoints.map((endpoint) => endpoint.close())]);
   }
 
   async #listenTcp(host: string, port: number, dispatcher: Dispatcher): Promise<Server> {

@@ -1,0 +1,118 @@
+import t from 'tap';
+import { encodeReply, type Reply } from '../../src/rpc/reply.js';
+import { duplicateKey, ReplyCache, type Executed } from '../../src/rpc/reply-cache.js';
+import type { XdrWriter } from '../../protocol/xdr.js';
+
+const target = { prog: 1, vers: 2, proc: 3 };
+
+function reply(value: number, settle?: () => void): Reply {
+  return encodeReply((writer: XdrWriter) => writer.u32(value), settle);
+}
+
+/** The value that `reply` encoded. */
+const valueOf = (given: Reply): number => Buffer.concat([...given.chunks]).readUInt32BE(4);
+
+function counter(keep = true): { execute: () => Promise<Executed>; executions: () => number } {
+  let executions = 0;
+  return {
+    execute: async () => ({ reply: reply(++executions), keep }),
+    executions: () => executions,
+  };
+}
+
+await t.test('a call is known by address, xid, program, version, procedure and arguments', async (t) => {
+  const args = Buffer.alloc(1000, 1);
+  const changed = Buffer.from(args);
+  changed[100] = 2;
+  const base = duplicateKey('10.0.0.1', 7, target, args);
+  t.equal(duplicateKey('10.0.0.1', 7, target, Buffer.from(args)), base);
+  const others = [
+    duplicateKey('10.0.0.2', 7, target, args),
+    duplicateKey('10.0.0.1', 8, target, args),
+    duplicateKey('10.0.0.1', 7, { ...target, prog: 9 }, args),
+    duplicateKey('10.0.0.1', 7, { ...target, vers: 9 }, args),
+    duplicateKey('10.0.0.1', 7, { ...target, proc: 9 }, args),
+    duplicateKey('10.0.0.1', 7, target, args.subarray(1)),
+    duplicateKey('10.0.0.1', 7, target, changed),
+  ];
+  t.equal(new Set([base, ...others]).size, 1 + others.length);
+});
+
+await t.test('a kept reply is given again; one not to be kept is executed anew', async (t) => {
+  const cache = new ReplyCache({ bytesMax: 10_000, entriesMax: 10, ageMs: 1000 });
+  const kept = counter();
+  t.equal(valueOf(await cache.answer('a', kept.execute)), 1);
+  t.equal(valueOf(await cache.answer('a', kept.execute)), 1);
+  t.equal(kept.executions(), 1);
+  const later = counter(false);
+  t.equal(valueOf(await cache.answer('b', later.execute)), 1);
+  t.equal(valueOf(await cache.answer('b', later.execute)), 2);
+  t.equal(cache.size, 1);
+  t.equal(cache.duplicates, 1);
+});
+
+await t.test('duplicates join what is running, also when it is not kept', async (t) => {
+  const cache = new ReplyCache({ bytesMax: 10_000, entriesMax: 10, ageMs: 1000 });
+  let finish: (executed: Executed) => void = () => t.fail('not started');
+  let executions = 0;
+  let settled = 0;
+  const execute = (): Promise<Executed> => {
+    executions++;
+    return new Promise((resolve) => (finish = resolve));
+  };
+  const answers = Promise.all([1, 2, 3].map(() => cache.answer('a', execute)));
+  finish({ reply: reply(42, () => settled++), keep: false });
+  const replies = await answers;
+  t.same(replies.map(valueOf), [42, 42, 42]);
+  for (const each of replies) each.settle();
+  t.equal(settled, 1, "the first reply's buffers are given back once");
+  t.equal(executions, 1);
+  t.equal(cache.size, 0);
+});
+
+await t.test('what is kept shares no bytes with what was sent', async (t) => {
+  const cache = new ReplyCache({ bytesMax: 100_000, entriesMax: 10, ageMs: 1000 });
+  const pooled = Buffer.alloc(4096, 1);
+  const execute = async (): Promise<Executed> => ({
+    reply: encodeReply((writer) => writer.bytes(pooled)),
+    keep: true,
+  });
+  const first = await cache.answer('a', execute);
+  pooled.fill(2);
+  t.ok(first.chunks.every((chunk) => chunk.buffer !== pooled.buffer));
+  const again = Buffer.concat([...(await cache.answer('a', execute)).chunks]);
+  t.same(again.subarray(4), Buffer.alloc(4096, 1));
+});
+
+await t.test('bounded by age, by count and by bytes', async (t) => {
+  // lru-cache takes a time of 0 for "no time".
+  let nowMs = 1;
+  const cache = new ReplyCache({ bytesMax: 3000, entriesMax: 5, ageMs: 1000, now: () => nowMs });
+  const { execute, executions } = counter();
+  await cache.answer('a', execute);
+  nowMs += 999;
+  await cache.answer('a', execute);
+  t.equal(executions(), 1, 'young enough');
+  nowMs += 2;
+  await cache.answer('a', execute);
+  t.equal(executions(), 2, 'too old');
+  for (let i = 0; i < 20; i++) await cache.answer(`n${i}`, execute);
+  t.equal(cache.size, 5);
+  const long = async (): Promise<Executed> => ({
+    reply: encodeReply((writer) => writer.raw(Buffer.alloc(1000))),
+    keep: true,
+  });
+  for (let i = 0; i < 20; i++) await cache.answer(`l${i}`, long);
+  t.equal(cache.size, 2);
+});
+
+await t.test('an execution that fails unexpectedly fails its duplicates and is forgotten', async (t) => {
+  const cache = new ReplyCache({ bytesMax: 3000, entriesMax: 5, ageMs: 1000 });
+  const broken = async (): Promise<Executed> => Promise.reject(new Error('broken'));
+  const both = await Promise.allSettled([cache.answer('a', broken), cache.answer('a', broken)]);
+  t.same(
+    both.map(({ status }) => status),
+    ['rejected', 'rejected'],
+  );
+  t.equal(valueOf(await cache.answer('a', counter().execute)), 1);
+});
