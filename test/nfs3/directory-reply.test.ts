@@ -8,7 +8,7 @@ import { encode } from '../../protocol/xdr.js';
 import type { DirectoryEntry, DirectoryPage, Handle } from '../../src/fs/file-system.js';
 import { nfs3Service } from '../../src/nfs3/service.js';
 import { directCall } from '../support/calls.js';
-import { logLines } from '../support/log-lines.js';
+import { collectLog } from '../support/collected-log.js';
 import { MemoryFileSystem, type MemoryFileSystemOptions } from '../support/memory-file-system.js';
 
 const VERIFIER = Buffer.alloc(8);
@@ -23,7 +23,7 @@ async function start(names: readonly string[], fs: MemoryFileSystem = new Memory
   for (const name of names) {
     await fs.create(CONTEXT, root, Buffer.from(name), { how: 'guarded', attributes: {} });
   }
-  const { READDIR, READDIRPLUS } = nfs3Service({ fs, log: logLines().log }).handlers;
+  const { READDIR, READDIRPLUS } = nfs3Service({ fs, log: collectLog().log }).handlers;
   return {
     fs,
     root,

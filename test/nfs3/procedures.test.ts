@@ -10,8 +10,11 @@ import type { FileSystem } from '../../src/fs/file-system.js';
 import { nfs3Service } from '../../src/nfs3/service.js';
 import { RpcAuthError, type Call } from '../../src/rpc/service.js';
 import { directCall, ROOT, userCredential } from '../support/calls.js';
-import { LOG_LEVEL, logLines } from '../support/log-lines.js';
+import { collectLog } from '../support/collected-log.js';
 import { MemoryFileSystem } from '../support/memory-file-system.js';
+
+/** pino's numbers. */
+const LOG_LEVEL = { debug: 20, warn: 40, error: 50 } as const;
 
 type Name = ProcedureName<typeof NFS3>;
 type Args<N extends Name> = ArgsOf<typeof NFS3, N>;
@@ -31,7 +34,7 @@ const GONE = Buffer.concat([name('memfs\0\0\0'), Buffer.alloc(8, 0xff)]);
 
 /** A service over a fresh file system, and short ways to call it. Every result is encoded, as it would be on its way out. */
 async function start(fs: FileSystem = new MemoryFileSystem()) {
-  const { log, lines } = logLines();
+  const { log, lines } = collectLog();
   const { handlers } = nfs3Service({ fs, log });
   const context = {
     caller: { uid: 0, gid: 0, gids: [], address: '192.0.2.1' },

@@ -39,6 +39,7 @@ import {
   resize,
   writeAt,
   type DirectoryNode,
+  type Entry,
   type FileNode,
   type NewNode,
   type Node,
@@ -290,13 +291,13 @@ export class MemoryFileSystem implements FileSystem {
   ): Promise<DirectoryPage> {
     const node = asDirectory(this.#node(directory));
     permissions.needList(caller, node);
-    const all: DirectoryEntry[] = [
-      entry(DOT, 1n, node),
-      entry(DOT_DOT, 2n, node.parent),
-      ...[...node.entries.values()].map((child) => entry(child.name, child.cookie, child.node)),
+    const all: readonly Entry[] = [
+      { name: DOT, cookie: 1n, node },
+      { name: DOT_DOT, cookie: 2n, node: node.parent },
+      ...node.entries.values(),
     ];
     const rest = all.filter((candidate) => candidate.cookie > cookie);
-    const entries = rest.slice(0, Math.min(entriesMax, this.#options.pageEntriesMax));
+    const entries = rest.slice(0, Math.min(entriesMax, this.#options.pageEntriesMax)).map(toDirectoryEntry);
     return { entries, end: entries.length === rest.length, attributes: attributesOf(node) };
   }
 
@@ -488,7 +489,7 @@ function handleOf(node: Node): Handle {
 
 const found = (node: Node): FoundFile => ({ handle: handleOf(node), attributes: attributesOf(node) });
 
-const entry = (name: Buffer, cookie: bigint, node: Node): DirectoryEntry => ({
+const toDirectoryEntry = ({ name, cookie, node }: Entry): DirectoryEntry => ({
   fileid: node.id,
   name: Buffer.from(name),
   cookie,
