@@ -19,7 +19,8 @@ export interface S3Clients {
   destroy(): void;
 }
 
-export function createClients(options: ResolvedOptions): S3Clients {
+/** `attempts` above 1 lets the SDK retry by itself: for callers that don't go through requests.ts. */
+export function createClients(options: ResolvedOptions, attempts = 1): S3Clients {
   const sockets = { keepAlive: true, maxSockets: options.maxRequests };
   const ca = options.certificateAuthorities;
   const httpAgent = new HttpAgent(sockets);
@@ -30,7 +31,10 @@ export function createClients(options: ResolvedOptions): S3Clients {
     connectionTimeout: options.timeouts.connectMs,
     socketTimeout: idleMs,
   });
-  const common = commonConfig(options, regionProvider(options, handlerOf(options.timeouts.idleMs)));
+  const common: S3ClientConfig = {
+    ...commonConfig(options, regionProvider(options, handlerOf(options.timeouts.idleMs))),
+    maxAttempts: attempts,
+  };
   const client = new S3Client({ ...common, requestHandler: handlerOf(options.timeouts.idleMs) });
   const slowClient = new S3Client({
     ...common,
@@ -58,7 +62,6 @@ export function createClients(options: ResolvedOptions): S3Clients {
 function commonConfig(options: ResolvedOptions, region: () => Promise<string>): S3ClientConfig {
   return {
     region,
-    maxAttempts: 1,
     forcePathStyle: options.forcePathStyle,
     requestChecksumCalculation: 'WHEN_REQUIRED',
     responseChecksumValidation: 'WHEN_REQUIRED',
