@@ -1,0 +1,237 @@
+/**
+ * Bytes out of a file's content: as the body of a request, or as the answer to a READ. What is in memory is sent uncopied; what is in
+ * the spool or the base is fetched into buffers staged for it. Memory is asked for before any part is locked, and asked for again
+ * when parts moved meanwhile: so nobody waits for memory while keeping a part's memory from being spilled.
+ */
+import type { ByteSlices, ObjectVersion } from '../read/byte-slices.js';
+import type { FileContent, Stretch } from './file-content.js';
+import type { Spiller } from './spiller.js';
+import { SpoolFullError } from './spool-full.js';
+
+/** Zeros cost no memory: every slice of them is this one. Never written to. */
+const ZEROS = Buffer.alloc(256 * 1024);
+
+/** Bytes of the base asked for at a time. */
+const BASE_READ_BYTES = 1024 * 1024;
+
+export type ReadBase = (
+  version: ObjectVersion,
+  offset: number,
+  count: number,
+  signal?: AbortSignal,
+) => Promise<ByteSlices>;
+
+/** The bytes of a range, unchanged until released. */
+export interface Lease {
+  readonly body: readonly Buffer[];
+  release(): void;
+}
+
+export interface ContentSourceOptions {
+  readonly content: FileContent;
+  readonly spiller: Spiller;
+  readonly readBase: ReadBase;
+}
+
+export class ContentSource {
+  readonly #content: FileContent;
+  readonly #spiller: Spiller;
+  readonly #readBase: ReadBase;
+
+  constructor(options: ContentSourceOptions) {
+    this.#content = options.content;
+    this.#spiller = options.spiller;
+    this.#readBase = options.readBase;
+  }
+
+  /** A range to send, of at most `stagingBytesMax`; its parts are locked until it is released. */
+  async lease(start: number, end: number, signal?: AbortSignal): Promise<Lease> {
+    const content = this.#content;
+    let staged = 0;
+    let stretches: Stretch[] = [];
+    try {
+      for (;;) {
+        const busy = content.partsWithin(start, end).find((part) => part.lock !== undefined);
+        if (busy !== undefined) {
+          await busy.lock;
+          continue;
+        }
+        stretches = content.stretches(start, end);
+        const needed = fetchedBytes(stretches);
+        if (needed <= staged) break;
+        this.#spiller.unstage(staged);
+        staged = 0;
+        await this.#spiller.stage(needed, signal);
+        staged = needed;
+      }
+      signal?.throwIfAborted();
+    } catch (error) {
+      this.#spiller.unstage(staged);
+      throw error;
+    }
+    const unlocks = content.partsWithin(start, end).map((part) => part.acquire());
+    const release = (): void => {
+      for (const unlock of unlocks) unlock();
+      this.#spiller.unstage(staged);
+      this.#spiller.poke();
+    };
+    try {
+      const body = await this.#spiller.fetching(async () => {
+        const slices: Buffer[] = [];
+        for (const stretch of stretches) slices.push(...(await this.#bytes(stretch, signal)));
+        return slices;
+      });
+      return { body, release };
+    } catch (error) {
+      release();
+      throw error;
+    }
+  }
+
+  /** A range to read, inside the file. Starts over when bytes moved while it looked for them. */
+  async read(start: number, end: number, signal?: AbortSignal): Promise<ByteSlices> {
+    for (;;) {
+      const moves = this.#content.moves(start, end);
+      try {
+        const read = await this.#readOnce(start, end, signal);
+        if (read !== undefined && moves === this.#content.moves(start, end)) return read;
+        read?.release();
+      } catch (error) {
+        if (moves === this.#content.moves(start, end)) throw error;
+      }
+      signal?.throwIfAborted();
+    }
+  }
+
+  /** Undefined when more memory was needed in the end than in the beginning. */
+  async #readOnce(
+    start: number,
+    end: number,
+    signal: AbortSignal | undefined,
+  ): Promise<ByteSlices | undefined> {
+    const local = localBytes(this.#content.stretches(start, end));
+    const held: (() => void)[] = [];
+    const release = (): void => {
+      for (const give of held.splice(0)) give();
+    };
+    if (local > 0) {
+      await this.#spiller.reserve(local, signal);
+      held.push(() => this.#spiller.release(local));
+    }
+    try {
+      const stretches = this.#content.stretches(start, end);
+      if (localBytes(stretches) > local) {
+        release();
+        return undefined;
+      }
+      // What is in memory is copied before anything is waited for.
+      const copies = new Map(
+        stretches
+          .filter(({ place }) => place === 'memory')
+          .map((stretch) => [stretch, Buffer.concat(memorySlices(stretch))] as const),
+      );
+      const slices: Buffer[] = [];
+      for (const stretch of stretches) {
+        const copy = copies.get(stretch);
+        if (copy !== undefined) slices.push(copy);
+        else if (stretch.place === 'base') slices.push(...(await this.#baseSlices(stretch, held, signal)));
+        else slices.push(...(await this.#bytes(stretch, signal)));
+      }
+      return { slices, count: end - start, release };
+    } catch (error) {
+      release();
+      throw error;
+    }
+  }
+
+  /** The base's bytes as its reader gives them, held until released. */
+  async #baseSlices(
+    stretch: Stretch,
+    held: (() => void)[],
+    signal: AbortSignal | undefined,
+  ): Promise<Buffer[]> {
+    const slices: Buffer[] = [];
+    for (let from = stretch.start; from < stretch.end;) {
+      const read = await this.#fromBase(from, stretch.end - from, signal);
+      held.push(() => read.release());
+      slices.push(...read.slices);
+      from += read.count;
+    }
+    return slices;
+  }
+
+  /** The bytes of one stretch; memory's own buffers, zeros, or new buffers reserved by the caller. */
+  async #bytes(stretch: Stretch, signal: AbortSignal | undefined): Promise<Buffer[]> {
+    const { place, start, end, part } = stretch;
+    switch (place) {
+      case 'zeros':
+        return zeros(end - start);
+      case 'memory':
+        return memorySlices(stretch);
+      case 'spool': {
+        const buffer = Buffer.allocUnsafeSlow(end - start);
+        await part?.readSpooled(buffer, start);
+        return [buffer];
+      }
+      case 'base': {
+        const buffer = Buffer.allocUnsafeSlow(end - start);
+        await this.#copyBase(buffer, start, signal);
+        return [buffer];
+      }
+      case 'upload':
+        throw new SpoolFullError(part?.uploadOnlyMessage);
+    }
+  }
+
+  async #copyBase(target: Buffer, start: number, signal: AbortSignal | undefined): Promise<void> {
+    for (let done = 0; done < target.length;) {
+      const read = await this.#fromBase(
+        start + done,
+        Math.min(target.length - done, BASE_READ_BYTES),
+        signal,
+      );
+      try {
+        for (const slice of read.slices) done += slice.copy(target, done);
+      } finally {
+        read.release();
+      }
+    }
+  }
+
+  async #fromBase(offset: number, count: number, signal: AbortSignal | undefined): Promise<ByteSlices> {
+    const { base } = this.#content;
+    if (base === undefined) throw new Error('a file without a base has no bytes of it');
+    const read = await this.#readBase(base, offset, count, signal);
+    if (read.count > 0) return read;
+    read.release();
+    throw new Error(`expected ${count} bytes at ${offset} of ${base.key} (${base.etag}), got none`);
+  }
+}
+
+function memorySlices({ part, start, end }: Stretch): Buffer[] {
+  return part?.memory.slices(start, end) ?? [];
+}
+
+function zeros(count: number): Buffer[] {
+  const slices: Buffer[] = [];
+  for (let left = count; left > 0; left -= ZEROS.length)
+    slices.push(ZEROS.subarray(0, Math.min(left, ZEROS.length)));
+  return slices;
+}
+
+/** Bytes that need a buffer to be sent. */
+function fetchedBytes(stretches: readonly Stretch[]): number {
+  return sum(stretches, ({ place }) => place === 'spool' || place === 'base');
+}
+
+/** Bytes that need a buffer to be read. */
+function localBytes(stretches: readonly Stretch[]): number {
+  return sum(stretches, ({ place }) => place === 'spool' || place === 'memory');
+}
+
+function sum(stretches: readonly Stretch[], counts: (stretch: Stretch) => boolean): number {
+  return stretches.reduce(
+    (bytes, stretch) => (counts(stretch) ? bytes + stretch.end - stretch.start : bytes),
+    0,
+  );
+}

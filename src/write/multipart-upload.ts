@@ -1,0 +1,143 @@
+/** One multipart upload of one file: from CreateMultipartUpload to its completion or abortion, journaled by the owner. */
+import { createHash } from 'node:crypto';
+import type { ObjectVersion } from '../read/byte-slices.js';
+import { StoreError } from '../store/errors.js';
+import type {
+  Body,
+  ByteRange,
+  ObjectHeaders,
+  ObjectStore,
+  UploadedPart,
+  WriteCondition,
+  WrittenObject,
+} from '../store/object-store.js';
+import type { Logger } from '../telemetry/log.js';
+
+/** Told before an upload id is used and after it ended, so that a crash leaves no orphan. */
+export interface UploadJournal {
+  started(key: string, uploadId: string): Promise<void>;
+  ended(key: string, uploadId: string): Promise<void>;
+}
+
+export interface UploadPlace {
+  readonly store: ObjectStore;
+  readonly journal: UploadJournal;
+  readonly log: Logger;
+}
+
+export class MultipartUpload {
+  readonly #place: UploadPlace;
+  readonly key: string;
+  readonly uploadId: string;
+  /** What the object will have when completed. */
+  readonly headers: ObjectHeaders;
+  /** It can't be completed any more: gone, or lost to a concurrent write (409 asks for every part again). */
+  spent = false;
+
+  private constructor(place: UploadPlace, key: string, uploadId: string, headers: ObjectHeaders) {
+    this.#place = place;
+    this.key = key;
+    this.uploadId = uploadId;
+    this.headers = headers;
+  }
+
+  /** Creates an upload and has it journaled. Errors: StoreError; the journal's, after the upload was aborted again. */
+  static async create(
+    place: UploadPlace,
+    key: string,
+    headers: ObjectHeaders,
+    signal?: AbortSignal,
+  ): Promise<MultipartUpload> {
+    const uploadId = await place.store.createUpload(key, headers, signal);
+    const upload = new MultipartUpload(place, key, uploadId, headers);
+    try {
+      await place.journal.started(key, uploadId);
+    } catch (error) {
+      await place.store.abortUpload(key, uploadId);
+      throw error;
+    }
+    return upload;
+  }
+
+  async send(partNumber: number, body: Body, signal?: AbortSignal): Promise<UploadedPart> {
+    return await this.#use(() =>
+      this.#place.store.uploadPart(this.key, this.uploadId, partNumber, body, signal),
+    );
+  }
+
+  /** Copies a range of `base` inside the store. */
+  async copy(
+    partNumber: number,
+    base: ObjectVersion,
+    range: ByteRange,
+    signal?: AbortSignal,
+  ): Promise<UploadedPart> {
+    const source = { key: base.key, etag: base.etag, range };
+    return await this.#use(() =>
+      this.#place.store.copyPart(this.key, this.uploadId, partNumber, source, signal),
+    );
+  }
+
+  /**
+   * Completes the upload. An answer that was lost is recognised by the ETag the object must have: a second try finds no
+   * upload any more, but the object.
+   */
+  async complete(
+    parts: readonly UploadedPart[],
+    condition: WriteCondition | undefined,
+    signal?: AbortSignal,
+  ): Promise<WrittenObject> {
+    try {
+      return await this.#use(() =>
+        this.#place.store.completeUpload(this.key, this.uploadId, parts, condition, signal),
+      );
+    } catch (error) {
+      if (!(error instanceof StoreError)) throw error;
+      if (error.kind === 'precondition-failed' && error.httpStatus === 409) this.spent = true;
+      if (!this.spent || error.kind !== 'not-found') throw error;
+      const head = await this.#place.store.head(this.key, signal);
+      if (head === undefined || head.etag !== multipartEtag(parts)) throw error;
+      return { etag: head.etag, lastModifiedMs: head.lastModifiedMs };
+    }
+  }
+
+  /** It was completed: the journal may forget it. A failing journal costs a useless abort later, nothing else. */
+  async forget(): Promise<void> {
+    try {
+      await this.#place.journal.ended(this.key, this.uploadId);
+    } catch (error) {
+      this.#place.log.warn(
+        { err: error, key: this.key, uploadId: this.uploadId },
+        'cannot journal the end of an upload',
+      );
+    }
+  }
+
+  /** Aborts it. When that fails the journal keeps it, and whoever reads the journal aborts it later. */
+  async abandon(): Promise<void> {
+    this.spent = true;
+    try {
+      await this.#place.store.abortUpload(this.key, this.uploadId);
+    } catch (error) {
+      this.#place.log.warn({ err: error, key: this.key, uploadId: this.uploadId }, 'cannot abort an upload');
+      return;
+    }
+    await this.forget();
+  }
+
+  async #use<Result>(call: () => Promise<Result>): Promise<Result> {
+    try {
+      return await call();
+    } catch (error) {
+      if (error instanceof StoreError && error.code === 'NoSuchUpload') this.spent = true;
+      throw error;
+    }
+  }
+}
+
+/** The ETag S3 gives an object of these parts, where ETags are digests (not under SSE-KMS). */
+function multipartEtag(parts: readonly UploadedPart[]): string {
+  const digest = createHash('md5');
+  for (const { etag } of parts) digest.update(Buffer.from(etag.replaceAll('"', ''), 'hex'));
+  return `"${digest.digest('hex')}-${parts.length}"`;
+}

@@ -1,0 +1,228 @@
+/**
+ * Memory under pressure: one of these stands between all write sessions and the budget. It keeps the parts that hold memory by last
+ * write; when the budget needs bytes it moves the oldest to the spool, or drops what an upload holds already when the spool has
+ * no room. Nobody waits for memory that can't come: when nothing is under way and nothing can be moved, the waiting fail with
+ * SpoolFullError.
+ *
+ * What can't deadlock, and why: a part's memory is never pinned by somebody who waits for memory (see content-source.ts);
+ * buffers for putting parts together (staging) take at most half the budget, one taker at a time in line, so that
+ * the base's reader and the writers always have the other half.
+ */
+import { setImmediate } from 'node:timers';
+import pLimit from 'p-limit';
+import type { MemoryBudget } from '../memory/memory-budget.js';
+import type { Logger } from '../telemetry/log.js';
+import { SpoolFullError } from './spool-full.js';
+
+/** A part, as seen from here. */
+export interface Spillable {
+  readonly memory: { readonly capacity: number };
+  /** Somebody uses its memory. */
+  readonly lock: Promise<void> | undefined;
+  /** It stands in line to be uploaded, which will free its memory without the spool. */
+  readonly queued: boolean;
+  /** Its bytes are in an upload, complete. */
+  readonly droppable: boolean;
+  /** Bytes of the spool that its memory would take more. */
+  readonly unspooledBytes: number;
+  /** Moves its memory to the spool, where `unspooledBytes` are reserved for it, and gives it back to the budget. */
+  spill(): Promise<void>;
+  /** Forgets the bytes here; returns the memory that the caller gives back. */
+  drop(): number;
+}
+
+/** The spool, as seen from here. */
+export interface SpoolRoom {
+  readonly limitBytes: number;
+  hasRoom(bytes: number): boolean;
+  tryReserve(bytes: number): boolean;
+  refuse(error: unknown): void;
+}
+
+export class Spiller {
+  readonly #budget: MemoryBudget;
+  readonly #spool: SpoolRoom;
+  readonly #log: Logger;
+  /** Parts with memory, least recently written first. */
+  readonly #parts = new Set<Spillable>();
+  /** Who waits for memory, in line, and for how many bytes. */
+  readonly #waiting = new Map<AbortController, number>();
+  #spillingBytes = 0;
+  /** Calls to the store that will free memory by ending. */
+  #underWay = 0;
+  /** Parts being put together: they will free memory too, if the base's reader gets the memory it needs. */
+  #fetching = 0;
+  #stagedBytes = 0;
+  readonly #stagingLine = pLimit(1);
+  #stagingFreed: (() => void) | undefined;
+  #checkScheduled = false;
+
+  constructor(budget: MemoryBudget, spool: SpoolRoom, log: Logger) {
+    this.#budget = budget;
+    this.#spool = spool;
+    this.#log = log;
+    budget.addRelief((bytes) => this.#relieve(bytes));
+  }
+
+  /** Most bytes anybody may stage, hence of the largest part. */
+  get stagingBytesMax(): number {
+    return Math.floor(this.#budget.limitBytes / 2);
+  }
+
+  /** The part was written to. */
+  touch(part: Spillable): void {
+    this.#parts.delete(part);
+    this.#parts.add(part);
+    this.poke();
+  }
+
+  /** The part is no more. */
+  forget(part: Spillable): void {
+    this.#parts.delete(part);
+  }
+
+  /** Reserves memory for written data. Errors: SpoolFullError; the signal's reason. */
+  async reserve(bytes: number, signal?: AbortSignal): Promise<void> {
+    if (bytes === 0 || this.#budget.tryReserve(bytes)) return;
+    const stuck = new AbortController();
+    this.#waiting.set(stuck, bytes);
+    try {
+      const either = signal === undefined ? stuck.signal : AbortSignal.any([stuck.signal, signal]);
+      const reserved = this.#budget.reserve(bytes, either);
+      this.#scheduleCheck();
+      await reserved;
+    } finally {
+      this.#waiting.delete(stuck);
+    }
+  }
+
+  release(bytes: number): void {
+    if (bytes > 0) this.#budget.release(bytes);
+  }
+
+  /** Reserves memory to put a part together in; at most `stagingBytesMax`. Errors as of `reserve`. */
+  async stage(bytes: number, signal?: AbortSignal): Promise<void> {
+    if (bytes === 0) return;
+    await this.#stagingLine(async () => {
+      while (this.#stagedBytes > 0 && this.#stagedBytes + bytes > this.stagingBytesMax) {
+        await new Promise<void>((resolve) => {
+          this.#stagingFreed = resolve;
+        });
+      }
+      await this.reserve(bytes, signal);
+      this.#stagedBytes += bytes;
+    });
+  }
+
+  unstage(bytes: number): void {
+    this.#stagedBytes -= bytes;
+    this.release(bytes);
+    this.#stagingFreed?.();
+    this.#stagingFreed = undefined;
+  }
+
+  /** Runs a call to the store whose end may free memory. */
+  async during<Result>(work: () => Promise<Result>): Promise<Result> {
+    this.#underWay += 1;
+    try {
+      return await work();
+    } finally {
+      this.#underWay -= 1;
+      this.poke();
+    }
+  }
+
+  /** Runs what puts a part together from spool and base. */
+  async fetching<Result>(work: () => Promise<Result>): Promise<Result> {
+    this.#fetching += 1;
+    try {
+      return await work();
+    } finally {
+      this.#fetching -= 1;
+      this.poke();
+    }
+  }
+
+  /** A part may have become movable: looks again whether those who wait can be helped. */
+  poke(): void {
+    if (this.#budget.waiting === 0) return;
+    this.#budget.offerRelief();
+    this.#scheduleCheck();
+  }
+
+  /** The relief: starts moving parts until `bytes` will be free; what it freed before it returns. */
+  #relieve(bytes: number): number {
+    let wanted = bytes - this.#spillingBytes;
+    let freed = 0;
+    const queuedLeaveSoon = this.#underWay > 0 || this.#spillingBytes > 0;
+    for (const part of this.#parts) {
+      if (wanted <= 0) break;
+      const { capacity } = part.memory;
+      if (capacity === 0) this.#parts.delete(part);
+      if (capacity === 0 || part.lock !== undefined || (part.queued && queuedLeaveSoon)) continue;
+      const dropped = this.#move(part);
+      freed += dropped ?? 0;
+      if (dropped !== undefined) wanted -= capacity;
+    }
+    if (freed > 0) this.#budget.release(freed);
+    if (this.#waiting.size > 0) this.#scheduleCheck();
+    return freed;
+  }
+
+  /** Moves a part out of memory: bytes freed at once, undefined when it can't be moved. */
+  #move(part: Spillable): number | undefined {
+    const bytes = part.unspooledBytes;
+    // For data that is in the upload besides, nothing else is thrown out of the spool.
+    if (!part.droppable || this.#spool.hasRoom(bytes)) {
+      if (this.#spool.tryReserve(bytes)) {
+        this.#spill(part);
+        return 0;
+      }
+    }
+    if (!part.droppable) return undefined;
+    this.#parts.delete(part);
+    return part.drop();
+  }
+
+  #spill(part: Spillable): void {
+    const bytes = part.memory.capacity;
+    this.#spillingBytes += bytes;
+    const ended = (): void => {
+      this.#spillingBytes -= bytes;
+      this.poke();
+    };
+    part.spill().then(ended, (error: unknown) => {
+      this.#spool.refuse(error);
+      this.#log.warn({ err: error, bytes }, 'unpublished data stays in memory');
+      ended();
+    });
+  }
+
+  /** After what is running now has had its turn, sees to it that nobody waits for ever. */
+  #scheduleCheck(): void {
+    if (this.#checkScheduled) return;
+    this.#checkScheduled = true;
+    setImmediate(() => {
+      this.#checkScheduled = false;
+      this.#failStuck();
+    });
+  }
+
+  #failStuck(): void {
+    if (this.#waiting.size === 0) return;
+    this.#budget.offerRelief();
+    const [firstBytes] = this.#waiting.values();
+    if (firstBytes === undefined || this.#underWay > 0 || this.#spillingBytes > 0) return;
+    const othersWait = this.#budget.waiting > this.#waiting.size;
+    if (this.#fetching > 0 && !othersWait) return;
+    let held = this.#stagedBytes;
+    for (const part of this.#parts) held += part.memory.capacity;
+    // Others hold what is missing: they will give it back.
+    if (othersWait ? held < this.#budget.limitBytes / 2 : held + firstBytes <= this.#budget.limitBytes)
+      return;
+    const error = new SpoolFullError(
+      `unpublished data fills the memory budget of ${this.#budget.limitBytes} bytes and the spool of ${this.#spool.limitBytes}`,
+    );
+    for (const stuck of this.#waiting.keys()) stuck.abort(error);
+  }
+}

@@ -1,0 +1,171 @@
+/**
+ * The spool: a directory, limited in bytes and shared by all write sessions, for unpublished data that memory has no room for. One sparse
+ * file a part, because a file's middle can't be given back to the disk and an unlinked file can. What lies here doesn't survive the
+ * daemon: files left by an earlier process are removed at first use. A limit of 0 turns the spool off.
+ */
+import { mkdir, open, readdir, rm, unlink, type FileHandle } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { MemoryBudget } from '../memory/memory-budget.js';
+import type { Logger } from '../telemetry/log.js';
+import { Spiller } from './spiller.js';
+
+export { SpoolFullError } from './spool-full.js';
+
+const FILE_SUFFIX = '.part';
+
+/** Spooled data that also lies in an unfinished upload, and so may go when the spool needs room. */
+export interface Retained {
+  /** Gives the bytes back to the spool now, or does nothing while they are in use. */
+  evict(): void;
+}
+
+export interface SpoolOptions {
+  readonly directory: string;
+  /** Bytes in all files together; 0 for none. */
+  readonly limitBytes: number;
+  readonly log: Logger;
+}
+
+export class Spool {
+  readonly directory: string;
+  readonly limitBytes: number;
+  readonly #log: Logger;
+  #usedBytes = 0;
+  #files = 0;
+  /** The disk refused: nothing more goes in until something went out. */
+  #refused = false;
+  #ready: Promise<void> | undefined;
+  /** Oldest first. */
+  readonly retained = new Set<Retained>();
+  readonly #removals = new Set<Promise<void>>();
+  readonly #spillers = new WeakMap<MemoryBudget, Spiller>();
+
+  constructor(options: SpoolOptions) {
+    this.directory = options.directory;
+    this.limitBytes = options.limitBytes;
+    this.#log = options.log;
+  }
+
+  get usedBytes(): number {
+    return this.#usedBytes;
+  }
+
+  /** What moves unpublished data from this budget's memory into the spool: one for all sessions of both. */
+  spillerOf(budget: MemoryBudget): Spiller {
+    const known = this.#spillers.get(budget);
+    if (known !== undefined) return known;
+    const spiller = new Spiller(budget, this, this.#log);
+    this.#spillers.set(budget, spiller);
+    return spiller;
+  }
+
+  /** There is room for this many bytes, without evicting anything. */
+  hasRoom(bytes: number): boolean {
+    return !this.#refused && this.#usedBytes + bytes <= this.limitBytes;
+  }
+
+  /** Takes room for data that is nowhere else, evicting retained data when needed; false when there is none. */
+  tryReserve(bytes: number): boolean {
+    if (this.#refused || bytes > this.limitBytes) return false;
+    for (const retained of this.retained) {
+      if (this.hasRoom(bytes)) break;
+      retained.evict();
+    }
+    if (!this.hasRoom(bytes)) return false;
+    this.#usedBytes += bytes;
+    return true;
+  }
+
+  release(bytes: number): void {
+    if (bytes > this.#usedBytes)
+      throw new RangeError(`released ${bytes} bytes of ${this.#usedBytes} spooled`);
+    this.#usedBytes -= bytes;
+    if (bytes > 0) this.#refused = false;
+  }
+
+  /** Told when the disk failed a write, so that the same isn't tried again at once. */
+  refuse(error: unknown): void {
+    this.#refused = true;
+    this.#log.error({ err: error, directory: this.directory }, 'cannot write to the spool');
+  }
+
+  /** A new empty file. */
+  async create(): Promise<SpoolFile> {
+    this.#ready ??= this.#prepare();
+    await this.#ready;
+    this.#files += 1;
+    const path = join(this.directory, `${process.pid}-${this.#files}${FILE_SUFFIX}`);
+    const handle = await open(path, 'wx', 0o600);
+    await handle.close();
+    return new SpoolFile(path, (file) => this.#remove(file));
+  }
+
+  /** Resolves when every file given up so far is off the disk. */
+  async settled(): Promise<void> {
+    await Promise.all(this.#removals);
+  }
+
+  async #prepare(): Promise<void> {
+    await mkdir(this.directory, { recursive: true, mode: 0o700 });
+    const names = await readdir(this.directory);
+    const left = names.filter((name) => name.endsWith(FILE_SUFFIX));
+    await Promise.all(left.map((name) => rm(join(this.directory, name), { force: true })));
+  }
+
+  #remove(path: string): void {
+    const removal = unlink(path)
+      .catch((error: unknown) => this.#log.warn({ err: error, path }, 'cannot remove a spool file'))
+      .finally(() => this.#removals.delete(removal));
+    this.#removals.add(removal);
+  }
+}
+
+export class SpoolFile {
+  readonly path: string;
+  readonly #onRemove: (path: string) => void;
+
+  constructor(path: string, onRemove: (path: string) => void) {
+    this.path = path;
+    this.#onRemove = onRemove;
+  }
+
+  /** Writes slices one after the other from `position` on. */
+  async write(slices: readonly Buffer[], position: number): Promise<void> {
+    await this.#opened('r+', async (handle) => {
+      let at = position;
+      for (const slice of slices) {
+        for (let done = 0; done < slice.length;) {
+          const { bytesWritten } = await handle.write(slice, done, slice.length - done, at);
+          done += bytesWritten;
+          at += bytesWritten;
+        }
+      }
+    });
+  }
+
+  /** Fills `target` from `position`. Reading past what was written is an error. */
+  async read(target: Buffer, position: number): Promise<void> {
+    await this.#opened('r', async (handle) => {
+      for (let done = 0; done < target.length;) {
+        const { bytesRead } = await handle.read(target, done, target.length - done, position + done);
+        if (bytesRead === 0) throw new Error(`spool file ${this.path} ended at ${position + done}`);
+        done += bytesRead;
+      }
+    });
+  }
+
+  /** Off the disk, soon. */
+  remove(): void {
+    this.#onRemove(this.path);
+  }
+
+  /** Opened for each use: sessions have thousands of parts, and descriptors are few. */
+  async #opened(flags: string, use: (handle: FileHandle) => Promise<void>): Promise<void> {
+    const handle = await open(this.path, flags);
+    try {
+      await use(handle);
+    } finally {
+      await handle.close();
+    }
+  }
+}

@@ -1,0 +1,307 @@
+/**
+ * The unpublished changes of one file, and how they become an object. Data goes in at any offset and in any order; parts that fill
+ * go out to a multipart upload while more arrives; `publish` sends the rest, has unchanged ranges copied inside the store, and
+ * makes the object appear whole.
+ *
+ *     write, truncate (shared, alone)     publish (alone)                                discard (alone)
+ *       -> FileContent: parts, memory       small: one PUT                                 -> parts freed, upload aborted
+ *       -> a part is full: StreamingUpload  else: planParts -> send | copy -> complete
+ *
+ * A failed publish leaves everything as it was: the same session may be published again, also under another key.
+ */
+import { isDeepStrictEqual } from 'node:util';
+import type { MemoryBudget } from '../memory/memory-budget.js';
+import type { ByteSlices, ObjectVersion } from '../read/byte-slices.js';
+import { StoreError } from '../store/errors.js';
+import type { ObjectHeaders, ObjectStore, WriteCondition, WrittenObject } from '../store/object-store.js';
+import type { Logger } from '../telemetry/log.js';
+import { ContentSource } from './content-source.js';
+import { FileContent } from './file-content.js';
+import { Gate } from './gate.js';
+import type { UploadJournal } from './multipart-upload.js';
+import { createPartMap, PART_BYTES_DEFAULT, PARTS_MAX } from './part-map.js';
+import type { Spiller } from './spiller.js';
+import type { Spool } from './spool.js';
+import { FileUpload } from './file-upload.js';
+
+/** Largest piece of a write that memory is reserved for at a time, in bytes. */
+const PIECE_BYTES_MAX = 1024 * 1024;
+
+export interface WriteOptions {
+  /** Size of a file's first parts, in bytes; larger ones follow (part-map.ts). 8 MiB; raised to the store's least part. */
+  readonly partBytes: number;
+  /** Files up to this many bytes are one PUT. 8 MiB. */
+  readonly putBytesMax: number;
+  /** Parts of one file on their way at a time. 8. */
+  readonly parallelUploads: number;
+  /** Largest range copied inside the store in one request, in bytes: smaller ones run in parallel. 512 MiB. */
+  readonly copyPartBytesMax: number;
+  /** Largest chunk of memory that small sequential writes grow to, in bytes. 256 KiB. */
+  readonly chunkBytesMax: number;
+}
+
+export const WRITE_OPTIONS_DEFAULT: WriteOptions = {
+  partBytes: PART_BYTES_DEFAULT,
+  putBytesMax: PART_BYTES_DEFAULT,
+  parallelUploads: 8,
+  copyPartBytesMax: 512 * 1024 * 1024,
+  chunkBytesMax: 256 * 1024,
+};
+
+export interface WriteSessionOptions {
+  readonly store: ObjectStore;
+  readonly budget: MemoryBudget;
+  /** Shared by all sessions. */
+  readonly spool: Spool;
+  readonly log: Logger;
+  /** Reads a range of the base version: used to complete partly changed parts and to serve reads. */
+  readonly readBase: (
+    version: ObjectVersion,
+    offset: number,
+    count: number,
+    signal?: AbortSignal,
+  ) => Promise<ByteSlices>;
+  /** Told before an upload id is used and after it ended, so that a crash leaves no orphan; awaited. */
+  readonly uploads: UploadJournal;
+  /** The key and headers the streaming upload is opened with; asked when the first part goes out. */
+  readonly target: () => { key: string; headers: ObjectHeaders };
+  /** The object whose bytes are under the changes; none for a new file. */
+  readonly base?: ObjectVersion;
+  readonly options?: Partial<WriteOptions>;
+}
+
+export interface PublishRequest {
+  readonly key: string;
+  readonly headers: ObjectHeaders;
+  readonly condition?: WriteCondition;
+  readonly signal?: AbortSignal;
+}
+
+export type PublishedVersion = ObjectVersion & { readonly lastModifiedMs?: number };
+
+export class WriteSession {
+  readonly #store: ObjectStore;
+  readonly #spiller: Spiller;
+  readonly #content: FileContent;
+  readonly #source: ContentSource;
+  readonly #upload: FileUpload;
+  readonly #putBytesMax: number;
+  readonly #sizeMax: number;
+  readonly #gate = new Gate();
+  readonly #closing = new AbortController();
+  /** The publication under way; never rejects. */
+  #publishing: Promise<void> | undefined;
+  /** The base has the right bytes, but headers from before they were complete. */
+  #headersStale = false;
+
+  constructor(options: WriteSessionOptions) {
+    const { store, budget, spool, log } = options;
+    const settings = { ...WRITE_OPTIONS_DEFAULT, ...options.options };
+    const spiller = spool.spillerOf(budget);
+    const partBytes = Math.max(
+      Math.min(settings.partBytes, spiller.stagingBytesMax),
+      store.capabilities.partBytesMin,
+    );
+    const partMap = createPartMap(partBytes, Math.min(PARTS_MAX, store.capabilities.partsMax));
+    this.#store = store;
+    this.#spiller = spiller;
+    this.#content = new FileContent({
+      partMap,
+      budget,
+      spool,
+      spiller,
+      chunkBytesMax: settings.chunkBytesMax,
+      base: options.base,
+    });
+    this.#source = new ContentSource({ content: this.#content, spiller, readBase: options.readBase });
+    this.#putBytesMax = Math.min(settings.putBytesMax, spiller.stagingBytesMax);
+    this.#sizeMax = Math.max(partMap.fileBytesMaxFor(spiller.stagingBytesMax), this.#putBytesMax);
+    this.#upload = new FileUpload({
+      place: { store, journal: options.uploads, log },
+      spiller,
+      content: this.#content,
+      source: this.#source,
+      target: options.target,
+      parallel: settings.parallelUploads,
+      copyBytesMax: Math.min(settings.copyPartBytesMax, store.capabilities.partBytesMax),
+      signal: this.#closing.signal,
+    });
+  }
+
+  /** Bytes, counting unpublished writes. */
+  get size(): number {
+    return this.#content.size;
+  }
+
+  /** Something differs from the base: writes, truncation, no base, or its headers. */
+  get dirty(): boolean {
+    return this.#content.dirty || this.#headersStale;
+  }
+
+  /** Bytes of memory. */
+  get bytesHeld(): number {
+    return this.#content.bytesHeld;
+  }
+
+  /**
+   * Takes all of `data`, copied when the promise resolves. Waits for memory and for a publication under way, never for a gap to fill.
+   * Errors: StoreError `too-large` past the largest file, `aborted` once discarded; SpoolFullError.
+   */
+  async write(offset: number, data: Buffer): Promise<void> {
+    if (data.length === 0) return;
+    this.#assertSize(Math.max(offset + data.length, this.#content.size));
+    await this.#gate.shared(async () => {
+      const { partMap } = this.#content;
+      for (let done = 0; done < data.length;) {
+        const from = offset + done;
+        const end = Math.min(
+          partMap.end(partMap.indexAt(from)),
+          from + PIECE_BYTES_MAX,
+          offset + data.length,
+        );
+        const part = await this.#content.write(from, data.subarray(done, end - offset), this.#closing.signal);
+        this.#upload.written(part);
+        done = end - offset;
+      }
+    });
+  }
+
+  /** Sets the size; growth reads back zeros. Errors: as of write. */
+  async truncate(size: number): Promise<void> {
+    this.#assertSize(size);
+    await this.#gate.exclusive(async () => {
+      this.#closing.signal.throwIfAborted();
+      await this.#content.truncate(size);
+    });
+  }
+
+  /** Unpublished data over the base, clipped to the size. Errors: StoreError; SpoolFullError for data only an upload holds. */
+  async read(offset: number, count: number, signal?: AbortSignal): Promise<ByteSlices> {
+    for (;;) {
+      const end = Math.min(offset + count, this.#content.size);
+      if (offset >= end) return { slices: [], count: 0, release: () => undefined };
+      try {
+        return await this.#source.read(offset, end, signal);
+      } catch (error) {
+        // The base may be gone because this session's own publication has just replaced it.
+        if (this.#publishing === undefined || signal?.aborted === true) throw error;
+        await this.#publishing;
+      }
+    }
+  }
+
+  /**
+   * Makes the object at `key` what the session holds. Afterwards base is the new version, and the session clean and usable. On
+   * failure the session keeps everything and can be published again. Errors: StoreError; SpoolFullError, naming the upload,
+   * when data is only in an upload to another key.
+   */
+  async publish(request: PublishRequest): Promise<PublishedVersion> {
+    return await this.#gate.exclusive(async () => {
+      this.#closing.signal.throwIfAborted();
+      const published = this.#publishAlone(request);
+      this.#publishing = published.then(
+        () => undefined,
+        () => undefined,
+      );
+      try {
+        return await published;
+      } catch (error) {
+        if (request.signal?.aborted === true && !(error instanceof StoreError)) throw this.#aborted(error);
+        throw error;
+      } finally {
+        this.#publishing = undefined;
+      }
+    });
+  }
+
+  /** Drops the data, aborts the upload, frees memory and spool. The session is of no use afterwards. */
+  async discard(): Promise<void> {
+    this.#closing.abort(this.#aborted(undefined));
+    await this.#gate.exclusive(async () => {
+      await this.#upload.settled();
+      await this.#content.clear();
+      await this.#upload.abandon();
+    });
+  }
+
+  async #publishAlone(request: PublishRequest): Promise<PublishedVersion> {
+    const content = this.#content;
+    await this.#upload.settled();
+    request.signal?.throwIfAborted();
+    const { base } = content;
+    if (base?.key === request.key && !content.dirty) {
+      return this.#headersStale ? await this.#replaceHeaders(request) : base;
+    }
+    const { written, headers } = await this.#send(request);
+    const version = { key: request.key, etag: written.etag, size: content.size };
+    await content.rebase(version);
+    await this.#upload.completed();
+    this.#headersStale = !isDeepStrictEqual(headers, request.headers);
+    return this.#headersStale ? await this.#replaceHeaders(request) : published(version, written);
+  }
+
+  /** One PUT, or the multipart upload; the headers that the object has now. */
+  async #send(request: PublishRequest): Promise<{ written: WrittenObject; headers: ObjectHeaders }> {
+    const { key, headers, condition, signal } = request;
+    if (this.#content.size <= this.#putBytesMax && !this.#upload.holdsData) {
+      await this.#upload.abandon();
+      return { written: await this.#put(request), headers };
+    }
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        return await this.#upload.complete(key, headers, condition, signal);
+      } catch (error) {
+        // The upload is gone (somebody's lifecycle rule): everything is here still, so once more from the start.
+        if (attempt > 1 || !this.#upload.lost || !(error instanceof StoreError) || error.kind !== 'not-found')
+          throw error;
+      }
+    }
+  }
+
+  async #put({ key, headers, condition, signal }: PublishRequest): Promise<WrittenObject> {
+    const lease = await this.#source.lease(0, this.#content.size, signal);
+    try {
+      return await this.#spiller.during(() => this.#store.put(key, lease.body, headers, condition, signal));
+    } finally {
+      lease.release();
+    }
+  }
+
+  /** An upload's headers are those it was opened with; where others are wanted in the end, the object is copied onto itself. */
+  async #replaceHeaders({ key, headers, signal }: PublishRequest): Promise<PublishedVersion> {
+    const { base } = this.#content;
+    if (base === undefined) throw new Error('an object without a version has no headers to replace');
+    const written = await this.#store.copy(base.key, key, {
+      sourceEtag: base.etag,
+      headers,
+      size: base.size,
+      ...(signal !== undefined && { signal }),
+    });
+    const version = { key, etag: written.etag, size: base.size };
+    await this.#content.rebase(version);
+    this.#headersStale = false;
+    return published(version, written);
+  }
+
+  #assertSize(size: number): void {
+    if (size <= this.#sizeMax) return;
+    const about = { operation: 'UploadPart', bucket: this.#store.bucket };
+    throw new StoreError(
+      'too-large',
+      `expected a file of at most ${this.#sizeMax} bytes, got ${size}`,
+      about,
+    );
+  }
+
+  #aborted(cause: unknown): StoreError {
+    const about = { operation: 'PutObject', bucket: this.#store.bucket };
+    return new StoreError('aborted', 'the write session was discarded or its publication aborted', about, {
+      cause,
+    });
+  }
+}
+
+function published(version: ObjectVersion, written: WrittenObject): PublishedVersion {
+  const { lastModifiedMs } = written;
+  return lastModifiedMs === undefined ? version : { ...version, lastModifiedMs };
+}

@@ -1,0 +1,56 @@
+import fc from 'fast-check';
+import t from 'tap';
+import { ExtentMap } from '../../src/write/extent-map.js';
+
+const SPAN = 64;
+const range = fc
+  .tuple(fc.nat(SPAN), fc.nat(SPAN))
+  .map(([a, b]) => ({ start: Math.min(a, b), end: Math.max(a, b) }));
+
+await t.test('holds what a set of bytes would', async (t) => {
+  fc.assert(
+    fc.property(
+      fc.array(fc.record({ add: fc.boolean(), range }), { maxLength: 40 }),
+      range,
+      (changes, { start, end }) => {
+        const map = new ExtentMap();
+        const model = Array.from({ length: SPAN }, () => false);
+        for (const { add, range } of changes) {
+          if (add) map.add(range.start, range.end);
+          else map.remove(range.start, range.end);
+          model.fill(add, range.start, range.end);
+        }
+        const extents = [...map];
+        const fromExtents = Array.from({ length: SPAN }, () => false);
+        let before = -1;
+        for (const extent of extents) {
+          if (extent.start <= before || extent.end <= extent.start) throw new Error('not sorted and apart');
+          before = extent.end;
+          fromExtents.fill(true, extent.start, extent.end);
+        }
+        const inside = Array.from({ length: SPAN }, () => false);
+        for (const extent of map.within(start, end)) inside.fill(true, extent.start, extent.end);
+        const outside = Array.from({ length: SPAN }, () => false);
+        for (const extent of map.gaps(start, end)) outside.fill(true, extent.start, extent.end);
+        const inRange = (at: number): boolean => at >= start && at < end;
+        return (
+          map.bytes === model.filter(Boolean).length &&
+          map.covers(start, end) === model.slice(start, end).every(Boolean) &&
+          model.every((is, at) => is === fromExtents[at]) &&
+          model.every((is, at) => inside[at] === (is && inRange(at))) &&
+          model.every((is, at) => outside[at] === (!is && inRange(at)))
+        );
+      },
+    ),
+    { numRuns: 500 },
+  );
+  t.pass();
+});
+
+await t.test('clear empties it', async (t) => {
+  const map = new ExtentMap();
+  map.add(1, 5);
+  map.clear();
+  t.same([...map], []);
+  t.equal(map.bytes, 0);
+});
