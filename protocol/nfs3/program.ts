@@ -11,7 +11,7 @@ const cacheable = ({ status }: { readonly status: nfsstat3 }): boolean => status
 const changing = { nonIdempotent: true, cacheable } as const;
 
 export const NFS3 = program({
-  name: 'NFS',
+  name: 'NFS3',
   number: 100003,
   version: 3,
   procedures: {

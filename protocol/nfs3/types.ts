@@ -151,7 +151,6 @@ export const ACCESS3_DELETE = 0x10;
 export const ACCESS3_EXECUTE = 0x20;
 
 /** FSINFO's properties (RFC 1813 3.3.19). */
-export const FSF3_LINK = 0x01;
 export const FSF3_SYMLINK = 0x02;
 export const FSF3_HOMOGENEOUS = 0x08;
 export const FSF3_CANSETTIME = 0x10;

@@ -39,7 +39,13 @@ export function contextOf(call: Call): Context {
           gids: credential.gids ?? [],
           address: call.remoteAddress,
         };
-  return { caller, signal: call.signal };
+  return {
+    caller,
+    // Asked for only when needed: the RPC layer makes the signal then, and most calls are answered from memory without it.
+    get signal() {
+      return call.signal;
+    },
+  };
 }
 
 /**

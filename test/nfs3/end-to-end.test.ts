@@ -9,7 +9,7 @@ import { RpcServer } from '../../src/rpc/server.js';
 import { collectLog } from '../support/collected-log.js';
 import { MemoryFileSystem } from '../support/memory-file-system.js';
 import { NfsClient, statusOf, type NfsClientOptions } from '../support/nfs-client.js';
-import { systemCredential } from '../support/rpc-client.js';
+import { RpcReplyError, systemCredential } from '../support/rpc-client.js';
 
 async function start(t: Test, fs = new MemoryFileSystem()) {
   const { log, lines } = collectLog();
@@ -128,6 +128,21 @@ await t.test('REMOVE that is sent again is answered from the first reply', async
     t.match(await client.rpc.call(NFS3, 'REMOVE', { object }, { xid }), { status: 'NFS3_OK' }, attempt);
   }
   t.match(await client.rpc.call(NFS3, 'REMOVE', { object }), { status: 'NFS3ERR_NOENT' }, 'a new call');
+});
+
+/** Answers a READ with more than READ3res can hold. */
+class Overlong extends MemoryFileSystem {
+  override async read(...[context, file, offset]: Parameters<MemoryFileSystem['read']>) {
+    return super.read(context, file, offset, 2 * 1024 * 1024);
+  }
+}
+
+await t.test('the buffers of a READ come back also when its reply cannot be encoded', async (t) => {
+  const fs = new Overlong();
+  const { client, root } = await start(t, fs);
+  const { handle } = await client.create(root, 'f', { size: 2 * 1024 * 1024 });
+  await t.rejects(client.read(handle, 0, 1), RpcReplyError);
+  t.equal(fs.readsHeld, 0);
 });
 
 /** Loses what is UNSTABLE once, between WRITE and COMMIT. */
