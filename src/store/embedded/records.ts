@@ -1,0 +1,119 @@
+/** What the store keeps of objects and uploads: in memory, and as lines of a bucket's journal. */
+import type { Checksum, ChecksumAlgorithm, ChecksumType } from './checksums.js';
+
+/** Headers kept with an object and given back: lower-case names of HTTP headers, and the user's metadata among them. */
+export type StoredHeaders = Readonly<Record<string, string>>;
+
+/** What tells a data file from one changed by hand: a copy that keeps times keeps it. */
+export interface Fingerprint {
+  readonly size: number;
+  readonly mtimeNs: bigint;
+}
+
+export interface ObjectRecord extends Fingerprint {
+  /** Without quotes. */
+  readonly etag: string;
+  readonly lastModifiedMs: number;
+  readonly headers: StoredHeaders;
+  readonly checksum: Checksum | undefined;
+  /** Sizes of the parts it was completed from, in order. */
+  readonly partSizes: readonly number[] | undefined;
+  /** The upload that made it: a repeated CompleteMultipartUpload is known by it. */
+  readonly uploadId: string | undefined;
+  /** The side area's file that holds the bytes; undefined when they lie at the key's own path. */
+  readonly blob: string | undefined;
+}
+
+export interface PartRecord {
+  readonly partNumber: number;
+  readonly blob: string;
+  readonly size: number;
+  readonly etag: string;
+  readonly lastModifiedMs: number;
+  /** base64, where the upload has an algorithm. */
+  readonly checksum: string | undefined;
+}
+
+export interface UploadChecksum {
+  readonly algorithm: ChecksumAlgorithm;
+  readonly type: ChecksumType;
+}
+
+export interface UploadRecord {
+  readonly uploadId: string;
+  readonly key: string;
+  readonly initiatedMs: number;
+  readonly headers: StoredHeaders;
+  readonly checksum: UploadChecksum | undefined;
+  readonly parts: Map<number, PartRecord>;
+}
+
+/**
+ * A journal line. `put` is the moment an object comes to be (and its upload ends): its bytes are in the side area under `blob` then,
+ * and may have moved to the key's path since. `delete` is the moment it ends; its file may still be there, `gone` says it isn't.
+ */
+export type JournalLine =
+  | (Omit<ObjectRecord, 'mtimeNs' | 'blob'> & {
+      readonly op: 'put';
+      readonly key: string;
+      readonly mtimeNs: string;
+      readonly blob: string;
+    })
+  | { readonly op: 'delete'; readonly key: string; readonly size: number; readonly mtimeNs: string }
+  | { readonly op: 'gone'; readonly key: string }
+  | (Omit<UploadRecord, 'parts'> & { readonly op: 'upload' })
+  | (PartRecord & { readonly op: 'part'; readonly uploadId: string })
+  | { readonly op: 'abort'; readonly uploadId: string };
+
+export interface BucketState {
+  readonly objects: Map<string, ObjectRecord>;
+  /** Objects deleted whose files may still be there. */
+  readonly deleted: Map<string, Fingerprint>;
+  readonly uploads: Map<string, UploadRecord>;
+}
+
+export function emptyState(): BucketState {
+  return { objects: new Map(), deleted: new Map(), uploads: new Map() };
+}
+
+export function putLine(key: string, record: ObjectRecord, blob: string): JournalLine {
+  return { ...record, op: 'put', key, blob, mtimeNs: String(record.mtimeNs) };
+}
+
+/** Takes one line into the state: journals are replayed by it. Every object's `blob` is the line's until somebody looks for the file. */
+export function applyLine(state: BucketState, line: JournalLine): void {
+  switch (line.op) {
+    case 'put': {
+      const { op: _op, key, mtimeNs, ...record } = line;
+      state.objects.set(key, {
+        ...record,
+        mtimeNs: BigInt(mtimeNs),
+        checksum: record.checksum,
+        partSizes: record.partSizes,
+        uploadId: record.uploadId,
+      });
+      state.deleted.delete(key);
+      if (line.uploadId !== undefined) state.uploads.delete(line.uploadId);
+      return;
+    }
+    case 'delete':
+      state.objects.delete(line.key);
+      state.deleted.set(line.key, { size: line.size, mtimeNs: BigInt(line.mtimeNs) });
+      return;
+    case 'gone':
+      state.deleted.delete(line.key);
+      return;
+    case 'upload': {
+      const { op: _op, ...upload } = line;
+      state.uploads.set(line.uploadId, { ...upload, checksum: upload.checksum, parts: new Map() });
+      return;
+    }
+    case 'part': {
+      const { op: _op, uploadId, ...part } = line;
+      state.uploads.get(uploadId)?.parts.set(part.partNumber, { ...part, checksum: part.checksum });
+      return;
+    }
+    case 'abort':
+      state.uploads.delete(line.uploadId);
+  }
+}

@@ -1,0 +1,220 @@
+/**
+ * The embedded S3 server: S3 on a directory, for tests and for a first try of the daemon. Correct before fast.
+ *
+ *     request -> target -> route -> signature -> operation -> answer
+ *                   any of them fails: an S3Error, answered as XML
+ */
+import { randomBytes } from 'node:crypto';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { Buckets } from './buckets.js';
+import type { Logger } from '../../telemetry/log.js';
+import type { Answer, Call } from './call.js';
+import { S3Error } from './errors.js';
+import { sendAnswer, sendError } from './respond.js';
+import { route } from './router.js';
+import { authorize, type Credentials } from './sigv4.js';
+import { parseTarget } from './target.js';
+
+/** A finished request, as `onRequest` is told of it. */
+export interface FinishedRequest {
+  /** S3's name of the operation; `Unknown` when the request was none. */
+  readonly operation: string;
+  readonly bucket: string | undefined;
+  readonly key: string | undefined;
+  readonly status: number;
+  /** Bytes of the bodies, encodings included. */
+  readonly bytesIn: number;
+  readonly bytesOut: number;
+}
+
+export interface EmbeddedStoreOptions {
+  /** Holds a directory a bucket. Made when it isn't there. */
+  readonly directory: string;
+  readonly host: string;
+  /** 0 for any free port. */
+  readonly port: number;
+  readonly accessKeyId: string;
+  readonly secretAccessKey: string;
+  /** `us-east-1` unless told otherwise; requests signed for another are refused, as S3 does. */
+  readonly region?: string;
+  readonly log?: Logger;
+  readonly onRequest?: (request: FinishedRequest) => void;
+}
+
+export interface EmbeddedStore {
+  /** `http://host:port`. */
+  readonly endpoint: string;
+  readonly port: number;
+  /** Finishes the requests under way, then ends. */
+  close(): Promise<void>;
+}
+
+/** A socket on which nothing moves for this long is cut: completing a large upload may take minutes without a byte. */
+const IDLE_MS_MAX = 10 * 60 * 1000;
+
+/** Longer than clients keep idle connections, so that they are the ones to close. */
+const KEEP_ALIVE_MS = 60_000;
+
+/** Header names in lower case, values of repeated ones joined. */
+function headersOf(request: IncomingMessage): ReadonlyMap<string, string> {
+  const headers = new Map<string, string>();
+  for (let at = 0; at + 1 < request.rawHeaders.length; at += 2) {
+    const name = (request.rawHeaders[at] ?? '').toLowerCase();
+    const value = request.rawHeaders[at + 1] ?? '';
+    const before = headers.get(name);
+    headers.set(name, before === undefined ? value : `${before},${value}`);
+  }
+  return headers;
+}
+
+/** The first value of each parameter. */
+function firstValues(query: readonly (readonly [string, string])[]): ReadonlyMap<string, string> {
+  const values = new Map<string, string>();
+  for (const [name, value] of query) if (!values.has(name)) values.set(name, value);
+  return values;
+}
+
+/** What is learned of a request while it runs. */
+interface Progress {
+  operation: string;
+  bucket: string | undefined;
+  key: string | undefined;
+  bytesIn: number;
+}
+
+class S3Server {
+  readonly #buckets: Buckets;
+  readonly #credentials: Credentials;
+  readonly #log: Logger | undefined;
+  readonly #onRequest: ((request: FinishedRequest) => void) | undefined;
+
+  constructor(buckets: Buckets, options: EmbeddedStoreOptions) {
+    this.#buckets = buckets;
+    this.#credentials = {
+      accessKeyId: options.accessKeyId,
+      secretAccessKey: options.secretAccessKey,
+      region: options.region ?? 'us-east-1',
+    };
+    this.#log = options.log;
+    this.#onRequest = options.onRequest;
+  }
+
+  /** Answers one request, whatever becomes of it. */
+  async serve(request: IncomingMessage, response: ServerResponse, expectsContinue: boolean): Promise<void> {
+    const requestId = randomBytes(8).toString('hex').toUpperCase();
+    const progress: Progress = { operation: 'Unknown', bucket: undefined, key: undefined, bytesIn: 0 };
+    let bytesOut = 0;
+    let awaitsContinue = expectsContinue;
+    response.setHeader('x-amz-request-id', requestId);
+    response.setHeader('server', 's3nfsd');
+    try {
+      const answer = await this.#run(request, progress, () => {
+        if (awaitsContinue) response.writeContinue();
+        awaitsContinue = false;
+      });
+      bytesOut = await sendAnswer(request, response, answer);
+    } catch (error) {
+      // A body that was never asked for may come or not: nothing after it could be told apart.
+      if (awaitsContinue && !response.headersSent) response.setHeader('connection', 'close');
+      bytesOut = this.#fail(request, response, error, requestId);
+    }
+    const { operation, bucket, key, bytesIn } = progress;
+    const status = response.statusCode;
+    this.#log?.debug({ operation, bucket, key, status, bytesIn, bytesOut, requestId }, 'S3 request');
+    this.#onRequest?.({ operation, bucket, key, status, bytesIn, bytesOut });
+  }
+
+  async #run(request: IncomingMessage, progress: Progress, begin: () => void): Promise<Answer> {
+    const headers = headersOf(request);
+    const method = request.method ?? '';
+    const target = parseTarget(request.url ?? '', headers.get('host') ?? '');
+    const query = firstValues(target.query);
+    const { bucket, key } = target;
+    progress.bucket = bucket;
+    progress.key = key;
+    const { operation, run } = route({ method, bucket, key, query, headers });
+    progress.operation = operation;
+    const authorization = authorize({ method, target, headers }, this.#credentials);
+    const call: Call = {
+      buckets: this.#buckets,
+      region: this.#credentials.region,
+      bucketName: bucket ?? '',
+      key: key ?? '',
+      query,
+      headers,
+      payload: {
+        stream: request,
+        headers,
+        authorization,
+        begin,
+        count: (bytes) => {
+          progress.bytesIn += bytes;
+        },
+      },
+    };
+    return run(call);
+  }
+
+  /** Answers with the error, or cuts the connection when the answer has begun. The bytes sent. */
+  #fail(request: IncomingMessage, response: ServerResponse, error: unknown, requestId: string): number {
+    const expected = error instanceof S3Error;
+    if (!expected) this.#log?.error({ err: error, url: request.url, requestId }, 'S3 request failed');
+    if (response.headersSent || response.destroyed) {
+      response.destroy();
+      return 0;
+    }
+    const answer = expected ? error : new S3Error('InternalError', undefined, {}, { cause: error });
+    return sendError(request, response, answer, requestId);
+  }
+}
+
+/**
+ * Starts the server. Fails with the system's error when the directory can't be read or the port can't be had.
+ * What an answer acknowledged is on disk.
+ */
+export async function startEmbeddedStore(options: EmbeddedStoreOptions): Promise<EmbeddedStore> {
+  const buckets = await Buckets.open(options.directory, options.log);
+  const s3 = new S3Server(buckets, options);
+  const running = new Set<Promise<void>>();
+  const serve = (request: IncomingMessage, response: ServerResponse, expectsContinue: boolean): void => {
+    const serving = s3.serve(request, response, expectsContinue).finally(() => running.delete(serving));
+    running.add(serving);
+  };
+  // A body may take longer than any fixed limit; idle sockets are cut instead.
+  const http = createServer({ requestTimeout: 0, keepAliveTimeout: KEEP_ALIVE_MS }, (request, response) =>
+    serve(request, response, false),
+  );
+  http.on('checkContinue', (request: IncomingMessage, response: ServerResponse) =>
+    serve(request, response, true),
+  );
+  http.setTimeout(IDLE_MS_MAX);
+  try {
+    await new Promise<void>((resolve, reject) => {
+      http.once('error', reject);
+      http.listen(options.port, options.host, () => {
+        http.off('error', reject);
+        resolve();
+      });
+    });
+  } catch (error) {
+    await buckets.close();
+    throw error;
+  }
+  const { port } = http.address() as AddressInfo;
+  const host = options.host.includes(':') ? `[${options.host}]` : options.host;
+  return {
+    endpoint: `http://${host}:${port}`,
+    port,
+    async close() {
+      const closed = new Promise<void>((resolve) => {
+        http.close(() => resolve());
+      });
+      http.closeIdleConnections();
+      await Promise.all(running);
+      http.closeAllConnections();
+      await closed;
+      await buckets.close();
+    },
+  };
+}
