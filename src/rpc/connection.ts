@@ -12,6 +12,7 @@ import type { Socket } from 'node:net';
 import { RecordAssembler, RecordError } from '../../protocol/record-marking.js';
 import type { Logger } from '../telemetry/log.js';
 import type { Caller } from './active-call.js';
+import { readDirectly } from './direct-read.js';
 import type { Dispatcher } from './dispatcher.js';
 import type { RpcLimits } from './limits.js';
 import type { Load } from './load.js';
@@ -21,7 +22,10 @@ import { gatherChunks, type Reply } from './reply.js';
 const WRITE_BYTES_MIN = 1024 * 1024;
 
 export interface ConnectionOptions {
+  /** As accepted, and paused. */
   readonly socket: Socket;
+  /** Takes what is read between large records. One for all connections: nothing stays in it. */
+  readonly scratch: Buffer;
   readonly remoteAddress: string;
   readonly localAddress: string;
   readonly dispatcher: Dispatcher;
@@ -51,6 +55,8 @@ export class Connection {
   #writing: readonly Reply[] | undefined;
   #replyBytes = 0;
   #recordsReceived = 0;
+  /** Where the read in progress goes, when that is the record's own buffer. */
+  #direct: Buffer | undefined;
   #paused = false;
   #draining = false;
   #closed = false;
@@ -61,11 +67,20 @@ export class Connection {
   readonly #resume = (): void => this.#admit();
 
   constructor(options: ConnectionOptions) {
-    const { socket, limits } = options;
-    this.#socket = socket;
+    const { limits } = options;
     this.#options = options;
     this.#limits = limits;
     this.#load = options.load;
+    this.#assembler = new RecordAssembler({
+      ...limits,
+      reusesChunks: true,
+      onRecord: (record) => this.#receive(record),
+    });
+    const socket = readDirectly(options.socket, {
+      target: () => this.#target(),
+      onBytes: (length, target) => this.#read(length, target),
+    });
+    this.#socket = socket;
     // One listener per call whose handler asked for its signal.
     setMaxListeners(0, this.#gone.signal);
     this.#caller = {
@@ -76,12 +91,6 @@ export class Connection {
       transport: 'tcp',
       gone: this.#gone.signal,
     };
-    this.#assembler = new RecordAssembler({
-      ...limits,
-      reusesChunks: false,
-      onRecord: (record) => this.#receive(record),
-    });
-    socket.on('data', (chunk: Buffer) => this.#read(chunk));
     socket.on('error', (error) => {
       options.log.debug({ error: error.message, remoteAddress: options.remoteAddress }, 'connection failed');
     });
@@ -133,13 +142,22 @@ export class Connection {
     );
   }
 
-  #read(chunk: Buffer): void {
+  /** The bytes of a large record go to their place, all others to the scratch. */
+  #target(): Buffer {
+    this.#direct = this.#draining || this.#closed ? undefined : this.#assembler.target();
+    return this.#direct ?? this.#options.scratch;
+  }
+
+  #read(length: number, target: Buffer): void {
+    const direct = this.#direct;
+    this.#direct = undefined;
     if (this.#draining) return;
     this.#lastActivityMs = performance.now();
     const wasPartial = this.#assembler.partial;
     const recordsBefore = this.#recordsReceived;
     try {
-      this.#assembler.push(chunk);
+      if (direct === undefined) this.#assembler.push(target.subarray(0, length));
+      else this.#assembler.advance(length);
     } catch (error) {
       if (!(error instanceof RecordError)) throw error;
       this.#cut(error.message);

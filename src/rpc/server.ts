@@ -54,6 +54,9 @@ const ANY_PORT_ATTEMPTS = 8;
 const SWEEP_MS_MIN = 10;
 const SWEEP_MS_MAX = 1000;
 
+/** As much as libuv itself would read at a time. */
+const SCRATCH_BYTES = 64 * 1024;
+
 /** Connections that wait for accept(2); what nfsd uses, too. */
 const BACKLOG = 64;
 
@@ -63,7 +66,8 @@ export class RpcServer {
   readonly #load: Load;
   readonly #replyCache: ReplyCache;
   readonly #shutdown = new AbortController();
-  readonly #connections = new Map<Socket, Connection>();
+  readonly #connections = new Set<Connection>();
+  readonly #scratch = Buffer.allocUnsafeSlow(SCRATCH_BYTES);
   readonly #listeners: Server[] = [];
   readonly #endpoints: UdpEndpoint[] = [];
   #sweep: NodeJS.Timeout | undefined;
@@ -131,10 +135,10 @@ export class RpcServer {
   }
 
   async #close(drainMs: number): Promise<void> {
-    const connectionsClosed = [...this.#connections.values()].map((connection) => connection.closed);
+    const connectionsClosed = [...this.#connections].map((connection) => connection.closed);
     const allClosed = [...this.#listeners.map((listener) => closed(listener)), ...connectionsClosed];
     for (const endpoint of this.#endpoints) endpoint.drain();
-    for (const connection of this.#connections.values()) connection.drain();
+    for (const connection of this.#connections) connection.drain();
     const drained = Promise.all([...allClosed, this.#load.whenIdle()]);
     let timer: NodeJS.Timeout | undefined;
     const deadline = new Promise<void>((resolve) => {
@@ -144,12 +148,12 @@ export class RpcServer {
     clearTimeout(timer);
     clearInterval(this.#sweep);
     this.#shutdown.abort();
-    for (const connection of this.#connections.values()) connection.destroy();
+    for (const connection of this.#connections) connection.destroy();
     await Promise.all([...allClosed, ...this.#endpoints.map((endpoint) => endpoint.close())]);
   }
 
   async #listenTcp(host: string, port: number, dispatcher: Dispatcher): Promise<Server> {
-    const listener = createServer({ noDelay: true, keepAlive: true }, (socket) =>
+    const listener = createServer({ noDelay: true, keepAlive: true, pauseOnConnect: true }, (socket) =>
       this.#accept(socket, dispatcher),
     );
     await new Promise<void>((resolve, reject) => {
@@ -186,6 +190,7 @@ export class RpcServer {
     }
     const connection = new Connection({
       socket,
+      scratch: this.#scratch,
       remoteAddress,
       localAddress: plainAddress(socket.localAddress ?? ''),
       dispatcher,
@@ -193,8 +198,9 @@ export class RpcServer {
       load: this.#load,
       log: this.#options.log,
     });
-    this.#connections.set(socket, connection);
-    socket.once('close', () => this.#connections.delete(socket));
+    this.#connections.add(connection);
+    // `closed` doesn't reject.
+    void connection.closed.then(() => this.#connections.delete(connection));
   }
 
   #refusal(remoteAddress: string): string | undefined {
@@ -217,7 +223,7 @@ export class RpcServer {
     const periodMs = Math.min(SWEEP_MS_MAX, Math.max(SWEEP_MS_MIN, shortest / 4));
     this.#sweep = setInterval(() => {
       const nowMs = performance.now();
-      for (const connection of this.#connections.values()) connection.checkTimeouts(nowMs);
+      for (const connection of this.#connections) connection.checkTimeouts(nowMs);
     }, periodMs);
     this.#sweep.unref();
   }
