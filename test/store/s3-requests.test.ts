@@ -97,6 +97,18 @@ await t.test('an attempt learns what ended the one before', async (t) => {
   t.same(seen, [undefined, 'ECONNRESET', 'ECONNRESET']);
 });
 
+await t.test('a call that heeds no signal is given up all the same', async (t) => {
+  const requests = requestsOf(5);
+  let attempts = 0;
+  const deaf = async (): Promise<void> => {
+    attempts += 1;
+    await new Promise(() => undefined);
+  };
+  const kind = storeErrorKind(requests.run('HeadObject', 'key', undefined, deaf, { firstByteMs: 5 }));
+  t.equal(await kind, 'unavailable');
+  t.equal(attempts, 3);
+});
+
 await t.test('close ends calls under way and refuses new ones', async (t) => {
   const requests = requestsOf(2);
   const held = new Held();

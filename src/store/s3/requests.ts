@@ -89,21 +89,24 @@ export class Requests {
     for (const attempt of this.#attempts) attempt.cut('closed');
   }
 
-  /** Waits for a slot, then makes the attempt. An abort while waiting ends the wait at once. */
+  /**
+   * Waits for a slot, then makes the attempt. A cut-off ends either at once: the SDK heeds no signal while it looks for
+   * credentials or a region. The slot stays taken until the SDK has let go.
+   */
   async #inSlot<T>(
     attempt: Attempt,
     call: (attempt: Attempt) => Promise<T>,
     firstByteMs: number | undefined,
   ): Promise<T> {
     return new Promise<T>((resolve, reject) => {
-      const onAbort = (): void => reject(new Error('cut off while waiting for a slot'));
+      const onAbort = (): void => reject(new Error('cut off'));
       if (attempt.signal.aborted) return onAbort();
       attempt.signal.addEventListener('abort', onAbort, { once: true });
       void this.#limit(async () => {
-        attempt.signal.removeEventListener('abort', onAbort);
         if (attempt.signal.aborted) return;
         if (firstByteMs !== undefined) attempt.limit(firstByteMs);
         await call(attempt).then(resolve, reject);
+        attempt.signal.removeEventListener('abort', onAbort);
       });
     });
   }
