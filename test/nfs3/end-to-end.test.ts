@@ -4,17 +4,20 @@ import { randomBytes } from 'node:crypto';
 import t, { type Test } from 'tap';
 
 import { NFS3 } from '../../protocol/nfs3/program.js';
+import { mount3Service } from '../../src/mount3/service.js';
 import { nfs3Service } from '../../src/nfs3/service.js';
 import { RpcServer } from '../../src/rpc/server.js';
 import { collectLog } from '../support/collected-log.js';
 import { MemoryFileSystem } from '../support/memory-file-system.js';
-import { NfsClient, statusOf, type NfsClientOptions } from '../support/nfs-client.js';
+import { MountStatusError, NfsClient, statusOf, type NfsClientOptions } from '../support/nfs-client.js';
 import { RpcReplyError, systemCredential } from '../support/rpc-client.js';
 
 async function start(t: Test, fs = new MemoryFileSystem()) {
   const { log, lines } = collectLog();
-  const server = new RpcServer({ services: [nfs3Service({ fs, log })], log });
+  const [nfs3, mount3] = [nfs3Service({ fs, log }), mount3Service({ fs, log })];
+  const server = new RpcServer({ services: [nfs3, mount3], log });
   const { host, port } = await server.listen({ host: '127.0.0.1', port: 0, udp: false });
+  const mountd = await server.listen({ host: '127.0.0.1', port: 0, udp: false, services: [mount3] });
   const clients: NfsClient[] = [];
   t.teardown(async () => {
     await Promise.all(clients.map((client) => client.close()));
@@ -25,11 +28,8 @@ async function start(t: Test, fs = new MemoryFileSystem()) {
     clients.push(client);
     return client;
   };
-  const context = {
-    caller: { uid: 0, gid: 0, gids: [], address: '127.0.0.1' },
-    signal: new AbortController().signal,
-  };
-  return { fs, lines, connect, client: await connect(), root: await fs.mount(context, '/bucket') };
+  const client = await connect();
+  return { fs, lines, connect, client, mountPort: mountd.port, root: await client.mnt('/bucket') };
 }
 
 const text = (bytes: Buffer): string => bytes.toString();
@@ -97,6 +97,15 @@ await t.test('a directory of 1,000 entries, in pages of any size', async (t) => 
     );
     t.ok(entries.every(({ name_handle, name_attributes }) => name_handle && name_attributes));
   }
+});
+
+await t.test('MNT on the port of NFS and on one of its own', async (t) => {
+  const { client, connect, mountPort, root } = await start(t);
+  const { handle } = await client.mkdir(root, 'd');
+  t.same(await client.mnt('/bucket/d'), handle);
+  const apart = await connect({ mountPort });
+  t.same(await apart.mnt('/bucket'), root);
+  await t.rejects(apart.mnt('/other'), MountStatusError);
 });
 
 await t.test('FSSTAT, FSINFO and PATHCONF', async (t) => {

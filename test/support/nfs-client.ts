@@ -4,6 +4,7 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import pLimit from 'p-limit';
+import { MOUNT3, type MountFailure } from '../../protocol/mount3/program.js';
 import { NFS3 } from '../../protocol/nfs3/program.js';
 import type { createhow3, entry3, entryplus3 } from '../../protocol/nfs3/messages.js';
 import {
@@ -37,6 +38,17 @@ export class NfsStatusError extends Error {
   }
 }
 
+/** MNT was answered with another status than MNT3_OK. */
+export class MountStatusError extends Error {
+  override readonly name = 'MountStatusError';
+  readonly status: MountFailure;
+
+  constructor(status: MountFailure) {
+    super(`MNT was answered with ${status}`);
+    this.status = status;
+  }
+}
+
 /** The status that a call is answered with. Whatever else it fails with is thrown. */
 export async function statusOf(call: Promise<unknown>): Promise<nfsstat3> {
   try {
@@ -51,6 +63,8 @@ export async function statusOf(call: Promise<unknown>): Promise<nfsstat3> {
 export interface NfsClientOptions {
   readonly host: string;
   readonly port: number;
+  /** Where MOUNT is served; `port` unless given. */
+  readonly mountPort?: number;
   /** Root by AUTH_SYS unless given. */
   readonly credential?: opaque_auth;
   /** After JUKEBOX the call is made again this much later, for ever (Linux: 5 s). Without it JUKEBOX is an error like another. */
@@ -129,6 +143,18 @@ export class NfsClient {
   /** NULL: resolves when the server answers. */
   async ping(): Promise<void> {
     await this.rpc.call(NFS3, 'NULL', undefined);
+  }
+
+  /** MNT: the handle of an export or of a directory below one. Throws MountStatusError. */
+  async mnt(path: string): Promise<Buffer> {
+    const { host, port, mountPort = port, credential = systemCredential(0, 0) } = this.#options;
+    if (mountPort === port) return await mntBy(this.rpc, path);
+    const rpc = await RpcClient.connect({ host, port: mountPort, credential });
+    try {
+      return await mntBy(rpc, path);
+    } finally {
+      await rpc.close();
+    }
   }
 
   async lookup(dir: Buffer, name: string | Buffer): Promise<Made> {
@@ -324,6 +350,12 @@ export class NfsClient {
     if (resok.obj === undefined) return await this.lookup(dir, name);
     return { handle: resok.obj, attributes: resok.obj_attributes };
   }
+}
+
+async function mntBy(rpc: RpcClient, path: string): Promise<Buffer> {
+  const result = await rpc.call(MOUNT3, 'MNT', Buffer.from(path));
+  if (result.fhs_status !== 'MNT3_OK') throw new MountStatusError(result.fhs_status);
+  return result.mountinfo.fhandle;
 }
 
 const where = (dir: Buffer, name: string | Buffer) => ({ dir, name: Buffer.from(name) });
