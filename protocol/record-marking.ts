@@ -115,7 +115,9 @@ export class RecordAssembler {
   /** Where the stream's next bytes may be read to without a copy; undefined when they should come through `push`. */
   target(): Buffer | undefined {
     if (this.#fragmentLeft === undefined || this.#fragmentLeft < DIRECT_BYTES_MIN) return undefined;
-    const buffer = this.#reserve(DIRECT_BYTES_MIN);
+    // So much must have come for the room that is made for what may come.
+    if (this.#length < DIRECT_BYTES_MIN) return undefined;
+    const buffer = this.#reserve(1);
     return buffer.subarray(this.#length, Math.min(buffer.length, this.#length + this.#fragmentLeft));
   }
 

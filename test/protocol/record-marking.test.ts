@@ -122,9 +122,11 @@ await t.test('what a header announces is not allocated on its word', async (t) =
   const message = Buffer.alloc(1024 * 1024, 1);
   const record = encodeRecord(message);
   assembler.push(record.subarray(0, 4));
+  t.equal(assembler.target(), undefined);
   t.equal(assembler.allocatedBytes, 0);
   t.ok(assembler.partial);
   assembler.push(record.subarray(4, 104));
+  t.equal(assembler.target(), undefined);
   t.ok(assembler.allocatedBytes <= 1600, `${assembler.allocatedBytes} bytes for 100`);
   assembler.push(record.subarray(104));
   t.same(records, [message]);
