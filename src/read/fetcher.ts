@@ -9,7 +9,7 @@ import type { Logger } from '../telemetry/log.js';
 import type { BlockCache } from './block-cache.js';
 import type { BlockIndex } from './block-index.js';
 import type { BlockPool } from './block-pool.js';
-import type { ObjectVersion } from './byte-slices.js';
+import type { ObjectVersion } from '../memory/byte-slices.js';
 import { Fetch, type Block } from './fetch.js';
 import type { GetSlots } from './get-slots.js';
 import type { ReadOptions } from './options.js';

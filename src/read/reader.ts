@@ -7,7 +7,7 @@
  *   3. starts readahead, from memory that is free or was read already, never by waiting;
  *   4. waits until its bytes have arrived, and hands out slices of the blocks.
  */
-import type { ByteSlices, ObjectVersion } from './byte-slices.js';
+import type { ByteSlices, ObjectVersion } from '../memory/byte-slices.js';
 import { BlockIndex } from './block-index.js';
 import type { Block } from './fetch.js';
 import { Fetcher, type ReaderShared } from './fetcher.js';

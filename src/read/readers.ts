@@ -10,7 +10,7 @@ import type { ObjectStore } from '../store/object-store.js';
 import type { Logger } from '../telemetry/log.js';
 import { BlockCache } from './block-cache.js';
 import { BlockPool } from './block-pool.js';
-import type { ByteSlices, ObjectVersion } from './byte-slices.js';
+import type { ByteSlices, ObjectVersion } from '../memory/byte-slices.js';
 import type { ReaderShared } from './fetcher.js';
 import { GetSlots } from './get-slots.js';
 import { READ_DEFAULTS, type ReadOptions } from './options.js';

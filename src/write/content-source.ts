@@ -3,7 +3,7 @@
  * the spool or the base is fetched into buffers staged for it. Memory is asked for before any part is locked, and asked for again
  * when parts moved meanwhile: so nobody waits for memory while keeping a part's memory from being spilled.
  */
-import type { ByteSlices, ObjectVersion } from '../read/byte-slices.js';
+import type { ByteSlices, ObjectVersion } from '../memory/byte-slices.js';
 import type { FileContent, Stretch } from './file-content.js';
 import type { Spiller } from './spiller.js';
 import { SpoolFullError } from './spool-full.js';

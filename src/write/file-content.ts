@@ -3,7 +3,7 @@
  * every byte is; moves none but those written.
  */
 import type { MemoryBudget } from '../memory/memory-budget.js';
-import type { ObjectVersion } from '../read/byte-slices.js';
+import type { ObjectVersion } from '../memory/byte-slices.js';
 import type { PartMap } from './part-map.js';
 import { Part } from './part.js';
 import type { Spiller } from './spiller.js';

@@ -1,6 +1,6 @@
 /** One multipart upload of one file: from CreateMultipartUpload to its completion or abortion, journaled by the owner. */
 import { createHash } from 'node:crypto';
-import type { ObjectVersion } from '../read/byte-slices.js';
+import type { ObjectVersion } from '../memory/byte-slices.js';
 import { StoreError } from '../store/errors.js';
 import type {
   Body,

@@ -11,7 +11,7 @@
  */
 import { isDeepStrictEqual } from 'node:util';
 import type { MemoryBudget } from '../memory/memory-budget.js';
-import type { ByteSlices, ObjectVersion } from '../read/byte-slices.js';
+import type { ByteSlices, ObjectVersion } from '../memory/byte-slices.js';
 import { StoreError } from '../store/errors.js';
 import type { ObjectHeaders, ObjectStore, WriteCondition, WrittenObject } from '../store/object-store.js';
 import type { Logger } from '../telemetry/log.js';

@@ -1,7 +1,7 @@
 /** Readers over a store in memory, with small sizes so that little data shows much; checks that nothing leaks. */
 import { pino } from 'pino';
 import { MemoryBudget } from '../../src/memory/memory-budget.js';
-import type { ByteSlices, ObjectVersion } from '../../src/read/byte-slices.js';
+import type { ByteSlices, ObjectVersion } from '../../src/memory/byte-slices.js';
 import type { ReadOptions } from '../../src/read/options.js';
 import { Readers } from '../../src/read/readers.js';
 import { MemoryStore } from '../support/memory-store.js';

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
 import { MemoryBudget } from '../../src/memory/memory-budget.js';
-import type { ByteSlices, ObjectVersion } from '../../src/read/byte-slices.js';
+import type { ByteSlices, ObjectVersion } from '../../src/memory/byte-slices.js';
 import type { ObjectHeaders } from '../../src/store/object-store.js';
 import { Spool } from '../../src/write/spool.js';
 import { WriteSession, type WriteOptions } from '../../src/write/write-session.js';

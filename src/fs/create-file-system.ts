@@ -1,0 +1,123 @@
+/** Wires volumes, exports and recovery into the FileSystem that the protocols serve. */
+import type { MemoryBudget } from '../memory/memory-budget.js';
+import { Readers } from '../read/readers.js';
+import { HandleKey } from '../state/handle-key.js';
+import { Journal } from '../state/journal.js';
+import { NodeTable } from '../state/node-table.js';
+import type { StateDirectory } from '../state/state-directory.js';
+import type { ObjectStore } from '../store/object-store.js';
+import type { Logger } from '../telemetry/log.js';
+import type { Spool } from '../write/spool.js';
+import type { WriteOptions } from '../write/write-session.js';
+import { systemClock, toNs, type Clock } from './clock.js';
+import { ExportedFileSystem } from './exported-file-system.js';
+import { Export, type ExportRules } from './exports.js';
+import type { FileSystem } from './file-system.js';
+import { IntentLog } from './intent-log.js';
+import { LongOperations } from './long-operations.js';
+import { NodeCache } from './node-cache.js';
+import { VolumeOperations } from './volume-operations.js';
+
+export interface ExportOptions extends ExportRules {
+  /** Exports of the same store share a volume: what one changes the other sees at once. */
+  readonly store: ObjectStore;
+  /** Names the store among all that this daemon serves, over restarts: endpoint and bucket. */
+  readonly volumeName: string;
+  /** How long what the store said is believed, in milliseconds. Of exports that share a volume the smallest holds. */
+  readonly metadataTtlMs: number;
+}
+
+export interface FileSystemParts {
+  readonly exports: readonly ExportOptions[];
+  readonly state: StateDirectory;
+  readonly budget: MemoryBudget;
+  readonly spool: Spool;
+  readonly log: Logger;
+  readonly clock?: Clock;
+  /** Makes handles the same on every daemon that is given the same secret. Default: the state directory's own. */
+  readonly handleSecret?: Buffer;
+  readonly writeOptions?: Partial<WriteOptions>;
+}
+
+export interface RunningFileSystem {
+  readonly fs: FileSystem;
+  /** Publishes what is unpublished, as far as the store allows; the number of files that could not be published. */
+  drain(): Promise<number>;
+  close(): Promise<void>;
+}
+
+/** Recovers what a crash left, then serves. Fails when the journal or a store can't be read. */
+export async function createFileSystem(parts: FileSystemParts): Promise<RunningFileSystem> {
+  const { state, log } = parts;
+  const clock = parts.clock ?? systemClock;
+  const secret = parts.handleSecret ?? state.secret;
+  const table = NodeTable.open(state.path, { secret });
+  const { journal, entries } = await Journal.open(state.journalPath);
+  const intents = new IntentLog(journal, entries, (error) =>
+    log.error({ err: error }, 'the journal could not be written'),
+  );
+  const verifier = await state.takeWriteVerifier();
+  const long = new LongOperations(clock);
+  const nodes = new NodeCache(table);
+
+  const volumes = new Map<string, VolumeOperations>();
+  const readers: Readers[] = [];
+  for (const options of parts.exports) {
+    if (volumes.has(options.volumeName)) continue;
+    const sharing = parts.exports.filter(({ volumeName }) => volumeName === options.volumeName);
+    const reader = new Readers({ store: options.store, budget: parts.budget, log });
+    readers.push(reader);
+    const volume = new VolumeOperations({
+      name: options.volumeName,
+      store: options.store,
+      table,
+      nodes,
+      readers: reader,
+      budget: parts.budget,
+      spool: parts.spool,
+      intents,
+      long,
+      clock,
+      log,
+      metadataTtlMs: Math.min(...sharing.map(({ metadataTtlMs }) => metadataTtlMs)),
+      defaults: {
+        uid: options.uid,
+        gid: options.gid,
+        fileMode: options.fileMode,
+        directoryMode: options.directoryMode,
+      },
+      ...(parts.writeOptions !== undefined && { writeOptions: parts.writeOptions }),
+    });
+    volumes.set(options.volumeName, volume);
+  }
+  for (const volume of volumes.values()) await volume.recover();
+
+  const exports = parts.exports.flatMap((options) => {
+    const volume = volumes.get(options.volumeName);
+    return volume === undefined ? [] : [new Export(options, volume)];
+  });
+  const fs = new ExportedFileSystem({
+    exports,
+    handles: new HandleKey(secret),
+    long,
+    verifier,
+    startedNs: toNs(clock.nowMs()),
+  });
+
+  const drain = async (): Promise<number> => {
+    const failures = (
+      await Promise.all([...volumes.values()].map(({ content }) => content.publishAll()))
+    ).flat();
+    for (const error of failures) log.error({ err: error }, 'a file could not be published before the end');
+    return failures.length;
+  };
+  const close = async (): Promise<void> => {
+    const unpublished = nodes.busy().length;
+    for (const reader of readers) await reader.close();
+    // Acknowledged unstable data is gone with this process if any is left: then clients must see another verifier.
+    if (unpublished === 0) await state.saveWriteVerifier(verifier);
+    await journal.close();
+    await table.close();
+  };
+  return { fs, drain, close };
+}

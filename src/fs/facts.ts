@@ -1,0 +1,96 @@
+/** What the state database remembers of a node, so that a restart finds times, owners and proven attributes again. */
+import { DirectoryNode, FileNode, type FsNode } from './node.js';
+
+/** Short keys, because there is one record a file. Times are decimal nanoseconds. */
+interface FileFacts {
+  readonly k: 'f' | 'l';
+  readonly m?: number;
+  readonly u?: number;
+  readonly g?: number;
+  readonly t?: readonly [mtime: string, atime: string, ctime: string];
+  readonly v?: readonly [etag: string, size: number, lastModifiedMs: number];
+  readonly p?: boolean;
+  readonly x?: string;
+  readonly s?: string;
+}
+
+interface DirectoryFacts {
+  readonly k: 'd';
+  readonly m?: number;
+  readonly u?: number;
+  readonly g?: number;
+  readonly t?: readonly [mtime: string, atime: string, ctime: string];
+  readonly v?: readonly [etag: string, lastModifiedMs: number] | null;
+}
+
+export type Facts = FileFacts | DirectoryFacts;
+
+/** The kind of node that a record is of; undefined for one that was never seen in the store. */
+export function kindOf(facts: unknown): 'file' | 'directory' | undefined {
+  const kind = (facts as Facts | undefined)?.k;
+  return kind === undefined ? undefined : kind === 'd' ? 'directory' : 'file';
+}
+
+/** The least that a listing tells. */
+export const bareFacts = (kind: 'file' | 'directory'): Facts => ({ k: kind === 'directory' ? 'd' : 'f' });
+
+export function factsOf(node: FsNode): Facts {
+  const common = {
+    ...(node.mode !== undefined && { m: node.mode }),
+    ...(node.uid !== undefined && { u: node.uid }),
+    ...(node.gid !== undefined && { g: node.gid }),
+    t: [String(node.mtimeNs), String(node.atimeNs), String(node.ctimeNs)] as const,
+  };
+  if (node.kind === 'directory') {
+    const { marker } = node;
+    const known = marker === null || marker?.lastModifiedMs !== undefined;
+    return {
+      k: 'd',
+      ...common,
+      ...(known &&
+        marker !== undefined && {
+          v: marker === null ? null : ([marker.etag, marker.lastModifiedMs ?? 0] as const),
+        }),
+    };
+  }
+  const { version } = node;
+  return {
+    k: node.type === 'symlink' ? 'l' : 'f',
+    ...common,
+    ...(version?.lastModifiedMs !== undefined && {
+      v: [version.etag, version.size, version.lastModifiedMs] as const,
+    }),
+    ...(node.proven && { p: true }),
+    ...(node.exclusiveVerifier !== undefined && { x: node.exclusiveVerifier }),
+    ...(node.symlinkTarget !== undefined && { s: node.symlinkTarget }),
+  };
+}
+
+/** A node as the database remembers it, to be validated before it is believed. */
+export function nodeFromFacts(id: bigint, value: unknown): FsNode {
+  const facts = value as Facts;
+  const node = facts.k === 'd' ? new DirectoryNode(id) : new FileNode(id);
+  node.mode = facts.m;
+  node.uid = facts.u;
+  node.gid = facts.g;
+  if (facts.t !== undefined) {
+    node.mtimeNs = BigInt(facts.t[0]);
+    node.atimeNs = BigInt(facts.t[1]);
+    node.ctimeNs = BigInt(facts.t[2]);
+  }
+  if (node.kind === 'directory') {
+    const marker = (facts as DirectoryFacts).v;
+    node.marker = marker == null ? marker : { etag: marker[0], lastModifiedMs: marker[1] };
+    return node;
+  }
+  const file = facts as FileFacts;
+  node.type = file.k === 'l' ? 'symlink' : 'file';
+  if (file.v !== undefined) {
+    node.version = { etag: file.v[0], size: file.v[1], lastModifiedMs: file.v[2] };
+    node.size = file.v[1];
+  }
+  node.proven = file.p === true;
+  node.exclusiveVerifier = file.x;
+  node.symlinkTarget = file.s;
+  return node;
+}

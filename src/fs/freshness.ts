@@ -1,0 +1,346 @@
+/**
+ * What the store has, compared with what is held in memory: attributes of files (HEAD), directories (LIST), and names.
+ *
+ * An answer is applied only if nothing changed here since it was asked for (`epoch`), and never to a file with unpublished
+ * changes: those are authoritative until they are published under the condition that nobody else changed the object.
+ */
+import type { ListPage, ObjectHead, ObjectHeaders, ObjectSummary } from '../store/object-store.js';
+import { toNs } from './clock.js';
+import { FsError } from './errors.js';
+import { usableSegment } from './names.js';
+import { NEVER_MS, type DirectoryNode, type FileNode, type FsNode, type ListedEntry } from './node.js';
+import { readPosixMetadata } from './posix-metadata.js';
+import { toFsError } from './store-errors.js';
+import type { Volume } from './volume.js';
+
+/** S3's LastModified has seconds: a HEAD dated this much later can't have been overtaken by a change of the same second. */
+const PROOF_AFTER_MS = 2000;
+/** S3's largest page. */
+export const LIST_KEYS_MAX = 1000;
+
+export class Freshness {
+  readonly #volume: Volume;
+  readonly #running = new Map<string, Promise<unknown>>();
+
+  constructor(volume: Volume) {
+    this.#volume = volume;
+  }
+
+  /** The node's attributes, no older than the time to live. ESTALE when it is gone from the store. */
+  async node(node: FsNode): Promise<void> {
+    if (node.kind === 'directory') await this.directory(node);
+    else await this.file(node);
+  }
+
+  async file(node: FileNode): Promise<void> {
+    if (node.gone) throw stale(this.#volume, node);
+    if (node.unpublished || this.#volume.isFresh(node)) return;
+    const found = await this.#once(`file ${node.id}`, () => this.#head(node));
+    if (!found) throw stale(this.#volume, node);
+  }
+
+  async directory(node: DirectoryNode): Promise<void> {
+    if (node.gone) throw stale(this.#volume, node);
+    if (this.#volume.isFresh(node)) return;
+    const found = await this.#once(`directory ${node.id}`, () => this.#list(node));
+    if (!found) throw stale(this.#volume, node);
+  }
+
+  /**
+   * Files of a large directory that a client asks for one by one are cheaper to confirm by one LIST; the answer of a LIST also
+   * serves everything else in the directory. Returns the first page.
+   */
+  async firstPage(node: DirectoryNode): Promise<ListPage> {
+    const volume = this.#volume;
+    return volume.store.list({ prefix: volume.prefixOf(node), delimiter: '/', maxKeys: LIST_KEYS_MAX });
+  }
+
+  /** The entry of that name. ENOENT when the store has neither an object nor a prefix of that name. */
+  async entry(parent: DirectoryNode, name: string): Promise<FsNode> {
+    const found = await this.entryIfAny(parent, name);
+    if (found === undefined) {
+      const volume = this.#volume;
+      throw new FsError('ENOENT', `no file "${volume.prefixOf(parent)}${name}" in ${volume.name}`);
+    }
+    return found;
+  }
+
+  async entryIfAny(parent: DirectoryNode, name: string): Promise<FsNode | undefined> {
+    const volume = this.#volume;
+    const record = volume.table.child(parent.id, name);
+    const known = record === undefined ? undefined : volume.nodes.get(record.id);
+    if (known !== undefined && (volume.isFresh(known) || (known.kind === 'file' && known.unpublished)))
+      return known;
+
+    const { listing } = parent;
+    if (listing !== undefined && volume.clock.nowMs() - listing.takenMs < volume.metadataTtlMs) {
+      const listed = listing.entries.get(name);
+      if (listed === undefined) return undefined;
+      const node = volume.nodes.entry(parent, name, listed.kind);
+      await this.node(node);
+      return node;
+    }
+    const absentMs = parent.negatives.get(name) ?? NEVER_MS;
+    if (volume.clock.nowMs() - absentMs < volume.metadataTtlMs) return undefined;
+    return this.#once(`entry ${parent.id}/${name}`, () => this.#probe(parent, name, known));
+  }
+
+  /** Takes over what a listing shows of a file; true when it proves the attributes held. */
+  adopt(node: FileNode, seen: Omit<ObjectSummary, 'key'>, atMs: number): boolean {
+    if (node.unpublished) return true;
+    const { version } = node;
+    const same =
+      version !== undefined &&
+      version.etag === seen.etag &&
+      version.size === seen.size &&
+      version.lastModifiedMs === seen.lastModifiedMs;
+    if (same && node.proven) {
+      node.validatedMs = Math.max(node.validatedMs, atMs);
+      return true;
+    }
+    if (version !== undefined && version.etag !== seen.etag) node.validatedMs = NEVER_MS;
+    return false;
+  }
+
+  /** What HEAD told of a file. */
+  applyHead(node: FileNode, head: ObjectHead): void {
+    const posix = readPosixMetadata(head.metadata);
+    const before = visibleState(node);
+    const first = node.version === undefined;
+    node.version = { etag: head.etag, size: head.size, lastModifiedMs: head.lastModifiedMs };
+    node.headers = headersOnly(head);
+    node.type = posix.type === 'symlink' ? 'symlink' : 'file';
+    node.symlinkTarget = posix.symlinkTarget;
+    node.size = posix.symlinkTarget === undefined ? head.size : Buffer.byteLength(posix.symlinkTarget);
+    node.mode = posix.mode;
+    node.uid = posix.uid;
+    node.gid = posix.gid;
+    node.mtimeNs = posix.mtimeNs ?? toNs(head.lastModifiedMs);
+    node.atimeNs = posix.atimeNs ?? node.mtimeNs;
+    node.proven = head.dateMs - head.lastModifiedMs >= PROOF_AFTER_MS;
+    if (first) node.touchCtime(toNs(head.lastModifiedMs));
+    else if (visibleState(node) !== before) node.touchCtime(toNs(head.lastModifiedMs));
+    node.validatedMs = this.#volume.clock.nowMs();
+    this.#volume.nodes.save(node);
+  }
+
+  async #head(node: FileNode): Promise<boolean> {
+    const volume = this.#volume;
+    const { epoch } = node;
+    const key = volume.keyOf(node);
+    const head = await volume.store.head(key).catch((error: unknown) => {
+      throw toFsError(error);
+    });
+    if (node.gone) return false;
+    if (node.epoch !== epoch || node.unpublished) return true;
+    if (head === undefined) {
+      this.#vanished(node);
+      return false;
+    }
+    this.applyHead(node, head);
+    return true;
+  }
+
+  /** Lists a directory's first page: whether it is there, whether its entries changed, and its marker's attributes. */
+  async #list(node: DirectoryNode): Promise<boolean> {
+    const volume = this.#volume;
+    const { entryChanges } = node;
+    const prefix = volume.prefixOf(node);
+    const page = await this.firstPage(node).catch((error: unknown) => {
+      throw toFsError(error);
+    });
+    if (node.gone) return false;
+    const takenMs = volume.clock.nowMs();
+    const marker = prefix === '' ? undefined : page.objects.find((object) => object.key === prefix);
+    const empty = page.objects.length === 0 && page.prefixes.length === 0;
+    if (empty && !node.permanent && node.unpublishedFiles.size === 0 && node.entryChanges === entryChanges) {
+      this.#vanished(node);
+      return false;
+    }
+    await this.#applyMarker(node, prefix, marker);
+    if (node.ctimeNs === 0n) {
+      node.touchCtime(volume.nowNs);
+      if (node.mtimeNs === 0n) node.mtimeNs = node.ctimeNs;
+      node.atimeNs = node.mtimeNs;
+    }
+    if (node.entryChanges === entryChanges) this.#applyListing(node, prefix, page, takenMs);
+    node.validatedMs = takenMs;
+    volume.nodes.save(node);
+    return true;
+  }
+
+  #applyListing(node: DirectoryNode, prefix: string, page: ListPage, takenMs: number): void {
+    const volume = this.#volume;
+    const known = node.listing?.entries;
+    if (page.continuationToken !== undefined) {
+      // Only a whole scan could tell whether the entries changed: let clients look again once a time to live.
+      node.listing = undefined;
+      node.touchCtime(volume.nowNs);
+      return;
+    }
+    const entries = new Map(entriesOf(page, prefix).map((entry) => [entry.name, entry]));
+    const same =
+      known?.size === entries.size &&
+      [...known].every(([name, entry]) => entries.get(name)?.kind === entry.kind);
+    node.listing = { takenMs, entries };
+    if (known !== undefined && !same) {
+      node.touchCtime(volume.nowNs);
+      node.mtimeNs = node.ctimeNs;
+    }
+    for (const entry of entries.values()) {
+      const record = volume.table.child(node.id, entry.name);
+      const child = record === undefined ? undefined : volume.nodes.peek(record.id);
+      if (child?.kind === 'file' && entry.version?.lastModifiedMs !== undefined) {
+        this.adopt(child, { ...entry.version, lastModifiedMs: entry.version.lastModifiedMs }, takenMs);
+      }
+    }
+  }
+
+  async #applyMarker(node: DirectoryNode, prefix: string, marker: ObjectSummary | undefined): Promise<void> {
+    if (marker === undefined) {
+      node.marker = null;
+      return;
+    }
+    const known = node.marker;
+    if (known?.etag === marker.etag && known.lastModifiedMs === marker.lastModifiedMs && node.markerHeaders)
+      return;
+    const { epoch } = node;
+    const head = await this.#volume.store.head(prefix).catch((error: unknown) => {
+      throw toFsError(error);
+    });
+    if (head === undefined || node.epoch !== epoch) return;
+    const posix = readPosixMetadata(head.metadata);
+    const changed = known != null && known.etag !== head.etag;
+    node.marker = { etag: head.etag, lastModifiedMs: head.lastModifiedMs };
+    node.markerHeaders = headersOnly(head);
+    node.mode = posix.mode;
+    node.uid = posix.uid;
+    node.gid = posix.gid;
+    const mtimeNs = posix.mtimeNs ?? toNs(head.lastModifiedMs);
+    // Entries that came and went since the marker was written moved the time further than it says.
+    if (node.ctimeNs === 0n || changed) node.mtimeNs = mtimeNs;
+    if (node.ctimeNs === 0n || changed) node.touchCtime(toNs(head.lastModifiedMs));
+    node.atimeNs = posix.atimeNs ?? node.mtimeNs;
+  }
+
+  async #probe(parent: DirectoryNode, name: string, known: FsNode | undefined): Promise<FsNode | undefined> {
+    const volume = this.#volume;
+    const key = volume.entryKey(parent, name);
+    if (known !== undefined && (await this.#stillThere(known))) return known;
+    for (;;) {
+      const { entryChanges } = parent;
+      const [head, page] = await Promise.all([
+        volume.store.head(key),
+        volume.store.list({ prefix: `${key}/`, delimiter: '/', maxKeys: 1 }),
+      ]).catch((error: unknown) => {
+        throw toFsError(error);
+      });
+      if (parent.entryChanges === entryChanges) {
+        return this.#probed(parent, name, head, page.objects.length > 0 || page.prefixes.length > 0);
+      }
+      // Something was made or removed here meanwhile: what is held now is newer than the answer.
+      const made = volume.table.child(parent.id, name);
+      const node = made === undefined ? undefined : volume.nodes.get(made.id);
+      if (node !== undefined && (volume.isFresh(node) || (node.kind === 'file' && node.unpublished)))
+        return node;
+    }
+  }
+
+  async #probed(
+    parent: DirectoryNode,
+    name: string,
+    head: ObjectHead | undefined,
+    isDirectory: boolean,
+  ): Promise<FsNode | undefined> {
+    const volume = this.#volume;
+    if (isDirectory) {
+      const node = volume.nodes.entry(parent, name, 'directory');
+      await this.directory(node);
+      return node;
+    }
+    if (head === undefined) {
+      parent.negatives.set(name, volume.clock.nowMs());
+      return undefined;
+    }
+    const node = volume.nodes.entry(parent, name, 'file');
+    if (!node.unpublished) this.applyHead(node, head);
+    return node;
+  }
+
+  async #stillThere(node: FsNode): Promise<boolean> {
+    try {
+      await this.node(node);
+      return true;
+    } catch (error) {
+      if (error instanceof FsError && error.code === 'ESTALE') return false;
+      throw error;
+    }
+  }
+
+  /** Somebody else removed it. */
+  #vanished(node: FsNode): void {
+    const volume = this.#volume;
+    const record = volume.table.get(node.id);
+    const parent = record === undefined ? undefined : volume.nodes.peek(record.parent);
+    if (record !== undefined && parent?.kind === 'directory') {
+      parent.noteAbsent(record.name, volume.clock.nowMs());
+      parent.touchEntries(volume.nowNs);
+    }
+    volume.nodes.forget(node.id);
+  }
+
+  /** Callers that want the same answer at the same time share one request. */
+  #once<T>(key: string, ask: () => Promise<T>): Promise<T> {
+    const running = this.#running.get(key) as Promise<T> | undefined;
+    if (running !== undefined) return running;
+    const asked = ask().finally(() => this.#running.delete(key));
+    this.#running.set(key, asked);
+    return asked;
+  }
+}
+
+/** A page's usable entries. A file that shares its name with a directory is hidden behind it. */
+export function entriesOf(page: ListPage, prefix: string): ListedEntry[] {
+  const directories = page.prefixes
+    .map((key) => key.slice(prefix.length, -1))
+    .filter(usableSegment)
+    .map((name): ListedEntry => ({ name, kind: 'directory' }));
+  const shadowed = new Set(directories.map(({ name }) => name));
+  const files = page.objects
+    .map(({ key, etag, size, lastModifiedMs }): ListedEntry => ({
+      name: key.slice(prefix.length),
+      kind: 'file',
+      version: { etag, size, lastModifiedMs },
+    }))
+    .filter(({ name }) => usableSegment(name) && !shadowed.has(name));
+  return [...files, ...directories];
+}
+
+const stale = (volume: Volume, node: FsNode): FsError =>
+  new FsError('ESTALE', `file ${node.id} is gone from ${volume.name}`);
+
+/** What a client could see of a change. The ETag stands for the bytes. */
+const visibleState = (node: FileNode): string =>
+  [node.version?.etag, node.size, node.type, node.mode, node.uid, node.gid, node.mtimeNs].join('|');
+
+/** The headers that a rewrite keeps, without what only describes this version. */
+export function headersOnly(head: ObjectHead): ObjectHeaders {
+  const {
+    metadata,
+    contentType,
+    contentEncoding,
+    contentLanguage,
+    contentDisposition,
+    cacheControl,
+    storageClass,
+  } = head;
+  return {
+    metadata,
+    ...(contentType !== undefined && { contentType }),
+    ...(contentEncoding !== undefined && { contentEncoding }),
+    ...(contentLanguage !== undefined && { contentLanguage }),
+    ...(contentDisposition !== undefined && { contentDisposition }),
+    ...(cacheControl !== undefined && { cacheControl }),
+    ...(storageClass !== undefined && { storageClass }),
+  };
+}

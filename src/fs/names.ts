@@ -1,0 +1,63 @@
+/** File names and object keys: which names are allowed, and which keys can be paths (docs/SEMANTICS.md, "Objects and names"). */
+import { FsError } from './errors.js';
+
+/** NAME_MAX of every client. */
+export const NAME_BYTES_MAX = 255;
+/** S3's limit of a key. */
+export const KEY_BYTES_MAX = 1024;
+
+const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+
+/**
+ * A name a client sent, as the string that keys are made of. EINVAL for an empty name, one with `/` or NUL, `.` and `..`, or
+ * bytes that aren't UTF-8; ENAMETOOLONG beyond 255 bytes. Names are never normalised.
+ */
+export function parseName(name: Buffer): string {
+  if (name.length === 0) throw new FsError('EINVAL', 'a name must not be empty');
+  if (name.length > NAME_BYTES_MAX) {
+    throw new FsError(
+      'ENAMETOOLONG',
+      `a name has at most ${NAME_BYTES_MAX} bytes, this one has ${name.length}`,
+    );
+  }
+  if (name.includes(0x2f) || name.includes(0))
+    throw new FsError('EINVAL', 'a name must not contain "/" or NUL');
+  let text: string;
+  try {
+    text = decoder.decode(name);
+  } catch (cause) {
+    throw new FsError('EINVAL', 'a name must be UTF-8', { cause });
+  }
+  if (text === '.' || text === '..')
+    throw new FsError('EINVAL', `"${text}" can't be made, removed or renamed`);
+  return text;
+}
+
+/** True where a segment of a key can be a file's name. Other keys are hidden from the mount and never touched. */
+export function usableSegment(segment: string): boolean {
+  return (
+    segment !== '' &&
+    segment !== '.' &&
+    segment !== '..' &&
+    !segment.includes('\0') &&
+    !segment.includes('/') &&
+    Buffer.byteLength(segment) <= NAME_BYTES_MAX
+  );
+}
+
+/** ENAMETOOLONG when S3 can't hold the key. */
+export function checkKey(key: string): string {
+  const bytes = Buffer.byteLength(key);
+  if (bytes > KEY_BYTES_MAX) {
+    throw new FsError(
+      'ENAMETOOLONG',
+      `S3 keys have at most ${KEY_BYTES_MAX} bytes, "${key.slice(0, 64)}..." has ${bytes}`,
+    );
+  }
+  return key;
+}
+
+/** S3's order of keys: UTF-8 bytes, which differs from JavaScript's order of UTF-16 units beyond U+FFFF. */
+export function compareKeys(a: string, b: string): number {
+  return Buffer.compare(Buffer.from(a, 'utf8'), Buffer.from(b, 'utf8'));
+}

@@ -1,0 +1,120 @@
+/**
+ * Nodes in memory, by id. There is one object a node for as long as anybody holds it: state that two objects disagreed on
+ * would be lost. Idle nodes leave by age of use; the state database remembers them.
+ */
+import { LRUCache } from 'lru-cache';
+import type { NodeTable } from '../state/node-table.js';
+import { FsError } from './errors.js';
+import { bareFacts, factsOf, kindOf, nodeFromFacts } from './facts.js';
+import { DirectoryNode, FileNode, type FsNode } from './node.js';
+
+/** About 1 KiB each. */
+const NODES_KEPT_MAX = 50_000;
+
+export class NodeCache {
+  readonly #table: NodeTable;
+  readonly #kept = new LRUCache<bigint, FsNode>({ max: NODES_KEPT_MAX });
+  readonly #held = new Map<bigint, WeakRef<FsNode>>();
+  readonly #collected = new FinalizationRegistry<bigint>((id) => {
+    if (this.#held.get(id)?.deref() === undefined) this.#held.delete(id);
+  });
+  /** Nodes with something unpublished: never forgotten. */
+  readonly #busy = new Set<FileNode>();
+  #interned = false;
+
+  constructor(table: NodeTable) {
+    this.#table = table;
+  }
+
+  /** The node in memory, without asking the database. */
+  peek(id: bigint): FsNode | undefined {
+    return this.#kept.get(id) ?? this.#held.get(id)?.deref();
+  }
+
+  /** The node, from the database if need be; undefined where it was removed or never known by kind. */
+  get(id: bigint): FsNode | undefined {
+    const present = this.peek(id);
+    if (present !== undefined) {
+      this.#kept.set(id, present);
+      return present.gone ? undefined : present;
+    }
+    const record = this.#table.get(id);
+    if (record === undefined || record.removed || kindOf(record.facts) === undefined) return undefined;
+    return this.#keep(nodeFromFacts(id, record.facts));
+  }
+
+  /** The node of a name that the store has, or that is being made: a name whose kind changed gets another node. */
+  entry(parent: DirectoryNode, name: string, kind: 'file'): FileNode;
+  entry(parent: DirectoryNode, name: string, kind: 'directory'): DirectoryNode;
+  entry(parent: DirectoryNode, name: string, kind: 'file' | 'directory'): FsNode;
+  entry(parent: DirectoryNode, name: string, kind: 'file' | 'directory'): FsNode {
+    const known = this.#table.child(parent.id, name);
+    if (known !== undefined) {
+      const node = this.get(known.id);
+      if (node?.kind === kind) return node;
+      if (node !== undefined || kindOf(known.facts) !== undefined) this.forget(known.id);
+    }
+    const { id } = this.#table.intern(parent.id, name);
+    this.#interned = true;
+    this.#table.setFacts(id, bareFacts(kind));
+    return this.#keep(kind === 'directory' ? new DirectoryNode(id) : new FileNode(id));
+  }
+
+  /** Id of a listed name, without making a node of it: what READDIR needs of a million entries. */
+  entryId(parent: DirectoryNode, name: string, kind: 'file' | 'directory'): bigint {
+    const known = this.#table.child(parent.id, name);
+    if (known !== undefined && kindOf(known.facts) === kind) return known.id;
+    return this.entry(parent, name, kind).id;
+  }
+
+  /** The root of a volume. */
+  root(volume: string): DirectoryNode {
+    const { id, facts } = this.#table.root(volume);
+    if (kindOf(facts) === undefined) this.#table.setFacts(id, bareFacts('directory'));
+    const node = this.get(id);
+    if (node?.kind !== 'directory') throw new FsError('EFAULT', `the root of ${volume} is not a directory`);
+    node.permanent = true;
+    return node;
+  }
+
+  /** Remembers what is known of a node over a restart. */
+  save(node: FsNode): void {
+    if (!node.gone) this.#table.setFacts(node.id, factsOf(node));
+  }
+
+  /** The file is gone: its handles are stale from now on and its id is not used again. */
+  forget(id: bigint): void {
+    const node = this.peek(id);
+    if (node !== undefined) {
+      node.gone = true;
+      if (node.kind === 'file') this.#busy.delete(node);
+    }
+    this.#kept.delete(id);
+    this.#table.remove(id);
+  }
+
+  /** Resolves when every node that was made so far survives the death of this process: before its handle is given away. */
+  async settled(): Promise<void> {
+    if (!this.#interned) return;
+    this.#interned = false;
+    await this.#table.settled();
+  }
+
+  /** Keeps a file in memory for as long as something of it is unpublished. */
+  trackBusy(node: FileNode): void {
+    if (node.unpublished) this.#busy.add(node);
+    else this.#busy.delete(node);
+  }
+
+  /** Files with something unpublished. */
+  busy(): FileNode[] {
+    return [...this.#busy];
+  }
+
+  #keep(node: FsNode): FsNode {
+    this.#kept.set(node.id, node);
+    this.#held.set(node.id, new WeakRef(node));
+    this.#collected.register(node, node.id);
+    return node;
+  }
+}

@@ -1,0 +1,163 @@
+/**
+ * Files and directories as the daemon holds them in memory: what the store was last seen to have, and what isn't there yet.
+ * Nodes hold state and the rules that keep it consistent; whoever changes them does the I/O.
+ */
+import { LRUCache } from 'lru-cache';
+import type { ObjectHeaders } from '../store/object-store.js';
+import type { WriteSession } from '../write/write-session.js';
+import type { FileType } from './file-system.js';
+
+/** One version of an object at a node's key. `lastModifiedMs` is unknown until a HEAD or LIST has told it. */
+export interface PublishedVersion {
+  readonly etag: string;
+  readonly size: number;
+  readonly lastModifiedMs?: number;
+}
+
+/** Never validated: older than any time to live. */
+export const NEVER_MS = Number.NEGATIVE_INFINITY;
+
+abstract class NodeState {
+  /** Names the file for ever; the NFS fileid. */
+  readonly id: bigint;
+  /** Permission bits and owner; absent where the object says nothing and the export's defaults hold. */
+  mode: number | undefined;
+  uid: number | undefined;
+  gid: number | undefined;
+  mtimeNs = 0n;
+  atimeNs = 0n;
+  ctimeNs = 0n;
+  /** When the store last confirmed what is held here (milliseconds since the epoch). */
+  validatedMs = NEVER_MS;
+  /** Moves at every change made here: an answer of the store that was asked for before is not applied. */
+  epoch = 0;
+  /** The file was removed; its handles are stale. */
+  gone = false;
+
+  constructor(id: bigint) {
+    this.id = id;
+  }
+
+  /** Moves ctime, strictly: it is what clients see changes by. */
+  touchCtime(nowNs: bigint): void {
+    this.ctimeNs = nowNs > this.ctimeNs ? nowNs : this.ctimeNs + 1n;
+    this.epoch++;
+  }
+}
+
+/** A file or a symlink. */
+export class FileNode extends NodeState {
+  readonly kind = 'file';
+  type: Extract<FileType, 'file' | 'symlink'> = 'file';
+  /** Bytes, counting what isn't published. */
+  size = 0;
+  /** The object at the node's key; undefined before the first publication, or before the store was asked. */
+  version: PublishedVersion | undefined;
+  /** The object's own headers, with foreign metadata, where a HEAD has told them. */
+  headers: ObjectHeaders | undefined;
+  /** The HEAD behind these attributes was dated late enough after LastModified to prove them (docs/decisions). */
+  proven = false;
+  /** A target kept in metadata instead of the body (GeeseFS). */
+  symlinkTarget: string | undefined;
+
+  /** Made here and not in the store yet. */
+  created = false;
+  /** mode, owner or times differ from the object's. */
+  attributesDirty = false;
+  /** Moves at every change of attributes: a publication that began before one leaves `attributesDirty` set. */
+  attributesEpoch = 0;
+  /** Changed bytes. Kept while anybody writes or anything is unpublished. */
+  session: WriteSession | undefined;
+  /** WRITEs and truncations inside `session` now: it must not be let go under them. */
+  writers = 0;
+  /** CREATE EXCLUSIVE's verifier, until the SETATTR that follows it. */
+  exclusiveVerifier: string | undefined;
+  /** The publication that runs, if any. */
+  publishing: Promise<void> | undefined;
+  /** Cancels the publication that is planned, if any. */
+  cancelPlanned: (() => void) | undefined;
+
+  /** Something here is not in the store. */
+  get unpublished(): boolean {
+    return this.created || this.attributesDirty || this.writers > 0 || this.session?.dirty === true;
+  }
+
+  /** There is something to publish now. */
+  get publishable(): boolean {
+    return this.created || this.attributesDirty || this.session?.dirty === true;
+  }
+}
+
+/** An entry of a directory as LIST showed it, or as a change made here left it. */
+export interface ListedEntry {
+  readonly name: string;
+  readonly kind: 'file' | 'directory';
+  /** Of files, where LIST told it. */
+  readonly version?: PublishedVersion;
+}
+
+/** Where an entry stands in S3's order: directories are listed as prefixes, with their slash. */
+export const sortKeyOf = (entry: Pick<ListedEntry, 'name' | 'kind'>): string =>
+  entry.kind === 'directory' ? `${entry.name}/` : entry.name;
+
+/** A complete listing of a directory that fits one page. */
+export interface Listing {
+  readonly takenMs: number;
+  readonly entries: Map<string, ListedEntry>;
+}
+
+interface Times {
+  readonly mtimeNs: bigint;
+  readonly ctimeNs: bigint;
+}
+
+/** A directory's times right before and right after one change of its entries. */
+export interface EntryChange {
+  readonly before: Times;
+  readonly after: Times;
+}
+
+/** Names known not to exist, a directory. */
+const NEGATIVES_MAX = 4096;
+
+export class DirectoryNode extends NodeState {
+  readonly kind = 'directory';
+  readonly type = 'directory';
+  /** The root of a volume or an export: there even when no key lies under it. */
+  permanent = false;
+  /** The marker object `key/`: absent, unknown (undefined), or the version whose metadata was read. */
+  marker: { readonly etag: string; readonly lastModifiedMs: number | undefined } | null | undefined;
+  markerHeaders: ObjectHeaders | undefined;
+  listing: Listing | undefined;
+  /** Files made here that the store doesn't have yet. */
+  readonly unpublishedFiles = new Map<string, FileNode>();
+  /** When each name was found absent (milliseconds since the epoch). */
+  readonly negatives = new LRUCache<string, number>({ max: NEGATIVES_MAX });
+  /** Changes of entries made here: a LIST that began before one is not kept as the listing. */
+  entryChanges = 0;
+
+  /** An entry came or went: both times move (POSIX). What this one change did to them, for clients that cache the directory. */
+  touchEntries(nowNs: bigint): EntryChange {
+    const before = { mtimeNs: this.mtimeNs, ctimeNs: this.ctimeNs };
+    this.touchCtime(nowNs);
+    this.mtimeNs = this.ctimeNs;
+    this.entryChanges++;
+    return { before, after: { mtimeNs: this.mtimeNs, ctimeNs: this.ctimeNs } };
+  }
+
+  /** Keeps the listing true after a change made here. */
+  noteEntry(entry: ListedEntry): void {
+    this.entryChanges++;
+    this.negatives.delete(entry.name);
+    this.listing?.entries.set(entry.name, entry);
+  }
+
+  noteAbsent(name: string, nowMs: number): void {
+    this.entryChanges++;
+    this.listing?.entries.delete(name);
+    this.unpublishedFiles.delete(name);
+    this.negatives.set(name, nowMs);
+  }
+}
+
+export type FsNode = FileNode | DirectoryNode;

@@ -1,0 +1,73 @@
+/** POSIX permission checks over mode bits, as the caller stands after squashing. Root (uid 0) passes them all. */
+import { FsError } from './errors.js';
+import type { AttributeChanges, Attributes, Caller } from './file-system.js';
+
+interface Permission {
+  readonly read: boolean;
+  readonly write: boolean;
+  readonly execute: boolean;
+}
+
+/** The caller's three bits on a file. */
+export function permissionOf(attributes: Attributes, caller: Caller): Permission {
+  if (caller.uid === 0) {
+    const anyExecute = (attributes.mode & 0o111) !== 0 || attributes.type === 'directory';
+    return { read: true, write: true, execute: anyExecute };
+  }
+  const shift = caller.uid === attributes.uid ? 6 : inGroup(caller, attributes.gid) ? 3 : 0;
+  const bits = attributes.mode >> shift;
+  return { read: (bits & 4) !== 0, write: (bits & 2) !== 0, execute: (bits & 1) !== 0 };
+}
+
+const inGroup = (caller: Caller, gid: number): boolean => caller.gid === gid || caller.gids.includes(gid);
+
+const denied = (what: string): FsError =>
+  new FsError('EACCES', `${what}: the mode bits don't allow it to the caller`);
+
+/** LOOKUP and everything below a directory need to search it. */
+export function requireSearch(directory: Attributes, caller: Caller): void {
+  if (!permissionOf(directory, caller).execute) throw denied('search of a directory');
+}
+
+/** Making, removing and renaming entries need to write and search their directory. */
+export function requireEntryChange(directory: Attributes, caller: Caller): void {
+  const permission = permissionOf(directory, caller);
+  if (!permission.write || !permission.execute) throw denied('change of a directory');
+}
+
+/** In a sticky directory only the owner of the file or of the directory removes or renames it. */
+export function requireUnlink(directory: Attributes, file: Attributes, caller: Caller): void {
+  const sticky = (directory.mode & 0o1000) !== 0;
+  if (sticky && caller.uid !== 0 && caller.uid !== file.uid && caller.uid !== directory.uid) {
+    throw new FsError('EPERM', 'the directory is sticky and the caller owns neither it nor the file');
+  }
+}
+
+/**
+ * NFSv3 has no open: access was checked when the client opened the file, and the mode may have changed since. So the owner
+ * always reads and writes, as other NFS servers have it; and whoever may execute a file may read it.
+ */
+export function requireRead(file: Attributes, caller: Caller): void {
+  const permission = permissionOf(file, caller);
+  if (!permission.read && !permission.execute && caller.uid !== file.uid) throw denied('read');
+}
+
+export function requireWrite(file: Attributes, caller: Caller): void {
+  if (!permissionOf(file, caller).write && caller.uid !== file.uid) throw denied('write');
+}
+
+/** SETATTR: chmod by the owner; chown by root, chgrp by the owner to a group of the owner's; times by the owner, or "now" by a writer. */
+export function requireSetattr(file: Attributes, changes: AttributeChanges, caller: Caller): void {
+  if (caller.uid === 0) return;
+  const owner = caller.uid === file.uid;
+  if (changes.uid !== undefined && changes.uid !== file.uid)
+    throw new FsError('EPERM', 'only root gives files away');
+  if (changes.gid !== undefined && changes.gid !== file.gid && !(owner && inGroup(caller, changes.gid))) {
+    throw new FsError('EPERM', 'only the owner changes the group, and only to a group of theirs');
+  }
+  if (changes.mode !== undefined && !owner) throw new FsError('EPERM', 'only the owner changes the mode');
+  const explicitTime = typeof changes.atimeNs === 'bigint' || typeof changes.mtimeNs === 'bigint';
+  if (explicitTime && !owner) throw new FsError('EPERM', 'only the owner sets times');
+  if (changes.size !== undefined || changes.atimeNs === 'now' || changes.mtimeNs === 'now')
+    requireWrite(file, caller);
+}

@@ -1,0 +1,200 @@
+/**
+ * Directory scans for READDIR and READDIRPLUS. A cookie is the id of the entry it resumes after: the state database knows its
+ * name for ever, so a scan goes on though the entry is gone or the daemon was restarted. Entries come in S3's order, a page of
+ * LIST at a time; what a page holds beyond one call waits for the next call.
+ */
+import { LRUCache } from 'lru-cache';
+import type { ListPage } from '../store/object-store.js';
+import { kindOf } from './facts.js';
+import { LIST_KEYS_MAX, entriesOf, type Freshness } from './freshness.js';
+import { compareKeys } from './names.js';
+import { sortKeyOf, type DirectoryNode, type FsNode, type ListedEntry } from './node.js';
+import { toFsError } from './store-errors.js';
+import type { Volume } from './volume.js';
+
+export interface ScannedEntry {
+  readonly id: bigint;
+  readonly name: string;
+  /** Where its attributes are proven without a request to the store. */
+  readonly node?: FsNode;
+}
+
+/** What a page held beyond what was asked for. */
+interface Rest {
+  readonly entries: readonly ListedEntry[];
+  readonly continuationToken?: string;
+}
+
+/** Scans under way at a time, of all clients. */
+const RESTS_MAX = 64;
+/** Sorts after every key that continues a prefix. */
+const AFTER_ALL = '\u{10FFFF}';
+
+export class Scans {
+  readonly #volume: Volume;
+  readonly #freshness: Freshness;
+  readonly #rests = new LRUCache<string, Rest>({ max: RESTS_MAX, ttl: 60_000 });
+
+  constructor(volume: Volume, freshness: Freshness) {
+    this.#volume = volume;
+    this.#freshness = freshness;
+  }
+
+  /** At most `max` entries after `cookie` (0n: from the start), without `.` and `..`. */
+  async read(
+    directory: DirectoryNode,
+    cookie: bigint,
+    max: number,
+  ): Promise<{ readonly entries: readonly ScannedEntry[]; readonly end: boolean }> {
+    const { listing } = directory;
+    const after = this.#positionOf(cookie);
+    if (listing !== undefined) {
+      const sorted = this.#withUnpublished(directory, [...listing.entries.values()], after, undefined);
+      return { entries: this.#scanned(directory, sorted.slice(0, max)), end: sorted.length <= max };
+    }
+    const rest =
+      this.#rests.get(`${directory.id}:${cookie}`) ?? (await this.#nextPage(directory, after, undefined));
+    let { entries, continuationToken } = rest;
+    while (entries.length === 0 && continuationToken !== undefined) {
+      ({ entries, continuationToken } = await this.#nextPage(directory, after, continuationToken));
+    }
+    const taken = entries.slice(0, max);
+    const scanned = this.#scanned(directory, taken);
+    const left = entries.slice(max);
+    const last = scanned.at(-1);
+    if (last !== undefined && left.length > 0) {
+      this.#rests.set(`${directory.id}:${last.id}`, {
+        entries: left,
+        ...(continuationToken !== undefined && { continuationToken }),
+      });
+    } else if (last !== undefined && continuationToken !== undefined) {
+      this.#rests.set(`${directory.id}:${last.id}`, { entries: [], continuationToken });
+    }
+    return { entries: scanned, end: left.length === 0 && continuationToken === undefined };
+  }
+
+  /** Sort key that a cookie resumes after. An id that the state database lost starts over. */
+  #positionOf(cookie: bigint): string {
+    if (cookie === 0n) return '';
+    const record = this.#volume.table.get(cookie);
+    if (record === undefined) return '';
+    return sortKeyOf({ name: record.name, kind: kindOf(record.facts) ?? 'file' });
+  }
+
+  async #nextPage(directory: DirectoryNode, after: string, token: string | undefined): Promise<Rest> {
+    const volume = this.#volume;
+    const prefix = volume.prefixOf(directory);
+    if (!volume.store.capabilities.orderedListing) {
+      return { entries: await this.#wholeUnordered(directory, prefix, after) };
+    }
+    const page = await volume.store
+      .list({
+        prefix,
+        delimiter: '/',
+        maxKeys: LIST_KEYS_MAX,
+        ...(token !== undefined
+          ? { continuationToken: token }
+          : after !== '' && { startAfter: prefix + after + (after.endsWith('/') ? AFTER_ALL : '') }),
+      })
+      .catch((error: unknown) => {
+        throw toFsError(error);
+      });
+    const listed = await this.#withoutShadowed(entriesOf(page, prefix), page, prefix);
+    const last = page.continuationToken === undefined ? undefined : lastKeyOf(page).slice(prefix.length);
+    const entries = this.#withUnpublished(directory, listed, after, last);
+    return {
+      entries,
+      ...(page.continuationToken !== undefined && { continuationToken: page.continuationToken }),
+    };
+  }
+
+  /** Directory buckets list without order: the whole directory is read and sorted. */
+  async #wholeUnordered(
+    directory: DirectoryNode,
+    prefix: string,
+    after: string,
+  ): Promise<readonly ListedEntry[]> {
+    const all = new Map<string, ListedEntry>();
+    let continuationToken: string | undefined;
+    do {
+      const page = await this.#volume.store.list({
+        prefix,
+        delimiter: '/',
+        ...(continuationToken !== undefined && { continuationToken }),
+      });
+      for (const entry of entriesOf(page, prefix)) {
+        if (entry.kind === 'directory' || all.get(entry.name)?.kind !== 'directory')
+          all.set(entry.name, entry);
+      }
+      continuationToken = page.continuationToken;
+    } while (continuationToken !== undefined);
+    return this.#withUnpublished(directory, [...all.values()], after, undefined);
+  }
+
+  /**
+   * A file that shares its name with a directory is hidden behind it. `name/` sorts after `name` with only names that begin with
+   * `name` between them, so at the end of a page at most a few files are undecided: one LIST each decides.
+   */
+  async #withoutShadowed(
+    entries: readonly ListedEntry[],
+    page: ListPage,
+    prefix: string,
+  ): Promise<readonly ListedEntry[]> {
+    if (page.continuationToken === undefined) return entries;
+    const last = lastKeyOf(page).slice(prefix.length);
+    const undecided = entries.filter(
+      ({ kind, name }) => kind === 'file' && last.startsWith(name) && compareKeys(`${name}/`, last) > 0,
+    );
+    const shadowed = await Promise.all(
+      undecided.map(async ({ name }) => {
+        const below = await this.#volume.store.list({ prefix: `${prefix}${name}/`, maxKeys: 1 });
+        return below.objects.length > 0 ? name : undefined;
+      }),
+    );
+    return entries.filter(({ kind, name }) => kind === 'directory' || !shadowed.includes(name));
+  }
+
+  /** Entries after a position, with the files that the store doesn't have yet up to `last`, in order. */
+  #withUnpublished(
+    directory: DirectoryNode,
+    listed: readonly ListedEntry[],
+    after: string,
+    last: string | undefined,
+  ): ListedEntry[] {
+    const byName = new Map(listed.map((entry) => [entry.name, entry]));
+    for (const name of directory.unpublishedFiles.keys()) {
+      if (last === undefined || compareKeys(name, last) <= 0) byName.set(name, { name, kind: 'file' });
+    }
+    return [...byName.values()]
+      .map((entry) => ({ entry, key: Buffer.from(sortKeyOf(entry), 'utf8') }))
+      .filter(({ key }) => Buffer.compare(key, Buffer.from(after, 'utf8')) > 0)
+      .sort((a, b) => Buffer.compare(a.key, b.key))
+      .map(({ entry }) => entry);
+  }
+
+  #scanned(directory: DirectoryNode, entries: readonly ListedEntry[]): ScannedEntry[] {
+    const volume = this.#volume;
+    const atMs = volume.clock.nowMs();
+    return entries.map((entry) => {
+      const id = volume.nodes.entryId(directory, entry.name, entry.kind);
+      const node = volume.nodes.get(id);
+      const proven = node !== undefined && this.#isProven(node, entry, atMs);
+      return { id, name: entry.name, ...(proven && { node }) };
+    });
+  }
+
+  #isProven(node: FsNode, entry: ListedEntry, atMs: number): boolean {
+    const volume = this.#volume;
+    if (node.kind === 'directory') return volume.isFresh(node);
+    if (node.unpublished || volume.isFresh(node)) return true;
+    const { version } = entry;
+    if (version?.lastModifiedMs === undefined) return false;
+    return this.#freshness.adopt(node, { ...version, lastModifiedMs: version.lastModifiedMs }, atMs);
+  }
+}
+
+/** The last key or prefix of a page, in S3's order. */
+function lastKeyOf(page: ListPage): string {
+  const keys = [page.objects.at(-1)?.key ?? '', page.prefixes.at(-1) ?? ''];
+  return keys.sort(compareKeys).at(-1) ?? '';
+}

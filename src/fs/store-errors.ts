@@ -1,0 +1,40 @@
+/** Store errors become file system errors here and nowhere else. */
+import { StoreError, type StoreErrorKind } from '../store/errors.js';
+import { FsError, type FsErrorCode } from './errors.js';
+
+const CODES: Readonly<Record<StoreErrorKind, FsErrorCode>> = {
+  'not-found': 'ENOENT',
+  'no-such-bucket': 'ESTALE',
+  'precondition-failed': 'ESTALE',
+  'access-denied': 'EACCES',
+  // Credentials rotate and clocks are set right: the client waits while the log says what is wrong.
+  credentials: 'EJUKEBOX',
+  throttled: 'EJUKEBOX',
+  unavailable: 'EJUKEBOX',
+  range: 'EIO',
+  'too-large': 'EFBIG',
+  checksum: 'EIO',
+  archived: 'EIO',
+  unsupported: 'ENOTSUP',
+  invalid: 'EIO',
+  aborted: 'EJUKEBOX',
+};
+
+/** `error` as an FsError. FsErrors pass; what is neither is a defect. `overrides` says what a kind means to this operation. */
+export function toFsError(
+  error: unknown,
+  overrides: Partial<Record<StoreErrorKind, FsErrorCode>> = {},
+): FsError {
+  if (error instanceof FsError) return error;
+  if (error instanceof StoreError) {
+    return new FsError(overrides[error.kind] ?? CODES[error.kind], error.message, { cause: error });
+  }
+  if (error instanceof Error && error.name === 'AbortError') {
+    return new FsError('EJUKEBOX', 'the call was given up before it ended', { cause: error });
+  }
+  if (error instanceof Error && error.name === 'SpoolFullError') {
+    return new FsError('ENOSPC', error.message, { cause: error });
+  }
+  const message = error instanceof Error ? error.message : String(error);
+  return new FsError('EFAULT', `unexpected: ${message}`, { cause: error });
+}

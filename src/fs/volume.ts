@@ -1,0 +1,172 @@
+/** A bucket as a tree of nodes: what every operation of this layer works on. Exports are views of a volume. */
+import type { MemoryBudget } from '../memory/memory-budget.js';
+import type { Readers } from '../read/readers.js';
+import type { NodeTable } from '../state/node-table.js';
+import type { ObjectHeaders, ObjectStore } from '../store/object-store.js';
+import type { Logger } from '../telemetry/log.js';
+import type { Spool } from '../write/spool.js';
+import type { WriteOptions } from '../write/write-session.js';
+import { toNs, type Clock } from './clock.js';
+import { FsError } from './errors.js';
+import type { IntentLog } from './intent-log.js';
+import { KeyedMutex } from './keyed-mutex.js';
+import type { LongOperations } from './long-operations.js';
+import { checkKey } from './names.js';
+import type { NodeCache } from './node-cache.js';
+import type { DirectoryNode, FileNode, FsNode } from './node.js';
+import { writePosixMetadata } from './posix-metadata.js';
+
+export interface VolumeDefaults {
+  readonly uid: number;
+  readonly gid: number;
+  readonly fileMode: number;
+  readonly directoryMode: number;
+}
+
+export interface VolumeParts {
+  /** Names the bucket among all this daemon serves: endpoint and bucket. */
+  readonly name: string;
+  readonly store: ObjectStore;
+  readonly table: NodeTable;
+  readonly nodes: NodeCache;
+  readonly readers: Readers;
+  readonly budget: MemoryBudget;
+  readonly spool: Spool;
+  readonly intents: IntentLog;
+  readonly long: LongOperations;
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** How long what the store said is believed, in milliseconds; 0 asks at every call. */
+  readonly metadataTtlMs: number;
+  /** Owner and modes written with objects that were made without any. */
+  readonly defaults: VolumeDefaults;
+  readonly writeOptions?: Partial<WriteOptions>;
+}
+
+export class Volume {
+  readonly name: string;
+  readonly store: ObjectStore;
+  readonly table: NodeTable;
+  readonly nodes: NodeCache;
+  readonly readers: Readers;
+  readonly budget: MemoryBudget;
+  readonly spool: Spool;
+  readonly intents: IntentLog;
+  readonly long: LongOperations;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly metadataTtlMs: number;
+  readonly defaults: VolumeDefaults;
+  readonly writeOptions: Partial<WriteOptions> | undefined;
+  /** Held while an entry of a directory is made, removed or renamed: `<directory id>/<name>`. */
+  readonly entries = new KeyedMutex();
+  /** Directories being renamed, as key prefixes: changes below them wait. */
+  readonly #moving = new Map<string, Promise<void>>();
+
+  constructor(parts: VolumeParts) {
+    this.name = parts.name;
+    this.store = parts.store;
+    this.table = parts.table;
+    this.nodes = parts.nodes;
+    this.readers = parts.readers;
+    this.budget = parts.budget;
+    this.spool = parts.spool;
+    this.intents = parts.intents;
+    this.long = parts.long;
+    this.clock = parts.clock;
+    this.log = parts.log;
+    this.metadataTtlMs = parts.metadataTtlMs;
+    this.defaults = parts.defaults;
+    this.writeOptions = parts.writeOptions;
+  }
+
+  get nowNs(): bigint {
+    return toNs(this.clock.nowMs());
+  }
+
+  get root(): DirectoryNode {
+    return this.nodes.root(this.name);
+  }
+
+  /** Names from the volume's root. ESTALE when the file, or a directory above it, is gone. */
+  pathOf(node: FsNode): string[] {
+    const path = node.gone ? undefined : this.table.path(node.id);
+    if (path === undefined) throw new FsError('ESTALE', `file ${node.id} of ${this.name} was removed`);
+    return path;
+  }
+
+  /** The object's key. */
+  keyOf(node: FileNode): string {
+    return this.pathOf(node).join('/');
+  }
+
+  /** The directory's prefix, which is its marker's key: empty for the root, else with a trailing slash. */
+  prefixOf(directory: DirectoryNode): string {
+    const path = this.pathOf(directory);
+    return path.length === 0 ? '' : `${path.join('/')}/`;
+  }
+
+  /** The key of an entry; ENAMETOOLONG beyond what S3 can hold. */
+  entryKey(directory: DirectoryNode, name: string): string {
+    return checkKey(this.prefixOf(directory) + name);
+  }
+
+  /** The directory that holds the node. */
+  parentOf(node: FsNode): DirectoryNode {
+    const record = this.table.get(node.id);
+    const parent = record === undefined ? undefined : this.nodes.get(record.parent);
+    if (parent?.kind !== 'directory')
+      throw new FsError('ESTALE', `the directory of file ${node.id} was removed`);
+    return parent;
+  }
+
+  nameOf(node: FsNode): string {
+    return this.table.get(node.id)?.name ?? '';
+  }
+
+  isFresh(node: FsNode): boolean {
+    return this.clock.nowMs() - node.validatedMs < this.metadataTtlMs;
+  }
+
+  /** The headers an object is written with: what it had, and our attributes. */
+  headersOf(node: FsNode): ObjectHeaders {
+    const kept = node.kind === 'file' ? node.headers : node.markerHeaders;
+    const defaultMode = node.kind === 'file' ? this.defaults.fileMode : this.defaults.directoryMode;
+    return {
+      ...kept,
+      metadata: writePosixMetadata(kept?.metadata ?? {}, {
+        type: node.type,
+        mode: node.mode ?? defaultMode,
+        uid: node.uid ?? this.defaults.uid,
+        gid: node.gid ?? this.defaults.gid,
+        mtimeNs: node.mtimeNs,
+        atimeNs: node.atimeNs,
+      }),
+    };
+  }
+
+  /** Waits while the key lies below a directory that is being renamed. */
+  async whileMoving(key: string): Promise<void> {
+    for (;;) {
+      const moving = [...this.#moving].find(([prefix]) => key.startsWith(prefix));
+      if (moving === undefined) return;
+      await moving[1];
+    }
+  }
+
+  /** Runs `task` while changes below `prefixes` wait. */
+  async moving<T>(prefixes: readonly string[], task: () => Promise<T>): Promise<T> {
+    for (const prefix of prefixes) await this.whileMoving(prefix);
+    let done = (): void => undefined;
+    const finished = new Promise<void>((resolve) => {
+      done = resolve;
+    });
+    for (const prefix of prefixes) this.#moving.set(prefix, finished);
+    try {
+      return await task();
+    } finally {
+      for (const prefix of prefixes) this.#moving.delete(prefix);
+      done();
+    }
+  }
+}
