@@ -147,6 +147,7 @@ export class FileUpload {
     } finally {
       lease.release();
     }
+    spiller.trim();
   }
 
   async #open(): Promise<MultipartUpload> {

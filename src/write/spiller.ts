@@ -132,6 +132,24 @@ export class Spiller {
     }
   }
 
+  /**
+   * A part was uploaded: its memory is kept for those who read what they write, but all such parts together get no more than
+   * a quarter of the budget while the spool can take them, or readers would find nothing free.
+   */
+  trim(): void {
+    let excess = -Math.floor(this.#budget.limitBytes / 4);
+    for (const part of this.#parts) if (part.droppable) excess += part.memory.capacity;
+    for (const part of this.#parts) {
+      if (excess <= 0) break;
+      const { capacity } = part.memory;
+      const bytes = part.unspooledBytes;
+      if (capacity === 0 || !part.droppable || !this.#spool.hasRoom(bytes) || !this.#spool.tryReserve(bytes))
+        continue;
+      this.#spill(part);
+      excess -= capacity;
+    }
+  }
+
   /** Runs what puts a part together from spool and base. */
   async fetching<Result>(work: () => Promise<Result>): Promise<Result> {
     this.#fetching += 1;

@@ -13,6 +13,9 @@ export { SpoolFullError } from './spool-full.js';
 
 const FILE_SUFFIX = '.part';
 
+/** A disk that refused a write is left alone for so long. */
+const REFUSAL_MS = 5_000;
+
 /** Spooled data that also lies in an unfinished upload, and so may go when the spool needs room. */
 export interface Retained {
   /** Gives the bytes back to the spool now, or does nothing while they are in use. */
@@ -32,8 +35,8 @@ export class Spool {
   readonly #log: Logger;
   #usedBytes = 0;
   #files = 0;
-  /** The disk refused: nothing more goes in until something went out. */
-  #refused = false;
+  /** The disk refused a write: nothing more goes in before this time. */
+  #refusedUntilMs = 0;
   #ready: Promise<void> | undefined;
   /** Oldest first. */
   readonly retained = new Set<Retained>();
@@ -61,12 +64,12 @@ export class Spool {
 
   /** There is room for this many bytes, without evicting anything. */
   hasRoom(bytes: number): boolean {
-    return !this.#refused && this.#usedBytes + bytes <= this.limitBytes;
+    return performance.now() >= this.#refusedUntilMs && this.#usedBytes + bytes <= this.limitBytes;
   }
 
   /** Takes room for data that is nowhere else, evicting retained data when needed; false when there is none. */
   tryReserve(bytes: number): boolean {
-    if (this.#refused || bytes > this.limitBytes) return false;
+    if (bytes > this.limitBytes || performance.now() < this.#refusedUntilMs) return false;
     for (const retained of this.retained) {
       if (this.hasRoom(bytes)) break;
       retained.evict();
@@ -80,19 +83,23 @@ export class Spool {
     if (bytes > this.#usedBytes)
       throw new RangeError(`released ${bytes} bytes of ${this.#usedBytes} spooled`);
     this.#usedBytes -= bytes;
-    if (bytes > 0) this.#refused = false;
   }
 
   /** Told when the disk failed a write, so that the same isn't tried again at once. */
   refuse(error: unknown): void {
-    this.#refused = true;
+    this.#refusedUntilMs = performance.now() + REFUSAL_MS;
     this.#log.error({ err: error, directory: this.directory }, 'cannot write to the spool');
   }
 
   /** A new empty file. */
   async create(): Promise<SpoolFile> {
     this.#ready ??= this.#prepare();
-    await this.#ready;
+    try {
+      await this.#ready;
+    } catch (error) {
+      this.#ready = undefined;
+      throw error;
+    }
     this.#files += 1;
     const path = join(this.directory, `${process.pid}-${this.#files}${FILE_SUFFIX}`);
     const handle = await open(path, 'wx', 0o600);

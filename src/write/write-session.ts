@@ -75,9 +75,18 @@ export interface PublishRequest {
   readonly headers: ObjectHeaders;
   readonly condition?: WriteCondition;
   readonly signal?: AbortSignal;
+  /**
+   * Whether headers that an upload was opened with will do instead of `headers`. A multipart upload can't change its headers: for
+   * others the object is copied onto itself when it is complete, which costs time by its size. Equal ones only, unless told.
+   */
+  readonly acceptHeaders?: (opened: ObjectHeaders) => boolean;
 }
 
-export type PublishedVersion = ObjectVersion & { readonly lastModifiedMs?: number };
+/** The object as it is now; `headers` are what it has when those of the upload were accepted. */
+export type PublishedVersion = ObjectVersion & {
+  readonly lastModifiedMs?: number;
+  readonly headers?: ObjectHeaders;
+};
 
 export class WriteSession {
   readonly #store: ObjectStore;
@@ -236,8 +245,14 @@ export class WriteSession {
     const version = { key: request.key, etag: written.etag, size: content.size };
     await content.rebase(version);
     await this.#upload.completed();
-    this.#headersStale = !isDeepStrictEqual(headers, request.headers);
-    return this.#headersStale ? await this.#replaceHeaders(request) : published(version, written);
+    if (isDeepStrictEqual(headers, request.headers)) {
+      this.#headersStale = false;
+      return published(version, written);
+    }
+    this.#headersStale = request.acceptHeaders?.(headers) !== true;
+    return this.#headersStale
+      ? await this.#replaceHeaders(request)
+      : { ...published(version, written), headers };
   }
 
   /** One PUT, or the multipart upload; the headers that the object has now. */

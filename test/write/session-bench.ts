@@ -12,6 +12,9 @@ import { MemoryStore, type MemoryStoreOptions } from '../support/memory-store.js
 
 export const KIB = 1024;
 
+/** Bytes of a READ. */
+const READ_BYTES = 20 * KIB;
+
 export interface SessionBenchOptions {
   readonly budgetBytes?: number;
   readonly spoolBytes?: number;
@@ -130,12 +133,17 @@ export class SessionBench {
 }
 
 /** All of a session's bytes, as READs find them. */
-export async function readAll(session: WriteSession, count = session.size + 10): Promise<Buffer> {
-  const read = await session.read(0, count);
-  const bytes = Buffer.concat(read.slices);
-  if (bytes.length !== read.count) throw new Error(`expected ${read.count} bytes, got ${bytes.length}`);
-  read.release();
-  return bytes;
+export async function readAll(session: WriteSession): Promise<Buffer> {
+  const pieces: Buffer[] = [];
+  const { size } = session;
+  for (let at = 0; at < size; at += READ_BYTES) {
+    const read = await session.read(at, READ_BYTES);
+    const bytes = Buffer.concat(read.slices);
+    if (bytes.length !== read.count) throw new Error(`expected ${read.count} bytes, got ${bytes.length}`);
+    read.release();
+    pieces.push(bytes);
+  }
+  return Buffer.concat(pieces);
 }
 
 /** Bytes that differ at every offset and with every seed. */

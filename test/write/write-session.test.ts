@@ -1,4 +1,6 @@
 import t from 'tap';
+import type { ObjectHeaders } from '../../src/store/object-store.js';
+import { StoreError } from '../../src/store/errors.js';
 import { fileBytesMax } from '../../src/write/part-map.js';
 import { storeErrorKind } from '../support/store-error-kind.js';
 import { KIB, pattern, readAll, SessionBench } from './session-bench.js';
@@ -239,6 +241,20 @@ await t.test('headers that came after the upload was opened are on the object', 
   t.equal(bench.store.countOf('CompleteMultipartUpload'), 1);
 });
 
+await t.test('headers of the upload that will do are kept, without a copy', async (t) => {
+  const bench = await SessionBench.make();
+  t.teardown(() => bench.close());
+  bench.headers = { metadata: { mode: '1' } };
+  const session = bench.session('a');
+  await session.write(0, pattern(40 * KIB));
+  const headers = { metadata: { mode: '1', mtime: '2' } };
+  const acceptHeaders = ({ metadata }: ObjectHeaders): boolean => metadata.mode === '1';
+  const version = await session.publish({ key: 'a', headers, acceptHeaders });
+  t.same(version.headers, bench.headers);
+  t.equal(session.dirty, false);
+  t.equal(bench.store.countOf('CopyObject'), 0);
+});
+
 await t.test('discard aborts the upload and frees everything', async (t) => {
   const bench = await SessionBench.make();
   t.teardown(() => bench.close());
@@ -294,4 +310,85 @@ await t.test('a READ that meets the publication reads the new version', async (t
   t.ok(
     bench.store.calls.some(({ operation, ifMatch }) => operation === 'GetObject' && ifMatch !== undefined),
   );
+});
+
+await t.test('a write to a part on its way waits: the body of a request does not change', async (t) => {
+  const bench = await SessionBench.make();
+  t.teardown(() => bench.close());
+  const data = pattern(40 * KIB);
+  const session = bench.session('a');
+  let letGo = (): void => undefined;
+  const held = new Promise<void>((resolve) => (letGo = resolve));
+  const begun = new Promise<void>((resolve) => {
+    bench.store.before = async ({ operation, partNumber }) => {
+      if (operation !== 'UploadPart' || partNumber !== 1) return;
+      resolve();
+      await held;
+    };
+  });
+  await session.write(0, data);
+  await begun;
+  let written = false;
+  const rewrite = session.write(10, Buffer.from('!')).then(() => (written = true));
+  await session.write(39 * KIB, Buffer.from('elsewhere'));
+  t.equal(written, false, 'while other parts can be written');
+  t.equal((await session.read(10, 1)).slices[0]?.[0], data[10], 'and this one read');
+  bench.store.before = undefined;
+  letGo();
+  await rewrite;
+  await session.publish({ key: 'a', headers: HEADERS });
+  data.write('!', 10);
+  data.write('elsewhere', 39 * KIB);
+  t.ok(bench.body('a')?.equals(data));
+});
+
+await t.test('writes that arrive during a publication are in the next one', async (t) => {
+  const bench = await SessionBench.make();
+  t.teardown(() => bench.close());
+  const session = bench.session('a');
+  await session.write(0, Buffer.from('one'));
+  let late: Promise<void> | undefined;
+  bench.store.before = ({ operation }) => {
+    if (operation === 'PutObject') late ??= session.write(3, Buffer.from('two'));
+  };
+  await session.publish({ key: 'a', headers: HEADERS });
+  t.equal(String(bench.body('a')), 'one');
+  await late;
+  t.equal(session.dirty, true);
+  await session.publish({ key: 'a', headers: HEADERS });
+  t.equal(String(bench.body('a')), 'onetwo');
+});
+
+await t.test('a hole costs no memory', async (t) => {
+  const bench = await SessionBench.make({ budgetBytes: 128 * KIB });
+  t.teardown(() => bench.close());
+  const session = bench.session('a');
+  await session.write(1024 * KIB, Buffer.from('end'));
+  t.ok(session.bytesHeld <= 8 * KIB);
+  await session.publish({ key: 'a', headers: HEADERS });
+  t.ok(bench.body('a')?.equals(Buffer.concat([Buffer.alloc(1024 * KIB), Buffer.from('end')])));
+});
+
+await t.test('409 at completion: every part is sent again', async (t) => {
+  const bench = await SessionBench.make();
+  t.teardown(() => bench.close());
+  const data = pattern(40 * KIB);
+  const session = bench.session('a');
+  await session.write(0, data);
+  bench.store.before = ({ operation, key }) => {
+    if (operation !== 'CompleteMultipartUpload') return;
+    const about = { operation, bucket: 'bucket', key, code: 'ConditionalRequestConflict', httpStatus: 409 };
+    throw new StoreError('precondition-failed', 'conflict', about);
+  };
+  const condition = { ifNoneMatch: '*' } as const;
+  t.equal(
+    await storeErrorKind(session.publish({ key: 'a', headers: HEADERS, condition })),
+    'precondition-failed',
+  );
+  bench.store.before = undefined;
+  await session.publish({ key: 'a', headers: HEADERS, condition });
+  t.equal(bench.store.countOf('UploadPart'), 6);
+  t.equal(bench.store.countOf('AbortMultipartUpload'), 1);
+  t.ok(bench.body('a')?.equals(data));
+  t.equal(bench.journal.size, 0);
 });

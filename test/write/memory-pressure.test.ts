@@ -1,0 +1,113 @@
+/** Many writers and little memory: nobody waits for ever, and the budget holds. */
+import t from 'tap';
+import { SpoolFullError } from '../../src/write/spool.js';
+import { storeErrorKind } from '../support/store-error-kind.js';
+import { KIB, pattern, readAll, SessionBench } from './session-bench.js';
+
+const HEADERS = { metadata: {} };
+
+await t.test('64 writers out of order finish with memory for four parts', async (t) => {
+  const bench = await SessionBench.make({ budgetBytes: 64 * KIB });
+  t.teardown(() => bench.close());
+  const files = Array.from({ length: 64 }, (_, at) => ({ key: `f${at}`, data: pattern(50 * KIB + at, at) }));
+  const sessions = await Promise.all(
+    files.map(async ({ key, data }) => {
+      const session = bench.session(key);
+      const offsets = Array.from({ length: Math.ceil(data.length / KIB) }, (_, at) => at * KIB).reverse();
+      // Every other block first, so that no part is full before the end.
+      const scattered = [
+        ...offsets.filter((at) => at % (2 * KIB) === 0),
+        ...offsets.filter((at) => at % (2 * KIB) > 0),
+      ];
+      for (let at = 0; at < scattered.length; at += 4) {
+        await Promise.all(
+          scattered
+            .slice(at, at + 4)
+            .map((offset) => session.write(offset, data.subarray(offset, offset + KIB))),
+        );
+        if (bench.budget.usedBytes > bench.budget.limitBytes) throw new Error('over the budget');
+      }
+      return { key, data, session };
+    }),
+  );
+  t.ok(bench.spool.usedBytes > 0, 'there was no memory for all');
+  for (const { data, session } of sessions.slice(0, 3)) t.ok((await readAll(session)).equals(data));
+  await Promise.all(sessions.map(({ key, session }) => session.publish({ key, headers: HEADERS })));
+  t.ok(files.every(({ key, data }) => bench.body(key)?.equals(data)));
+  t.equal(bench.budget.usedBytes, 0);
+  t.equal(bench.spool.usedBytes, 0);
+  t.same(await bench.spooledFiles(), []);
+  t.equal(bench.store.uploads.size, 0);
+});
+
+await t.test('in sequence without a spool: parts leave memory when they are uploaded', async (t) => {
+  const bench = await SessionBench.make({ budgetBytes: 128 * KIB, spoolBytes: 0 });
+  t.teardown(() => bench.close());
+  const data = pattern(1024 * KIB);
+  const session = bench.session('a');
+  for (let at = 0; at < data.length; at += 8 * KIB) await session.write(at, data.subarray(at, at + 8 * KIB));
+  t.equal(bench.store.countOf('CreateMultipartUpload'), 1);
+  await t.rejects(session.read(0, KIB), SpoolFullError, 'what only the upload holds can not be read');
+  await session.publish({ key: 'a', headers: HEADERS });
+  t.ok(bench.body('a')?.equals(data));
+  t.equal(bench.budget.usedBytes, 0);
+});
+
+await t.test('what only the upload holds is not lost to a conflict: it is named and kept', async (t) => {
+  const bench = await SessionBench.make({ budgetBytes: 128 * KIB, spoolBytes: 0 });
+  t.teardown(() => bench.close());
+  const session = bench.session('a');
+  const data = pattern(512 * KIB);
+  for (let at = 0; at < data.length; at += 8 * KIB) await session.write(at, data.subarray(at, at + 8 * KIB));
+  const [uploadId] = bench.journal.keys();
+  bench.put('a', Buffer.from('the winner'));
+  const condition = { ifNoneMatch: '*' } as const;
+  const contested = session.publish({ key: 'a', headers: HEADERS, condition });
+  t.equal(await storeErrorKind(contested), 'precondition-failed');
+  const sibling = session.publish({ key: 'sibling', headers: HEADERS });
+  await t.rejects(sibling, new SpoolFullError());
+  await t.rejects(sibling, { message: new RegExp(`upload ${uploadId} of a`) });
+  t.equal(bench.store.uploads.size, 1);
+  t.equal(String(bench.body('a')), 'the winner');
+  bench.store.objects.delete('a');
+  await session.publish({ key: 'a', headers: HEADERS, condition });
+  t.ok(bench.body('a')?.equals(data));
+});
+
+await t.test('scattered data that fits nowhere is refused, and the session goes on', async (t) => {
+  const bench = await SessionBench.make({ budgetBytes: 64 * KIB, spoolBytes: 0 });
+  t.teardown(() => bench.close());
+  const session = bench.session('a');
+  const write = async (): Promise<number> => {
+    for (let at = 0; ; at += 16 * KIB) await session.write(at, Buffer.alloc(4 * KIB, 1));
+  };
+  await t.rejects(write(), SpoolFullError);
+  t.ok(bench.budget.usedBytes <= bench.budget.limitBytes);
+  const { size } = session;
+  t.equal(
+    (await session.read(size - 4 * KIB, 1).catch(() => undefined)) === undefined,
+    true,
+    'no memory to read',
+  );
+  await session.discard();
+  t.equal(bench.budget.usedBytes, 0);
+});
+
+await t.test('uploaded copies make room in the spool for data that is nowhere else', async (t) => {
+  const bench = await SessionBench.make({ budgetBytes: 64 * KIB, spoolBytes: 128 * KIB });
+  t.teardown(() => bench.close());
+  const streamed = bench.session('a');
+  const data = pattern(160 * KIB);
+  for (let at = 0; at < data.length; at += 8 * KIB) await streamed.write(at, data.subarray(at, at + 8 * KIB));
+  const scattered = bench.session('b');
+  for (let at = 0; at < 24; at += 1) await scattered.write(at * 16 * KIB, pattern(4 * KIB, at));
+  await t.rejects(streamed.read(0, KIB), SpoolFullError, 'only the upload has it now');
+  const body = Buffer.alloc(23 * 16 * KIB + 4 * KIB);
+  for (let at = 0; at < 24; at += 1) pattern(4 * KIB, at).copy(body, at * 16 * KIB);
+  await scattered.publish({ key: 'b', headers: HEADERS });
+  await streamed.publish({ key: 'a', headers: HEADERS });
+  t.ok(bench.body('a')?.equals(data));
+  t.ok(bench.body('b')?.equals(body));
+  t.equal(bench.spool.usedBytes, 0);
+  t.same(await bench.spooledFiles(), []);
+});
