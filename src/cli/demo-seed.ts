@@ -1,6 +1,7 @@
 /** Real files for the demonstration's bucket: this project's own texts and sources, and a binary of some MiB. */
 import { readdir, readFile } from 'node:fs/promises';
 import { extname, join, relative, sep } from 'node:path';
+import pLimit from 'p-limit';
 import type { ObjectHeaders, ObjectStore } from '../store/object-store.js';
 
 /** What is copied of a package directory, where it is there: an installed package has fewer of these than a checkout. */
@@ -8,6 +9,9 @@ const SEEDED = ['README.md', 'CHANGELOG.md', 'LICENSE', 'package.json', 'docs', 
 
 /** Large enough for several READs and readahead, small enough for a start within a second. */
 const BINARY_BYTES = 6 * 2 ** 20;
+
+/** The store syncs each object to the disk: objects that come together share the wait. */
+const PARALLEL = 16;
 
 const CONTENT_TYPES: Readonly<Record<string, string>> = {
   '.json': 'application/json',
@@ -20,14 +24,13 @@ const CONTENT_TYPES: Readonly<Record<string, string>> = {
 export async function seedBucket(store: ObjectStore, packageDirectory: string): Promise<number> {
   const { objects } = await store.list({ prefix: '', maxKeys: 1 });
   if (objects.length > 0) return 0;
-  let written = 0;
-  for (const path of await seededFiles(packageDirectory)) {
+  const files = await seededFiles(packageDirectory);
+  await pLimit(PARALLEL).map(files, async (path) => {
     const key = relative(packageDirectory, path).split(sep).join('/');
     await store.put(key, [await readFile(path)], headersOf(key));
-    written++;
-  }
+  });
   await store.put('data/six-mebibytes.bin', [patternedBytes(BINARY_BYTES)], headersOf('.bin'));
-  return written + 1;
+  return files.length + 1;
 }
 
 /** The same bytes everywhere: each 64-bit word is its own offset mixed, so that a misplaced block shows. */

@@ -1,0 +1,32 @@
+/** `s3nfsd store`: the embedded S3 server alone. */
+import { join } from 'node:path';
+import { resolveOptions } from '../../config/resolve.js';
+import { STORE_OPTIONS } from '../../config/schema.js';
+import { defaultStateDirectory, processFacts } from '../../config/serve-config.js';
+import { createLogger } from '../telemetry/log.js';
+import type { Command } from './command.js';
+import { openEmbeddedStore } from './embedded-store.js';
+import { aborted } from './shutdown.js';
+
+export const storeCommand: Command = {
+  name: 'store',
+  summary: 'Run the embedded S3 server on a directory.',
+  operands: '',
+  options: STORE_OPTIONS,
+  examples: ['s3nfsd store --dir ./buckets --bucket demo --port 9000'],
+  run: async (parsed, { env, stdout, stderr, shutdown }) => {
+    const { values, warnings } = resolveOptions(STORE_OPTIONS, { arguments: parsed, env });
+    for (const warning of warnings) stderr(`s3nfsd: ${warning}`);
+    const store = await openEmbeddedStore({
+      directory: values.dir ?? join(defaultStateDirectory(processFacts(env)), 'store'),
+      host: values.listen[0]?.host ?? '127.0.0.1',
+      port: values.listen[0]?.port ?? values.port,
+      given: { accessKeyId: values.accessKeyId, secretAccessKey: values.secretAccessKey },
+      buckets: values.bucket,
+      log: createLogger(values.logLevel),
+    });
+    stdout(`ready ${JSON.stringify(store.report)}`);
+    await aborted(shutdown);
+    await store.close();
+  },
+};
