@@ -131,7 +131,11 @@ const RESOURCE_OPTIONS = {
     10 * GiB,
     'Disk space below the state directory for data not yet in S3.',
   ),
-  partSize: option(size(5 * MiB, 5 * GiB), 8 * MiB, 'Size of uploaded parts and of ranges fetched ahead.'),
+  partSize: option(
+    size(5 * MiB, 5 * GiB),
+    8 * MiB,
+    'Size of the first parts of an upload; files up to this are one PUT.',
+  ),
   maxRequests: option(integer(1, 4096), 64, 'S3 requests under way at a time, for each store.'),
 };
 
@@ -203,7 +207,6 @@ export const DEMO_OPTIONS = {
 };
 
 export type ServeValues = Values<typeof SERVE_OPTIONS>;
-export type StoreValues = Values<typeof STORE_OPTIONS>;
 export type DemoValues = Values<typeof DEMO_OPTIONS>;
 
 /**

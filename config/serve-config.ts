@@ -6,6 +6,7 @@ import { ConfigError } from './config-error.js';
 import { resolveExports, type ExportOptions } from './exports.js';
 import { defaultMemoryLimitBytes } from './memory-default.js';
 import { flagName } from './option.js';
+import { formatSize } from './quantities.js';
 import type { Resolved } from './resolve.js';
 import type { SERVE_OPTIONS, ServeValues } from './schema.js';
 
@@ -26,6 +27,9 @@ export interface ServeConfig {
   readonly drainTimeoutMs: number;
   readonly logLevel: ServeValues['logLevel'];
 }
+
+/** Parts that must fit into memory together: one being filled and some on their way. */
+const PARTS_IN_MEMORY = 4;
 
 /** The process as the configuration sees it. */
 export interface ProcessFacts {
@@ -59,6 +63,12 @@ export function serveConfig(resolved: Resolved<typeof SERVE_OPTIONS>, facts: Pro
         `must say whose clients may mount ${unguarded.path} (0.0.0.0/0 and ::/0: everybody)`,
     );
   }
+  const memoryLimitBytes = values.memoryLimit ?? defaultMemoryLimitBytes();
+  if (values.partSize * PARTS_IN_MEMORY > memoryLimitBytes) {
+    throw new ConfigError(
+      `option partSize: ${formatSize(values.partSize)} is more than a quarter of the memory limit, ${formatSize(memoryLimitBytes)}`,
+    );
+  }
   return {
     exports,
     listen: values.listen,
@@ -67,7 +77,7 @@ export function serveConfig(resolved: Resolved<typeof SERVE_OPTIONS>, facts: Pro
     portmap: values.portmap,
     stateDirectory: values.stateDir ?? defaultStateDirectory(facts),
     handleSecretFile: values.handleSecretFile ?? undefined,
-    memoryLimitBytes: values.memoryLimit ?? defaultMemoryLimitBytes(),
+    memoryLimitBytes,
     spoolLimitBytes: values.spoolLimit,
     partSizeBytes: values.partSize,
     maxRequests: values.maxRequests,

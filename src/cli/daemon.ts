@@ -93,6 +93,7 @@ async function start(config: ServeConfig, options: DaemonOptions, started: Teard
     budget: new MemoryBudget(config.memoryLimitBytes),
     spool: new Spool({ directory: state.spoolPath, limitBytes: config.spoolLimitBytes, log }),
     log,
+    writeOptions: { partBytes: config.partSizeBytes, putBytesMax: config.partSizeBytes },
     ...optional('handleSecret', handleSecret),
   });
   started.add('file system', () => files.close());

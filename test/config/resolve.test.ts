@@ -285,6 +285,15 @@ await t.test('listening beyond loopback needs --allow for each export', async (t
   t.equal(config.exports[0]?.squash, 'root', 'and root is squashed unless told otherwise');
 });
 
+await t.test('parts must fit into the memory budget', async (t) => {
+  const args = ['s3://one', '--memory-limit', '64MiB', '--part-size'];
+  t.equal(configured([...args, '16MiB']).partSizeBytes, 16 * 2 ** 20);
+  t.match(
+    failure(t, () => configured([...args, '17MiB'])),
+    /17MiB is more than a quarter of the memory limit, 64MiB/,
+  );
+});
+
 await t.test('a Kubernetes service link is nobody’s port', async (t) => {
   t.equal(resolve([], { S3NFSD_PORT: 'tcp://10.0.0.1:2049' }).values.port, 2049);
 });
