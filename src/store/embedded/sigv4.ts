@@ -110,7 +110,7 @@ function claimOfHeader(header: string, headers: ReadonlyMap<string, string>): Cl
   return { credential, signedHeaders, signature, timestamp: timestampOf(headers), payload, presigned: false };
 }
 
-function claimOfQuery(query: ReadonlyMap<string, string>): Claim {
+function claimOfQuery(query: ReadonlyMap<string, string>, nowMs: number): Claim {
   const field = (name: string): string => {
     const value = query.get(name);
     if (value === undefined) {
@@ -140,7 +140,7 @@ function claimOfQuery(query: ReadonlyMap<string, string>): Claim {
       'X-Amz-Expires must be between 1 and 604800 seconds',
     );
   }
-  const since = Date.now() - parseTimestamp(claim.timestamp);
+  const since = nowMs - parseTimestamp(claim.timestamp);
   if (since < -SKEW_MS_MAX) throw new S3Error('AccessDenied', 'Request is not yet valid');
   if (since > seconds * 1000) throw new S3Error('AccessDenied', 'Request has expired');
   return claim;
@@ -215,13 +215,13 @@ function checkSignedHeaders(request: SignedRequest, names: readonly string[]): v
   }
 }
 
-/** Verifies a request's signature. Fails with S3's errors; anonymous requests with AccessDenied. */
-export function authorize(request: SignedRequest, ours: Credentials): Authorization {
+/** Verifies a request's signature, at `nowMs` since the epoch. Fails with S3's errors; anonymous requests with AccessDenied. */
+export function authorize(request: SignedRequest, ours: Credentials, nowMs = Date.now()): Authorization {
   const query = new Map(request.target.query);
   const header = request.headers.get('authorization');
   let claim: Claim;
   if (header !== undefined) claim = claimOfHeader(header, request.headers);
-  else if (query.has('X-Amz-Signature') || query.has('X-Amz-Algorithm')) claim = claimOfQuery(query);
+  else if (query.has('X-Amz-Signature') || query.has('X-Amz-Algorithm')) claim = claimOfQuery(query, nowMs);
   else throw new S3Error('AccessDenied');
 
   const signedMs = parseTimestamp(claim.timestamp);
@@ -229,10 +229,10 @@ export function authorize(request: SignedRequest, ours: Credentials): Authorizat
     throw new S3Error('AccessDenied', 'AWS authentication requires a valid Date or x-amz-date header');
   }
   const { date, scope } = checkCredential(claim, ours);
-  if (!claim.presigned && Math.abs(Date.now() - signedMs) > SKEW_MS_MAX) {
+  if (!claim.presigned && Math.abs(nowMs - signedMs) > SKEW_MS_MAX) {
     throw new S3Error('RequestTimeTooSkewed', undefined, {
       RequestTime: claim.timestamp,
-      ServerTime: new Date().toISOString(),
+      ServerTime: new Date(nowMs).toISOString(),
       MaxAllowedSkewMilliseconds: String(SKEW_MS_MAX),
     });
   }

@@ -16,7 +16,7 @@ export const SECRET_KEY = 'wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY';
 export const REGION = 'us-east-1';
 
 /** What a test gives its resources back through. */
-interface Teardown {
+export interface Teardown {
   teardown(callback: () => Promise<void> | void): void;
 }
 
