@@ -35,7 +35,7 @@ export class FileUpload {
   readonly #streaming = new Set<Promise<void>>();
   #upload: MultipartUpload | undefined;
   #opening: Promise<MultipartUpload> | undefined;
-  /** No upload could be opened: not tried again for every part, but when the file is published. */
+  /** No upload could be opened, or it is lost: not tried again for every part, but when the file is published. */
   #refused = false;
 
   constructor(options: FileUploadOptions) {
@@ -81,9 +81,13 @@ export class FileUpload {
     if (this.#upload !== undefined && (this.#upload.key !== key || this.#upload.spent)) await this.#replace();
     const { spiller } = this.#options;
     const upload = this.#upload ?? (await this.#create(key, headers, signal));
-    const parts = await this.#sendPlan(upload, signal);
-    const written = await spiller.during(() => upload.complete(parts, condition, signal));
-    return { written, headers: upload.headers };
+    try {
+      const parts = await this.#sendPlan(upload, signal);
+      const written = await spiller.during(() => upload.complete(parts, condition, signal));
+      return { written, headers: upload.headers };
+    } finally {
+      if (upload.spent) this.#forgetParts();
+    }
   }
 
   /** The upload became the object. */
@@ -97,8 +101,13 @@ export class FileUpload {
   async abandon(): Promise<void> {
     const upload = this.#upload;
     this.#upload = undefined;
-    for (const part of this.#options.content.parts) part.forgetUploaded();
+    this.#forgetParts();
     await upload?.abandon();
+  }
+
+  /** What the upload has counts for nothing, and nobody may rely on it to free memory. */
+  #forgetParts(): void {
+    for (const part of this.#options.content.parts) if (!part.uploadOnly) part.forgetUploaded();
   }
 
   get #uploadOnlyPart(): Part | undefined {
@@ -132,6 +141,10 @@ export class FileUpload {
       const upload = await this.#open();
       await this.#sendPart(upload, part, signal);
     } catch (error) {
+      if (this.lost) {
+        this.#refused = true;
+        this.#forgetParts();
+      }
       if (!signal.aborted) place.log.warn({ err: error, part: part.index }, 'a part goes out later');
     }
   }
@@ -143,7 +156,7 @@ export class FileUpload {
     try {
       if (content.part(part.index) !== part || !part.complete || part.uploadOnly) return;
       const sent = await spiller.during(() => upload.send(part.index + 1, lease.body, signal));
-      part.setUploaded(upload, part.end - part.start, sent);
+      if (!upload.spent) part.setUploaded(upload, part.end - part.start, sent);
     } finally {
       lease.release();
     }

@@ -53,6 +53,33 @@ await t.test('in sequence without a spool: parts leave memory when they are uplo
   t.equal(bench.budget.usedBytes, 0);
 });
 
+await t.test(
+  'an upload that vanishes while data arrives frees no memory: nothing relies on it',
+  async (t) => {
+    const bench = await SessionBench.make({ budgetBytes: 128 * KIB, spoolBytes: 256 * KIB });
+    t.teardown(() => bench.close());
+    const data = pattern(320 * KIB);
+    const session = bench.session('a');
+    const gone = new Promise<void>((resolve) => {
+      bench.store.before = ({ operation, partNumber }) => {
+        if (operation !== 'UploadPart' || partNumber !== 5) return;
+        bench.store.uploads.clear();
+        resolve();
+      };
+    });
+    for (let at = 0; at < data.length; at += 8 * KIB)
+      await session.write(at, data.subarray(at, at + 8 * KIB));
+    await gone;
+    bench.store.before = undefined;
+    t.ok((await readAll(session)).equals(data));
+    await session.publish({ key: 'a', headers: HEADERS });
+    t.ok(bench.body('a')?.equals(data));
+    t.equal(bench.journal.size, 0);
+    t.equal(bench.budget.usedBytes, 0);
+    t.equal(bench.spool.usedBytes, 0);
+  },
+);
+
 await t.test('what only the upload holds is not lost to a conflict: it is named and kept', async (t) => {
   const bench = await SessionBench.make({ budgetBytes: 128 * KIB, spoolBytes: 0 });
   t.teardown(() => bench.close());
