@@ -108,11 +108,6 @@ async function start(config: ServeConfig, options: DaemonOptions, started: Teard
 
   const portmap = await startPortmap({ mode: config.portmap, listening, log, ...optional('allow', allow) });
   started.add('portmapper', () => portmap.stop());
-  if (portmap.report.mode === 'off' && config.portmap !== 'off') {
-    options.notice(
-      `no portmapper (${portmap.report.reason}): clients must name every port, as the mount lines do`,
-    );
-  }
 
   const lines = config.exports.map((entry) => linesFor(entry, listening, portmap.report));
   return {

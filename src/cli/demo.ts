@@ -54,7 +54,7 @@ export const demoCommand: Command = {
         log,
         credentials: store.credentials,
         volumeName: BUCKET,
-        notice: (line) => stdout(line),
+        notice: (line) => stderr(`s3nfsd: ${line}`),
       });
       started.add('daemon', () => daemon.stop());
       stdout(

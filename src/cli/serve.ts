@@ -26,6 +26,12 @@ export const serveCommand: Command = {
       log: createLogger(config.logLevel),
       notice: (line) => stderr(`s3nfsd: ${line}`),
     });
+    const { mode, reason } = daemon.report.portmap;
+    if (mode === 'off' && config.portmap !== 'off') {
+      stderr(
+        `s3nfsd: no portmapper (${reason ?? 'unknown'}): clients must name every port, as the mount lines do`,
+      );
+    }
     stdout(`ready ${JSON.stringify(daemon.report)}`);
     await aborted(shutdown);
     await daemon.stop();
