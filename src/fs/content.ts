@@ -9,6 +9,7 @@
  *
  * A publication carries If-Match (If-None-Match for a new file): what somebody else wrote since is never overwritten.
  */
+import { isDeepStrictEqual } from 'node:util';
 import type { ByteSlices } from '../memory/byte-slices.js';
 import { StoreError } from '../store/errors.js';
 import type { ObjectHeaders, WriteCondition } from '../store/object-store.js';
@@ -19,6 +20,7 @@ import { headersOnly, type Freshness } from './freshness.js';
 import type { AttributeChanges } from './file-system.js';
 import type { Intent, JournaledAttributes } from './intent-log.js';
 import { NEVER_MS, type FileNode } from './node.js';
+import { differsInTimesOnly } from './posix-metadata.js';
 import { toFsError } from './store-errors.js';
 import type { Volume } from './volume.js';
 
@@ -224,7 +226,7 @@ export class Content {
           volume.intents.put(`upload:${uploadId}`, { kind: 'upload', volume: volume.name, key, uploadId }),
         ended: async (_key, uploadId) => volume.intents.end(`upload:${uploadId}`),
       },
-      target: () => ({ key: volume.keyOf(node), headers: volume.headersOf(node) }),
+      target: () => ({ key: volume.keyOf(node), headers: volume.headersOf(node, 'without times') }),
       ...(version !== undefined && {
         base: { key: volume.keyOf(node), etag: version.etag, size: version.size },
       }),
@@ -267,7 +269,7 @@ export class Content {
     try {
       await this.#loadHeaders(node, key);
       headers = volume.headersOf(node);
-      await this.#send(node, key, headers);
+      headers = await this.#send(node, key, headers);
     } catch (error) {
       if (isReplaced(error)) return await this.#conflict(node, key, headers ?? volume.headersOf(node), error);
       throw toFsError(error);
@@ -277,15 +279,22 @@ export class Content {
     this.#afterPublish(node);
   }
 
-  /** One request, or one multipart upload; the node then has the new version. */
-  async #send(node: FileNode, key: string, headers: ObjectHeaders): Promise<void> {
+  /** One request, or one multipart upload; the node then has the new version. Returns the headers that the object has. */
+  async #send(node: FileNode, key: string, headers: ObjectHeaders): Promise<ObjectHeaders> {
     const { store } = this.#volume;
     const condition: WriteCondition =
       node.version === undefined ? { ifNoneMatch: '*' } : { ifMatch: node.version.etag };
     if (node.session?.dirty === true) {
-      const { etag, size, lastModifiedMs } = await node.session.publish({ key, headers, condition });
+      const acceptHeaders = (opened: ObjectHeaders): boolean =>
+        differsInTimesOnly(opened.metadata, headers.metadata) &&
+        isDeepStrictEqual({ ...opened, metadata: {} }, { ...headers, metadata: {} });
+      const published = await node.session.publish({ key, headers, condition, acceptHeaders });
+      const { etag, size, lastModifiedMs } = published;
       node.version = { etag, size, ...(lastModifiedMs !== undefined && { lastModifiedMs }) };
-    } else if (node.version === undefined) {
+      node.created = false;
+      return published.headers ?? headers;
+    }
+    if (node.version === undefined) {
       const written = await store.put(key, [], headers, condition);
       node.version = { ...written, size: 0 };
     } else {
@@ -294,6 +303,7 @@ export class Content {
       node.version = { ...written, size };
     }
     node.created = false;
+    return headers;
   }
 
   /** A rewrite keeps what the object had; a node that came from the database doesn't know it. */
@@ -333,10 +343,18 @@ export class Content {
   async #conflict(node: FileNode, key: string, headers: ObjectHeaders, cause: unknown): Promise<void> {
     const volume = this.#volume;
     let kept: string | undefined;
+    let lost = false;
     if (node.session?.dirty === true) {
       const stamp = new Date(volume.clock.nowMs()).toISOString().replace(/[-:]|\.\d+/g, '');
       kept = `${key}.s3nfsd-conflict-${stamp}-${node.id.toString(36)}`;
-      await node.session.publish({ key: kept, headers });
+      try {
+        await node.session.publish({ key: kept, headers });
+      } catch (error) {
+        if (!isReplaced(error)) throw toFsError(error);
+        // What was changed here were parts of the object that is gone: there is no whole file to keep.
+        kept = undefined;
+        lost = true;
+      }
     }
     const { session } = node;
     node.session = undefined;
@@ -353,6 +371,10 @@ export class Content {
     volume.nodes.trackBusy(node);
     await session?.discard();
     const what = `"${key}" in ${volume.name} was changed by somebody else while it was changed here; their object stays`;
+    if (lost) {
+      volume.log.error({ err: cause }, `${what}; the parts changed here could not be kept`);
+      throw new FsError('EIO', `${what}; the parts changed here could not be kept`, { cause });
+    }
     if (kept === undefined) {
       volume.log.warn({ err: cause }, `${what}; a change of attributes was dropped`);
       return;

@@ -106,7 +106,11 @@ export class Freshness {
   applyHead(node: FileNode, head: ObjectHead): void {
     const posix = readPosixMetadata(head.metadata);
     const before = visibleState(node);
-    const first = node.version === undefined;
+    const known = node.version;
+    // A streamed upload carries no times: those of its writes are known here as long as the object is that version.
+    const sameVersion =
+      known?.etag === head.etag && (known.lastModifiedMs ?? head.lastModifiedMs) === head.lastModifiedMs;
+    const otherwiseNs = sameVersion ? node.mtimeNs : toNs(head.lastModifiedMs);
     node.version = { etag: head.etag, size: head.size, lastModifiedMs: head.lastModifiedMs };
     node.headers = headersOnly(head);
     node.type = posix.type === 'symlink' ? 'symlink' : 'file';
@@ -115,11 +119,10 @@ export class Freshness {
     node.mode = posix.mode;
     node.uid = posix.uid;
     node.gid = posix.gid;
-    node.mtimeNs = posix.mtimeNs ?? toNs(head.lastModifiedMs);
+    node.mtimeNs = posix.mtimeNs ?? otherwiseNs;
     node.atimeNs = posix.atimeNs ?? node.mtimeNs;
     node.proven = head.dateMs - head.lastModifiedMs >= PROOF_AFTER_MS;
-    if (first) node.touchCtime(toNs(head.lastModifiedMs));
-    else if (visibleState(node) !== before) node.touchCtime(toNs(head.lastModifiedMs));
+    if (known === undefined || visibleState(node) !== before) node.touchCtime(toNs(head.lastModifiedMs));
     node.validatedMs = this.#volume.clock.nowMs();
     this.#volume.nodes.save(node);
   }

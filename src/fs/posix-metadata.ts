@@ -2,6 +2,7 @@
  * POSIX attributes in object metadata. Written in the dialect of FSx for Lustre and DataSync; read in theirs and in those of
  * s3fs, rclone and GeeseFS. All other metadata of an object is foreign and kept as it is.
  */
+import { isDeepStrictEqual } from 'node:util';
 import type { FileType } from './file-system.js';
 
 /** What the metadata tells; what it doesn't tell takes the export's defaults or the object's LastModified. */
@@ -56,8 +57,9 @@ export interface OwnAttributes {
   readonly mode: number;
   readonly uid: number;
   readonly gid: number;
-  readonly mtimeNs: bigint;
-  readonly atimeNs: bigint;
+  /** Left out of an upload that is opened before they are known. */
+  readonly mtimeNs?: bigint;
+  readonly atimeNs?: bigint;
 }
 
 /** `foreign` with the attributes in our dialect; the keys of other dialects that ours replaces are dropped. */
@@ -73,9 +75,22 @@ export function writePosixMetadata(
     'file-permissions': `0${(TYPE_BITS[attributes.type] | attributes.mode).toString(8)}`,
     'file-owner': String(attributes.uid),
     'file-group': String(attributes.gid),
-    'file-mtime': `${attributes.mtimeNs}ns`,
-    'file-atime': `${attributes.atimeNs}ns`,
+    ...(attributes.mtimeNs !== undefined && { 'file-mtime': `${attributes.mtimeNs}ns` }),
+    ...(attributes.atimeNs !== undefined && { 'file-atime': `${attributes.atimeNs}ns` }),
   };
+}
+
+/** True where two objects' metadata differ in nothing but the times of our dialect. */
+export function differsInTimesOnly(
+  a: Readonly<Record<string, string>>,
+  b: Readonly<Record<string, string>>,
+): boolean {
+  const withoutTimes = ({
+    'file-mtime': _mtime,
+    'file-atime': _atime,
+    ...rest
+  }: Readonly<Record<string, string>>): unknown => rest;
+  return isDeepStrictEqual(withoutTimes(a), withoutTimes(b));
 }
 
 function typeOf(mode: number): FileType | undefined {

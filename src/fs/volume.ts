@@ -128,8 +128,8 @@ export class Volume {
     return this.clock.nowMs() - node.validatedMs < this.metadataTtlMs;
   }
 
-  /** The headers an object is written with: what it had, and our attributes. */
-  headersOf(node: FsNode): ObjectHeaders {
+  /** The headers an object is written with: what it had, and our attributes; without times for an upload that only begins. */
+  headersOf(node: FsNode, times: 'with times' | 'without times' = 'with times'): ObjectHeaders {
     const kept = node.kind === 'file' ? node.headers : node.markerHeaders;
     const defaultMode = node.kind === 'file' ? this.defaults.fileMode : this.defaults.directoryMode;
     return {
@@ -139,8 +139,7 @@ export class Volume {
         mode: node.mode ?? defaultMode,
         uid: node.uid ?? this.defaults.uid,
         gid: node.gid ?? this.defaults.gid,
-        mtimeNs: node.mtimeNs,
-        atimeNs: node.atimeNs,
+        ...(times === 'with times' && { mtimeNs: node.mtimeNs, atimeNs: node.atimeNs }),
       }),
     };
   }

@@ -175,3 +175,41 @@ await t.test('a removed file leaves nothing behind', async (t) => {
   t.strictSame(m.bucket(), {});
   t.equal(m.budget.usedBytes, 0);
 });
+
+await t.test('a streamed file keeps its times without a copy of the object', async (t) => {
+  const m = await mounted(t);
+  const { handle } = await m.fs.create(m.context, await m.root(), Buffer.from('big'), {
+    how: 'guarded',
+    attributes: {},
+  });
+  const chunk = Buffer.alloc(1024 * 1024, 'b');
+  for (let i = 0; i < 20; i++) await m.fs.write(m.context, handle, i * chunk.length, chunk, 'unstable');
+  m.clock.advance(1500);
+  await m.fs.commit(m.context, handle);
+  t.strictSame(
+    m.store.calls
+      .filter(({ key }) => key === 'big')
+      .map(({ operation }) => operation)
+      .filter((name) => name !== 'HeadObject')
+      .sort(),
+    ['CompleteMultipartUpload', 'CreateMultipartUpload', 'UploadPart', 'UploadPart', 'UploadPart'],
+  );
+  const { mtimeNs, ctimeNs } = await m.fs.getattr(m.context, handle);
+  m.clock.advance(10_000);
+  t.match(await m.fs.getattr(m.context, handle), { mtimeNs, ctimeNs, size: 20 * chunk.length });
+  await m.stop();
+  await m.open();
+  t.match(await m.fs.getattr(m.context, handle), { mtimeNs, ctimeNs }, 'over a restart too');
+});
+
+await t.test('parts of an object that somebody replaced meanwhile are refused aloud', async (t) => {
+  const m = await mounted(t);
+  m.store.putNow('f', Buffer.alloc(100, 'o'));
+  const handle = await m.at('f');
+  await m.fs.write(m.context, handle, 10, Buffer.from('mine'), 'unstable');
+  m.store.putNow('f', Buffer.from('winner'));
+  t.equal(await codeOf(m.fs.commit(m.context, handle)), 'EIO');
+  t.equal(m.bucket()['f'], 'winner');
+  t.equal(await codeOf(m.fs.commit(m.context, handle)), 'none', 'told once');
+  t.equal(await m.read(handle), 'winner');
+});
