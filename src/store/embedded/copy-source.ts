@@ -2,7 +2,8 @@
 import { createHash } from 'node:crypto';
 import type { FileHandle } from 'node:fs/promises';
 import type { Blob, BlobWriter } from './blobs.js';
-import type { Bucket, OpenObject } from './bucket.js';
+import type { Bucket } from './bucket.js';
+import type { OpenObject } from './bucket-files.js';
 import { findBucket, type Call } from './call.js';
 import { startChecksum, type ChecksumAlgorithm } from './checksums.js';
 import { checkCopySource } from './conditions.js';

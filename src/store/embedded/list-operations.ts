@@ -90,7 +90,7 @@ export async function listObjectsV2(call: Call): Promise<Answer> {
   const prefix = query.get('prefix') ?? '';
   const delimiter = query.get('delimiter') ?? '';
   const after = token === undefined ? startAfter : decodeToken(token);
-  const page = (await bucketOf(call)).list({ prefix, delimiter, after, maxKeys });
+  const page = (await bucketOf(call)).index.list({ prefix, delimiter, after, maxKeys });
   return xmlAnswer(
     xmlDocument('ListBucketResult', [
       ['Name', call.bucketName],
@@ -116,7 +116,7 @@ export async function listObjects(call: Call): Promise<Answer> {
   const prefix = query.get('prefix') ?? '';
   const delimiter = query.get('delimiter') ?? '';
   const after = query.get('marker') ?? '';
-  const page = (await bucketOf(call)).list({ prefix, delimiter, after, maxKeys });
+  const page = (await bucketOf(call)).index.list({ prefix, delimiter, after, maxKeys });
   return xmlAnswer(
     xmlDocument('ListBucketResult', [
       ['Name', call.bucketName],

@@ -1,5 +1,6 @@
 /** GetObject, HeadObject, PutObject, DeleteObject. */
-import type { Bucket, OpenObject } from './bucket.js';
+import type { Bucket } from './bucket.js';
+import type { OpenObject } from './bucket-files.js';
 import type { Blob } from './blobs.js';
 import { bucketOf, quoted, type Answer, type Call } from './call.js';
 import { checksumHeader, type Checksum, type ChecksumAlgorithm } from './checksums.js';

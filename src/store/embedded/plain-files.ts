@@ -4,7 +4,7 @@
  */
 import { lstatSync, mkdirSync, readdirSync, realpathSync, renameSync, rmdirSync, unlinkSync } from 'node:fs';
 import type { BigIntStats } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { dirname } from 'node:path';
 import type { Fingerprint } from './records.js';
 
 /** The store's own directory inside a bucket's. */
@@ -79,6 +79,11 @@ export class PlainFiles {
     return `${this.#root}/${key}`;
   }
 
+  /** The path of a directory, without the slash that would make lstat follow a link. */
+  #directoryPath(prefix: string): string {
+    return prefix === '' ? this.#root : `${this.#root}/${prefix.slice(0, -1)}`;
+  }
+
   /** The regular file at a key's path, reached through real directories only; undefined when there is none. */
   find(key: string): PlainFile | undefined {
     const path = this.path(key);
@@ -113,15 +118,15 @@ export class PlainFiles {
   place(key: string, source: string): boolean {
     const path = this.path(key);
     if (path === undefined) return false;
-    const target = stat(path);
-    if (target !== undefined && !target.isFile()) return false;
     if (!this.#caseSensitive && !/^[a-z0-9._/-]*$/.test(key)) return false;
     const noted = this.#noteBefore(key);
     for (const { prefix } of noted) {
-      const directory = stat(this.#root + '/' + prefix);
-      if (directory === undefined) mkdirSync(this.#root + '/' + prefix);
-      else if (!directory.isDirectory() && prefix !== '') return false;
+      const directory = stat(this.#directoryPath(prefix));
+      if (directory === undefined) mkdirSync(this.#directoryPath(prefix));
+      else if (!directory.isDirectory()) return false;
     }
+    const target = stat(path);
+    if (target !== undefined && !target.isFile()) return false;
     renameSync(source, path);
     this.#noteAfter(noted);
     return true;
@@ -135,7 +140,7 @@ export class PlainFiles {
     unlinkSync(path);
     for (let { prefix } = noted.at(-1) ?? { prefix: '' }; prefix !== ''; prefix = parentPrefix(prefix)) {
       try {
-        rmdirSync(this.#root + '/' + prefix);
+        rmdirSync(this.#directoryPath(prefix));
       } catch (error) {
         const { code } = error as NodeJS.ErrnoException;
         if (code === 'ENOTEMPTY' || code === 'EEXIST') break;
@@ -152,14 +157,14 @@ export class PlainFiles {
     for (let at = key.indexOf('/'); at >= 0; at = key.indexOf('/', at + 1))
       prefixes.push(key.slice(0, at + 1));
     return prefixes.map((prefix) => {
-      const now = stat(join(this.#root, prefix))?.mtimeNs;
+      const now = stat(this.#directoryPath(prefix))?.mtimeNs;
       return { prefix, known: now === undefined || now === this.#directories.get(prefix) };
     });
   }
 
   #noteAfter(noted: readonly { readonly prefix: string; readonly known: boolean }[]): void {
     for (const { prefix, known } of noted) {
-      const now = stat(join(this.#root, prefix))?.mtimeNs;
+      const now = stat(this.#directoryPath(prefix))?.mtimeNs;
       if (now === undefined) this.#directories.delete(prefix);
       else this.#directories.set(prefix, known ? now : undefined);
     }
@@ -181,7 +186,7 @@ export class PlainFiles {
 
   /** The names of a directory, remembered as read. None when it is gone. */
   #read(prefix: string): { readonly name: string; readonly directory: boolean }[] {
-    const path = join(this.#root, prefix);
+    const path = this.#directoryPath(prefix);
     const before = stat(path);
     if (before?.isDirectory() !== true) {
       this.#directories.delete(prefix);
@@ -206,7 +211,7 @@ export class PlainFiles {
     const waiting = [...this.#directories.keys()];
     for (let prefix = waiting.pop(); prefix !== undefined; prefix = waiting.pop()) {
       const known = this.#directories.get(prefix);
-      if (known !== undefined && stat(join(this.#root, prefix))?.mtimeNs === known) continue;
+      if (known !== undefined && stat(this.#directoryPath(prefix))?.mtimeNs === known) continue;
       const names = this.#read(prefix);
       const files = new Set<string>();
       for (const { name, directory } of names) {

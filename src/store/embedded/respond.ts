@@ -11,12 +11,17 @@ async function sendFile(response: ServerResponse, { file, start, length }: FileB
   const gone = new AbortController();
   const onClose = (): void => gone.abort();
   response.once('close', onClose);
+  if (response.destroyed) gone.abort();
   let sent = 0;
+  // The last chunk waits until the file is closed: who has all bytes can count on the request being over.
+  let last: Buffer = Buffer.alloc(0);
   try {
     await pour(file, { start, length }, async (chunk) => {
       gone.signal.throwIfAborted();
+      const flows = last.length === 0 || response.write(last);
       sent += chunk.length;
-      if (!response.write(chunk)) await once(response, 'drain', { signal: gone.signal });
+      last = chunk;
+      if (!flows) await once(response, 'drain', { signal: gone.signal });
     });
   } catch (error) {
     // A client that went away is no failure of ours.
@@ -26,7 +31,7 @@ async function sendFile(response: ServerResponse, { file, start, length }: FileB
     response.off('close', onClose);
     await file.close();
   }
-  response.end();
+  response.end(last);
   return sent;
 }
 

@@ -12,6 +12,7 @@ import type { Logger } from '../../telemetry/log.js';
 import type { Answer, Call } from './call.js';
 import { S3Error } from './errors.js';
 import { sendAnswer, sendError } from './respond.js';
+import { lockDirectory } from './directory-lock.js';
 import { route } from './router.js';
 import { authorize, type Credentials } from './sigv4.js';
 import { parseTarget } from './target.js';
@@ -160,21 +161,29 @@ class S3Server {
   #fail(request: IncomingMessage, response: ServerResponse, error: unknown, requestId: string): number {
     const expected = error instanceof S3Error;
     if (!expected) this.#log?.error({ err: error, url: request.url, requestId }, 'S3 request failed');
-    if (response.headersSent || response.destroyed) {
+    if (response.headersSent) {
       response.destroy();
       return 0;
     }
     const answer = expected ? error : new S3Error('InternalError', undefined, {}, { cause: error });
+    // Told to onRequest even where nobody is left to hear it.
+    response.statusCode = answer.status;
+    if (response.destroyed) return 0;
     return sendError(request, response, answer, requestId);
   }
 }
 
 /**
- * Starts the server. Fails with the system's error when the directory can't be read or the port can't be had.
+ * Starts the server. Fails with the system's error when the directory can't be read, is another server's,
+ * or the port can't be had.
  * What an answer acknowledged is on disk.
  */
 export async function startEmbeddedStore(options: EmbeddedStoreOptions): Promise<EmbeddedStore> {
-  const buckets = await Buckets.open(options.directory, options.log);
+  const lock = await lockDirectory(options.directory);
+  const buckets = await Buckets.open(options.directory, options.log).catch(async (error: unknown) => {
+    await lock.release();
+    throw error;
+  });
   const s3 = new S3Server(buckets, options);
   const running = new Set<Promise<void>>();
   const serve = (request: IncomingMessage, response: ServerResponse, expectsContinue: boolean): void => {
@@ -199,6 +208,7 @@ export async function startEmbeddedStore(options: EmbeddedStoreOptions): Promise
     });
   } catch (error) {
     await buckets.close();
+    await lock.release();
     throw error;
   }
   const { port } = http.address() as AddressInfo;
@@ -215,6 +225,7 @@ export async function startEmbeddedStore(options: EmbeddedStoreOptions): Promise
       http.closeAllConnections();
       await closed;
       await buckets.close();
+      await lock.release();
     },
   };
 }

@@ -13,7 +13,6 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import {
   CreateBucketCommand,
   DeleteObjectCommand,
@@ -27,10 +26,18 @@ import t from 'tap';
 import { clientOf, failure, startServer, temporaryDirectory, type Teardown } from './support.js';
 
 const Bucket = 'photos';
-const SERVER = fileURLToPath(new URL('./crash-server.js', import.meta.url));
+
+/** A server in a process of its own, to be killed; it prints its port. */
+const SERVER = `
+  import { startServer } from ${JSON.stringify(new URL('./support.js', import.meta.url).href)};
+  const store = await startServer(process.argv[1]);
+  process.stdout.write(store.port + '\\n');
+`;
 
 async function startChild(directory: string): Promise<{ child: ChildProcess; endpoint: string }> {
-  const child = spawn(process.execPath, [SERVER, directory], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const child = spawn(process.execPath, ['--input-type=module', '-e', SERVER, directory], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
   const [port] = (await once(child.stdout, 'data')) as [Buffer];
   return { child, endpoint: `http://127.0.0.1:${port.toString().trim()}` };
 }
@@ -130,8 +137,10 @@ await t.test('a torn last line of the journal is cut off', async (t) => {
   const whole = readFileSync(journal, 'utf8');
   for (const torn of [whole.slice(0, 5), whole.slice(0, -3), `${whole.slice(0, -3)}\n`]) {
     appendFileSync(journal, torn);
-    const client = await reopen(t, directory);
+    const store = await startServer(directory);
+    const client = clientOf(t, store.endpoint);
     t.match(await client.send(new HeadObjectCommand({ Bucket, Key: 'k' })), { Metadata: { kept: 'yes' } });
+    await store.close();
   }
 });
 

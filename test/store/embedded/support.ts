@@ -133,7 +133,7 @@ export interface Signed {
   readonly timestamp: string;
 }
 
-/** Signs headers for a path without parameters: a signer written apart from the one under test. */
+/** Signs headers; parameters, if any, must be in canonical form: a signer written apart from the one under test. */
 export function sign(
   store: EmbeddedStore,
   raw: RawRequest,
@@ -149,10 +149,11 @@ export function sign(
     'x-amz-date': timestamp,
   };
   const names = Object.keys(headers).sort();
+  const [path = '', query = ''] = raw.path.split('?');
   const canonical = [
     raw.method,
-    raw.path,
-    '',
+    path,
+    query,
     ...names.map((name) => `${name}:${headers[name] ?? ''}`),
     '',
     names.join(';'),
