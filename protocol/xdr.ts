@@ -309,7 +309,7 @@ export function opaqueSlices(max: number): Codec<readonly Buffer[]> {
  * String of at most `max` bytes (RFC 4506 4.11), as bytes: names are compared as bytes, and whether they are UTF-8 is for
  * the file system to judge.
  */
-export const bytestring = opaque;
+export const bytestring = (max: number): Codec<Buffer> => opaque(max);
 
 /** String of at most `max` bytes that must be UTF-8. */
 export function utf8(max: number): Codec<string> {
