@@ -17,8 +17,14 @@ export class S3nfsdProcess {
   readonly #ready: Promise<string>;
   readonly #finished: Promise<Finished>;
 
-  constructor(args: readonly string[], env: Readonly<Record<string, string>> = {}) {
-    const child = spawn(process.execPath, ['dist/src/main.js', ...args], {
+  /** `prefix` goes before the command line and becomes it by exec: `ip netns exec NAME`. */
+  constructor(
+    args: readonly string[],
+    env: Readonly<Record<string, string>> = {},
+    prefix: readonly string[] = [],
+  ) {
+    const [command = '', ...rest] = [...prefix, process.execPath, 'dist/src/main.js', ...args];
+    const child = spawn(command, rest, {
       stdio: ['ignore', 'pipe', 'pipe'],
       // No instance role is asked for: a test must not wait for a metadata service.
       env: { PATH: process.env['PATH'] ?? '', AWS_EC2_METADATA_DISABLED: 'true', ...env },
@@ -46,6 +52,15 @@ export class S3nfsdProcess {
   /** The object of the `ready` line. Rejects when the process ends without one. */
   async ready<T>(): Promise<T> {
     return JSON.parse(await this.#ready) as T;
+  }
+
+  get pid(): number {
+    return this.#child.pid ?? 0;
+  }
+
+  /** What it has written to standard error so far. */
+  get stderr(): readonly string[] {
+    return this.#stderr;
   }
 
   async finished(): Promise<Finished> {
