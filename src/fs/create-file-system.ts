@@ -113,11 +113,14 @@ export async function createFileSystem(parts: FileSystemParts): Promise<RunningF
   };
   const close = async (): Promise<void> => {
     const unpublished = nodes.busy().length;
-    for (const reader of readers) await reader.close();
-    // Acknowledged unstable data is gone with this process if any is left: then clients must see another verifier.
-    if (unpublished === 0) await state.saveWriteVerifier(verifier);
-    await journal.close();
-    await table.close();
+    try {
+      for (const reader of readers) await reader.close();
+      // Acknowledged unstable data is gone with this process if any is left: then clients must see another verifier.
+      if (unpublished === 0) await state.saveWriteVerifier(verifier);
+    } finally {
+      await journal.close();
+      await table.close();
+    }
   };
   return { fs, drain, close };
 }

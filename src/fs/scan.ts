@@ -1,12 +1,12 @@
 /**
  * Directory scans for READDIR and READDIRPLUS. A cookie is the id of the entry it resumes after: the state database knows its
  * name for ever, so a scan goes on though the entry is gone or the daemon was restarted. Entries come in S3's order, a page of
- * LIST at a time; what a page holds beyond one call waits for the next call.
+ * LIST at a time; what a page holds beyond one call is held for the next call.
  */
-import { LRUCache } from 'lru-cache';
 import type { ListPage } from '../store/object-store.js';
 import { kindOf } from './facts.js';
 import { LIST_KEYS_MAX, entriesOf, type Freshness } from './freshness.js';
+import { HeldPages, type ListedPage } from './held-pages.js';
 import { compareKeys } from './names.js';
 import { sortKeyOf, type DirectoryNode, type FsNode, type ListedEntry } from './node.js';
 import { toFsError } from './store-errors.js';
@@ -19,21 +19,13 @@ export interface ScannedEntry {
   readonly node?: FsNode;
 }
 
-/** What a page held beyond what was asked for. */
-interface Rest {
-  readonly entries: readonly ListedEntry[];
-  readonly continuationToken?: string;
-}
-
-/** Scans under way at a time, of all clients. */
-const RESTS_MAX = 64;
 /** Sorts after every key that continues a prefix. */
 const AFTER_ALL = '\u{10FFFF}';
 
 export class Scans {
   readonly #volume: Volume;
   readonly #freshness: Freshness;
-  readonly #rests = new LRUCache<string, Rest>({ max: RESTS_MAX, ttl: 60_000 });
+  readonly #held = new HeldPages();
 
   constructor(volume: Volume, freshness: Freshness) {
     this.#volume = volume;
@@ -52,25 +44,15 @@ export class Scans {
       const sorted = this.#withUnpublished(directory, [...listing.entries.values()], after, undefined);
       return { entries: this.#scanned(directory, sorted.slice(0, max)), end: sorted.length <= max };
     }
-    const rest =
-      this.#rests.get(`${directory.id}:${cookie}`) ?? (await this.#nextPage(directory, after, undefined));
-    let { entries, continuationToken } = rest;
-    while (entries.length === 0 && continuationToken !== undefined) {
-      ({ entries, continuationToken } = await this.#nextPage(directory, after, continuationToken));
+    if (cookie === 0n) this.#held.drop(directory.id);
+    let page = this.#held.after(directory.id, after);
+    while (page === undefined || (page.entries.length === 0 && page.continuationToken !== undefined)) {
+      page = await this.#nextPage(directory, after, page?.continuationToken);
+      this.#held.add(directory.id, after, page);
     }
-    const taken = entries.slice(0, max);
-    const scanned = this.#scanned(directory, taken);
-    const left = entries.slice(max);
-    const last = scanned.at(-1);
-    if (last !== undefined && left.length > 0) {
-      this.#rests.set(`${directory.id}:${last.id}`, {
-        entries: left,
-        ...(continuationToken !== undefined && { continuationToken }),
-      });
-    } else if (last !== undefined && continuationToken !== undefined) {
-      this.#rests.set(`${directory.id}:${last.id}`, { entries: [], continuationToken });
-    }
-    return { entries: scanned, end: left.length === 0 && continuationToken === undefined };
+    const scanned = this.#scanned(directory, page.entries.slice(0, max));
+    const end = page.entries.length <= max && page.continuationToken === undefined;
+    return { entries: scanned, end };
   }
 
   /** Sort key that a cookie resumes after. An id that the state database lost starts over. */
@@ -81,7 +63,7 @@ export class Scans {
     return sortKeyOf({ name: record.name, kind: kindOf(record.facts) ?? 'file' });
   }
 
-  async #nextPage(directory: DirectoryNode, after: string, token: string | undefined): Promise<Rest> {
+  async #nextPage(directory: DirectoryNode, after: string, token: string | undefined): Promise<ListedPage> {
     const volume = this.#volume;
     const prefix = volume.prefixOf(directory);
     if (!volume.store.capabilities.orderedListing) {
