@@ -23,8 +23,7 @@ module.exports = {
     only('state-is-a-leaf', '^src/state/', '^src/(state|memory|telemetry)/'),
     only('store-below-all', '^src/store/', '^src/(store|memory|telemetry)/'),
     only('read-on-store', '^src/read/', '^src/(read|store|state|memory|telemetry)/'),
-    // The two share the type that bytes are handed over in, and nothing else.
-    only('write-on-store', '^src/write/', '^src/((write|store|state|memory|telemetry)/|read/byte-slices)'),
+    only('write-on-store', '^src/write/', '^src/((write|store|state|memory|telemetry)/)'),
     only(
       'fs-knows-no-wire',
       '^src/fs/',
