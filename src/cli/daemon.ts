@@ -16,6 +16,7 @@ import {
 } from '../fs/create-file-system.js';
 import { Spool } from '../write/spool.js';
 import { MemoryBudget } from '../memory/memory-budget.js';
+import { MountList } from '../mount3/mount-list.js';
 import { mount1Service, mount3Service } from '../mount3/service.js';
 import { nfs3Service } from '../nfs3/service.js';
 import { RpcServer } from '../rpc/server.js';
@@ -24,7 +25,7 @@ import type { Logger } from '../telemetry/log.js';
 import { listenOnAll, type Listening } from './listeners.js';
 import { mountLines, type MountLines } from './mount-lines.js';
 import { startPortmap, type PortmapReport } from './portmap.js';
-import { isSystemError, StartError } from './start-error.js';
+import { isSystemError, StartError, StopError } from './start-error.js';
 import type { StoreCredentials } from './store-credentials.js';
 import { Stores, volumeNameOf } from './stores.js';
 import { Teardown } from './teardown.js';
@@ -56,7 +57,8 @@ export interface Daemon {
   readonly report: DaemonReport;
   /** For each export. */
   readonly mountLines: readonly MountLines[];
-  /** Finishes what is under way within the configured time, makes acknowledged data safe, lets go of everything. Repeatable. */
+  /** Finishes what is under way within the configured time, makes acknowledged data safe, lets go of everything. Fails with StopError when
+   * something could not be published, after letting go all the same. Repeatable. */
   stop(): Promise<void>;
 }
 
@@ -97,13 +99,15 @@ async function start(config: ServeConfig, options: DaemonOptions, started: Teard
     ...optional('handleSecret', handleSecret),
   });
   started.add('file system', () => files.close());
-  started.add('publishing', () => publish(files, deadline, options));
+  started.add('publishing', () => publish(files, deadline));
 
   const allow = admission(config.exports);
   const nfs = [nfs3Service({ fs: files.fs, log })];
-  const mount = [mount3Service({ fs: files.fs, log }), mount1Service({ fs: files.fs, log })];
+  const mounts = new MountList();
+  const mount = [mount3Service({ fs: files.fs, log, mounts }), mount1Service({ fs: files.fs, log, mounts })];
   const server = new RpcServer({ services: [...nfs, ...mount], log, ...optional('allow', allow) });
-  started.add('server', () => server.close(deadline.remainingMs()));
+  // A client that doesn't hang up takes no more than half of the time: the rest is for publishing.
+  started.add('server', () => server.close(deadline.remainingMs() / 2));
   const listening = await listenOnAll(server, { ...config, nfs, mount });
 
   const portmap = await startPortmap({ mode: config.portmap, listening, log, ...optional('allow', allow) });
@@ -126,7 +130,8 @@ async function start(config: ServeConfig, options: DaemonOptions, started: Teard
     mountLines: lines,
     stop: async () => {
       deadline.start();
-      for (const failure of await started.end()) options.notice(failure.message);
+      const failures = await started.end();
+      if (failures.length > 0) throw new StopError(failures.map(({ message }) => message).join('; '));
     },
   };
 }
@@ -150,20 +155,17 @@ class Deadline {
   }
 }
 
-/** What can't be published in time stays journaled in the state directory, and the next start goes on with it. */
-async function publish(
-  files: RunningFileSystem,
-  deadline: Deadline,
-  { notice }: DaemonOptions,
-): Promise<void> {
+/** Names and attributes that can't be published in time stay journaled, and the next start goes on with them; unstable data is lost. */
+async function publish(files: RunningFileSystem, deadline: Deadline): Promise<void> {
   let timer: NodeJS.Timeout | undefined;
   const timeout = new Promise<'timeout'>((resolve) => {
     timer = setTimeout(() => resolve('timeout'), deadline.remainingMs());
   });
   const outcome = await Promise.race([files.drain(), timeout]);
   clearTimeout(timer);
-  if (outcome === 'timeout') notice('the drain timeout ended while files were still being published');
-  else if (outcome > 0) notice(`${outcome} files could not be published`);
+  if (outcome === 'timeout')
+    throw new StopError('the drain timeout ended while files were still being published');
+  if (outcome > 0) throw new StopError(`${outcome} files could not be published; the log says why`);
 }
 
 async function openState(path: string): Promise<StateDirectory> {

@@ -7,11 +7,17 @@ export class StartError extends Error {
   override readonly name = 'StartError';
 }
 
+/** An end at which not everything that was acknowledged could be published. */
+export class StopError extends Error {
+  override readonly name = 'StopError';
+}
+
 /** Failures that come from what the user gave or from outside; anything else is a defect of this program. */
 export function isForeseen(error: unknown): boolean {
   return (
     error instanceof ConfigError ||
     error instanceof StartError ||
+    error instanceof StopError ||
     error instanceof StoreError ||
     isSystemError(error)
   );

@@ -119,6 +119,20 @@ await t.test(
   },
 );
 
+await t.test('an end that could not publish what was acknowledged says so and exits with 1', async (t) => {
+  const { env, child } = await store(t);
+  const daemon = new S3nfsdProcess(['serve', 's3://data', '--port', '0', '--drain-timeout', '2s'], env);
+  t.teardown(() => daemon.end('SIGKILL'));
+  const { nfs, root } = await mounted(await daemon.ready<DaemonReport>());
+  const { handle } = await nfs.create(root, 'lost.txt', {});
+  await nfs.write(handle, 0, Buffer.from('acknowledged, never committed'), 'UNSTABLE');
+  await nfs.close();
+  await child.end('SIGKILL');
+  const { code, stderr } = await daemon.end('SIGTERM');
+  t.equal(code, 1);
+  t.match(stderr.at(-1), /^s3nfsd: .*publish/);
+});
+
 await t.test('what is wrong is told in one line', async (t) => {
   const { env, report: s3, directory } = await store(t);
   const serve = (args: readonly string[], more: Record<string, string> = {}) =>
