@@ -69,7 +69,7 @@ export const EXPORT_OPTIONS = {
   }),
   region: optional(
     text('REGION', 'a region such as eu-central-1', /^[A-Za-z0-9-]+$/),
-    'that of the profile, or us-east-1 with an endpoint',
+    'that of the profile, else what S3 says; us-east-1 with an endpoint',
     'Region of the buckets.',
     { alsoEnv: ['AWS_REGION', 'AWS_DEFAULT_REGION'] },
   ),
@@ -175,7 +175,7 @@ export const STORE_OPTIONS = {
   dir: optional(path, 'store below the state directory', 'Directory that holds the buckets.', {
     env: 'S3NFSD_STORE_DIR',
   }),
-  listen: option(listenAddresses, [{ host: '127.0.0.1' }], 'Address to listen on.', {
+  listen: option(listenAddresses, [{ host: '127.0.0.1' }], 'Address to listen on: the first that is given.', {
     env: 'S3NFSD_STORE_LISTEN',
   }),
   port: option(port, 9000, 'TCP port of the S3 API.', { env: 'S3NFSD_STORE_PORT' }),

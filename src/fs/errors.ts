@@ -1,4 +1,4 @@
-/** The one domain error: made from store errors in store/errors.ts and here, mapped to nfsstat3 in nfs3/status.ts. */
+/** The one domain error: made from store errors in store-errors.ts, mapped to nfsstat3 in nfs3/status.ts. */
 
 /**
  * Error codes of the file system, named after errno where one exists. `EJUKEBOX` asks the client to try again later

@@ -55,7 +55,7 @@ export class FileNode extends NodeState {
   version: PublishedVersion | undefined;
   /** The object's own headers, with foreign metadata, where a HEAD has told them. */
   headers: ObjectHeaders | undefined;
-  /** The HEAD behind these attributes was dated late enough after LastModified to prove them (docs/decisions). */
+  /** The HEAD behind these attributes was dated late enough after LastModified to prove them (docs/decisions/0005-freshness.md). */
   proven = false;
   /** A target kept in metadata instead of the body (GeeseFS). */
   symlinkTarget: string | undefined;
