@@ -1,48 +1,40 @@
-/**
- * Bytes and attributes of files: reading them, changing them, and publishing what was changed.
- *
- *            write, truncate                publish
- *   clean ------------------> dirty -----------------------> publishing ---> clean
- *     ^                         ^                                |
- *     |                         +--- the store failed, or more --+
- *     +--- conflict: the winner's object is adopted, the loser's bytes are kept as a sibling object
- *
- * A publication carries If-Match (If-None-Match for a new file): what somebody else wrote since is never overwritten.
- */
-import { isDeepStrictEqual } from 'node:util';
+/** Bytes and attributes of files: reading them and changing them. What was changed is published by publishing.ts. */
 import type { ByteSlices } from '../memory/byte-slices.js';
-import { StoreError } from '../store/errors.js';
-import type { ObjectHeaders, WriteCondition } from '../store/object-store.js';
 import { fileBytesMax } from '../write/part-map.js';
 import { WriteSession } from '../write/write-session.js';
 import { FsError } from './errors.js';
-import { headersOnly, type Freshness } from './freshness.js';
 import type { AttributeChanges } from './file-system.js';
-import type { Intent, JournaledAttributes } from './intent-log.js';
+import type { Freshness } from './freshness.js';
+import { journal } from './journaling.js';
 import { NEVER_MS, type FileNode } from './node.js';
-import { differsInTimesOnly } from './posix-metadata.js';
-import { toFsError } from './store-errors.js';
+import type { Publishing } from './publishing.js';
+import { isReplaced, toFsError } from './store-errors.js';
 import type { Volume } from './volume.js';
 
 /** A burst of calls on one file (create, write, chmod, utimes) becomes one request when it pauses this long. */
 const REST_MS = 250;
 /** Bytes that no COMMIT asked for are published when nobody has written for this long. */
 const IDLE_MS = 5_000;
-/** A failed publication that nobody waits for is tried again after this. */
-const RETRY_MS = 10_000;
+/** Sees a change of attributes happen, with nothing else in between. `before` is left out where that can't be had. */
+export interface ChangeWitness {
+  /** Throws where the change is not to be made. Called more than once. */
+  mayBegin(): void;
+  before(): void;
+  after(): void;
+}
+
 /** An object that is replaced again and again while it is read: tell the client to come back. */
 const REPLACED_MAX = 5;
-
-export const createRef = (node: FileNode): string => `create:${node.id}`;
-const changeRef = (node: FileNode): string => `change:${node.id}`;
 
 export class Content {
   readonly #volume: Volume;
   readonly #freshness: Freshness;
+  readonly #publishing: Publishing;
 
-  constructor(volume: Volume, freshness: Freshness) {
+  constructor(volume: Volume, freshness: Freshness, publishing: Publishing) {
     this.#volume = volume;
     this.#freshness = freshness;
+    this.#publishing = publishing;
   }
 
   /** At most `count` bytes from `offset`, of one version, unpublished bytes first. Fewer only at the end of the file. */
@@ -61,6 +53,8 @@ export class Content {
         // Somebody replaced or removed the object: look again, and read the new version from the start of this call.
         this.#volume.readers.forget(key);
         node.validatedMs = NEVER_MS;
+        // Or the file is being renamed: then its bytes are at the new key when that has ended.
+        await this.#volume.touching(node, () => Promise.resolve());
       }
     }
     throw new FsError(
@@ -80,115 +74,59 @@ export class Content {
     return target;
   }
 
-  /** Takes all of `data`; unpublished until `publish`. */
+  /** Takes all of `data`; unpublished until it is published. */
   async write(node: FileNode, offset: number, data: Buffer): Promise<void> {
     if (offset + data.length > fileBytesMax()) {
       throw new FsError('EFBIG', `a file holds at most ${fileBytesMax()} bytes`);
     }
-    await this.#change(node, (session) => session.write(offset, data));
-    this.#plan(node, IDLE_MS);
+    await this.#volume.touching(node, () => this.#change(node, (session) => session.write(offset, data)));
+    if (!node.gone) this.#publishing.plan(node, IDLE_MS);
   }
 
   /** Applies SETATTR. Resolves when the change is in the journal. */
-  async setattr(node: FileNode, changes: AttributeChanges): Promise<void> {
+  async setattr(node: FileNode, changes: AttributeChanges, witness?: ChangeWitness): Promise<void> {
+    await this.#volume.touching(node, () => this.setattrHeld(node, changes, witness));
+  }
+
+  /** As `setattr`, for a caller that holds the file's key. */
+  async setattrHeld(node: FileNode, changes: AttributeChanges, witness?: ChangeWitness): Promise<void> {
     const volume = this.#volume;
     const { size } = changes;
+    witness?.mayBegin();
     if (size !== undefined) {
       if (node.type === 'symlink') throw new FsError('EINVAL', 'a symlink has no size to set');
       if (size > fileBytesMax()) throw new FsError('EFBIG', `a file holds at most ${fileBytesMax()} bytes`);
       if (size !== node.size) await this.#change(node, (session) => session.truncate(size));
     }
+    // A publication under way carries the attributes of before, and makes the version that the journal must name.
+    while (node.publishing !== undefined) await node.publishing.then(undefined, () => undefined);
+    if (size === undefined) {
+      witness?.mayBegin();
+      witness?.before();
+    }
     const nowNs = volume.nowNs;
-    const differs = applyAttributes(node, changes, nowNs);
+    const differs = applyAttributes(
+      node,
+      size === undefined ? changes : { mtimeNs: 'now', ...changes },
+      nowNs,
+    );
     if (differs) {
       node.attributesEpoch++;
       if (!node.created) node.attributesDirty = true;
     }
+    if (typeof changes.mtimeNs === 'bigint') node.timesGiven = true;
     node.exclusiveVerifier = undefined;
     node.touchCtime(nowNs);
+    witness?.after();
     volume.nodes.trackBusy(node);
     volume.nodes.save(node);
-    if (differs || size !== undefined) await this.journal(node, size);
-    if (node.publishable) this.#plan(node, REST_MS);
-  }
-
-  /** Records what isn't published of a file, so that a crash doesn't lose it. `sizeBytes` is a truncation. */
-  async journal(node: FileNode, sizeBytes?: number): Promise<void> {
-    const volume = this.#volume;
-    const path = volume.pathOf(node);
-    const attributes = journaled(node);
-    const common = { volume: volume.name, path, attributes };
-    if (node.created) {
-      const intent: Intent = {
-        kind: 'create',
-        ...common,
-        ...(node.exclusiveVerifier !== undefined && { exclusiveVerifier: node.exclusiveVerifier }),
-      };
-      await volume.intents.put(createRef(node), intent);
-    } else if (node.version !== undefined) {
-      const earlier = volume.intents.live().get(changeRef(node));
-      const kept = sizeBytes ?? (earlier?.kind === 'change' ? earlier.sizeBytes : undefined);
-      const intent: Intent = {
-        kind: 'change',
-        ...common,
-        etag: node.version.etag,
-        ...(kept !== undefined && { sizeBytes: kept }),
-      };
-      await volume.intents.put(changeRef(node), intent);
-    }
+    if (differs || size !== undefined) await journal(volume, node, size);
+    if (node.publishable) this.#publishing.plan(node, REST_MS);
   }
 
   /** Publishes a new file, or changed attributes, after a rest. */
   publishAfterRest(node: FileNode): void {
-    this.#plan(node, REST_MS);
-  }
-
-  /**
-   * Resolves when the store has everything that was written before the call. EIO after a conflict; the store's error when it
-   * refuses; the changes stay and are tried again.
-   */
-  async publish(node: FileNode): Promise<void> {
-    node.cancelPlanned?.();
-    node.cancelPlanned = undefined;
-    for (;;) {
-      const running = node.publishing;
-      if (running === undefined) break;
-      // Its failure is told to whoever began it; here only its end matters.
-      await running.then(undefined, () => undefined);
-    }
-    if (!node.publishable || node.gone) return;
-    node.publishing = this.#publishNow(node).finally(() => {
-      node.publishing = undefined;
-      this.#dropCleanSession(node);
-      this.#volume.nodes.trackBusy(node);
-    });
-    await node.publishing;
-  }
-
-  /** Publishes every unpublished file, as far as it goes; the failures. */
-  async publishAll(below?: string): Promise<unknown[]> {
-    const volume = this.#volume;
-    const files = volume.nodes
-      .busy()
-      .filter((node) => !node.gone && volume.table.volumeOf(node.id) === volume.name);
-    const wanted = below === undefined ? files : files.filter((node) => volume.keyOf(node).startsWith(below));
-    const results = await Promise.allSettled(wanted.map((node) => this.publish(node)));
-    return results.flatMap((result) => (result.status === 'rejected' ? [result.reason as unknown] : []));
-  }
-
-  /** Drops everything unpublished of a file that is removed. */
-  async abandon(node: FileNode): Promise<void> {
-    node.cancelPlanned?.();
-    node.cancelPlanned = undefined;
-    if (node.publishing !== undefined) await node.publishing.then(undefined, () => undefined);
-    const { session } = node;
-    node.session = undefined;
-    node.created = false;
-    node.attributesDirty = false;
-    this.#volume.intents.end(createRef(node));
-    this.#volume.intents.end(changeRef(node));
-    this.#volume.nodes.trackBusy(node);
-    await session?.discard();
+    this.#publishing.plan(node, REST_MS);
   }
 
   async #change(node: FileNode, change: (session: WriteSession) => Promise<void>): Promise<void> {
@@ -201,13 +139,14 @@ export class Content {
       await change(session);
       node.size = session.size;
       node.mtimeNs = nowNs;
+      node.timesGiven = false;
       node.attributesEpoch++;
       node.touchCtime(nowNs);
     } catch (error) {
       throw toFsError(error);
     } finally {
       node.writers--;
-      this.#dropCleanSession(node);
+      this.#publishing.dropCleanSession(node);
       volume.nodes.trackBusy(node);
     }
   }
@@ -232,155 +171,6 @@ export class Content {
       }),
       ...(volume.writeOptions !== undefined && { options: volume.writeOptions }),
     });
-  }
-
-  #dropCleanSession(node: FileNode): void {
-    if (
-      node.session !== undefined &&
-      !node.session.dirty &&
-      node.writers === 0 &&
-      node.publishing === undefined
-    ) {
-      const { session } = node;
-      node.session = undefined;
-      session
-        .discard()
-        .catch((error: unknown) =>
-          this.#volume.log.error({ err: error }, 'a clean write session did not close'),
-        );
-    }
-  }
-
-  #plan(node: FileNode, delayMs: number): void {
-    node.cancelPlanned?.();
-    node.cancelPlanned = this.#volume.clock.after(delayMs, () => {
-      this.publish(node).catch((error: unknown) => {
-        this.#volume.log.warn({ err: error }, 'publishing in the background failed and is tried again');
-        if (node.publishable && !node.gone) this.#plan(node, RETRY_MS);
-      });
-    });
-  }
-
-  async #publishNow(node: FileNode): Promise<void> {
-    const volume = this.#volume;
-    const key = volume.keyOf(node);
-    const { attributesEpoch } = node;
-    let headers: ObjectHeaders | undefined;
-    try {
-      await this.#loadHeaders(node, key);
-      headers = volume.headersOf(node);
-      headers = await this.#send(node, key, headers);
-    } catch (error) {
-      if (isReplaced(error)) return await this.#conflict(node, key, headers ?? volume.headersOf(node), error);
-      throw toFsError(error);
-    }
-    node.headers = headers;
-    if (node.attributesEpoch === attributesEpoch) node.attributesDirty = false;
-    this.#afterPublish(node);
-  }
-
-  /** One request, or one multipart upload; the node then has the new version. Returns the headers that the object has. */
-  async #send(node: FileNode, key: string, headers: ObjectHeaders): Promise<ObjectHeaders> {
-    const { store } = this.#volume;
-    const condition: WriteCondition =
-      node.version === undefined ? { ifNoneMatch: '*' } : { ifMatch: node.version.etag };
-    if (node.session?.dirty === true) {
-      const acceptHeaders = (opened: ObjectHeaders): boolean =>
-        differsInTimesOnly(opened.metadata, headers.metadata) &&
-        isDeepStrictEqual({ ...opened, metadata: {} }, { ...headers, metadata: {} });
-      const published = await node.session.publish({ key, headers, condition, acceptHeaders });
-      const { etag, size, lastModifiedMs } = published;
-      node.version = { etag, size, ...(lastModifiedMs !== undefined && { lastModifiedMs }) };
-      node.created = false;
-      return published.headers ?? headers;
-    }
-    if (node.version === undefined) {
-      const written = await store.put(key, [], headers, condition);
-      node.version = { ...written, size: 0 };
-    } else {
-      const { etag, size } = node.version;
-      const written = await store.copy(key, key, { sourceEtag: etag, headers, condition, size });
-      node.version = { ...written, size };
-    }
-    node.created = false;
-    return headers;
-  }
-
-  /** A rewrite keeps what the object had; a node that came from the database doesn't know it. */
-  async #loadHeaders(node: FileNode, key: string): Promise<void> {
-    if (node.version === undefined || node.headers !== undefined) return;
-    const head = await this.#volume.store.head(key);
-    if (head?.etag !== node.version.etag) {
-      throw new StoreError(
-        'precondition-failed',
-        `"${key}" was replaced or removed since it was changed here`,
-        {
-          operation: 'HeadObject',
-          bucket: this.#volume.store.bucket,
-          key,
-        },
-      );
-    }
-    node.headers = headersOnly(head);
-  }
-
-  #afterPublish(node: FileNode): void {
-    const volume = this.#volume;
-    node.epoch++;
-    node.validatedMs = volume.clock.nowMs();
-    node.proven = true;
-    volume.intents.end(createRef(node));
-    if (!node.publishable) volume.intents.end(changeRef(node));
-    const { version } = node;
-    const parent = volume.parentOf(node);
-    const name = volume.nameOf(node);
-    parent.unpublishedFiles.delete(name);
-    parent.noteEntry({ name, kind: 'file', ...(version !== undefined && { version }) });
-    volume.nodes.save(node);
-  }
-
-  /** Somebody else's object is at the key: it stays, and what was written here is kept beside it. */
-  async #conflict(node: FileNode, key: string, headers: ObjectHeaders, cause: unknown): Promise<void> {
-    const volume = this.#volume;
-    let kept: string | undefined;
-    let lost = false;
-    if (node.session?.dirty === true) {
-      const stamp = new Date(volume.clock.nowMs()).toISOString().replace(/[-:]|\.\d+/g, '');
-      kept = `${key}.s3nfsd-conflict-${stamp}-${node.id.toString(36)}`;
-      try {
-        await node.session.publish({ key: kept, headers });
-      } catch (error) {
-        if (!isReplaced(error)) throw toFsError(error);
-        // What was changed here were parts of the object that is gone: there is no whole file to keep.
-        kept = undefined;
-        lost = true;
-      }
-    }
-    const { session } = node;
-    node.session = undefined;
-    node.created = false;
-    node.attributesDirty = false;
-    node.version = undefined;
-    node.headers = undefined;
-    node.validatedMs = NEVER_MS;
-    node.touchCtime(volume.nowNs);
-    volume.intents.end(createRef(node));
-    volume.intents.end(changeRef(node));
-    volume.parentOf(node).unpublishedFiles.delete(volume.nameOf(node));
-    volume.readers.forget(key);
-    volume.nodes.trackBusy(node);
-    await session?.discard();
-    const what = `"${key}" in ${volume.name} was changed by somebody else while it was changed here; their object stays`;
-    if (lost) {
-      volume.log.error({ err: cause }, `${what}; the parts changed here could not be kept`);
-      throw new FsError('EIO', `${what}; the parts changed here could not be kept`, { cause });
-    }
-    if (kept === undefined) {
-      volume.log.warn({ err: cause }, `${what}; a change of attributes was dropped`);
-      return;
-    }
-    volume.log.error({ err: cause, kept }, `${what}; the bytes written here are in "${kept}"`);
-    throw new FsError('EIO', `${what}; the bytes written here are in "${kept}"`, { cause });
   }
 }
 
@@ -408,16 +198,3 @@ export function applyAttributes(
   Object.assign(node, next);
   return differs;
 }
-
-function journaled(node: FileNode): JournaledAttributes {
-  return {
-    ...(node.mode !== undefined && { mode: node.mode }),
-    ...(node.uid !== undefined && { uid: node.uid }),
-    ...(node.gid !== undefined && { gid: node.gid }),
-    mtimeNs: String(node.mtimeNs),
-    atimeNs: String(node.atimeNs),
-  };
-}
-
-const isReplaced = (error: unknown): boolean =>
-  error instanceof StoreError && (error.kind === 'precondition-failed' || error.kind === 'not-found');

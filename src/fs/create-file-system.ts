@@ -106,7 +106,7 @@ export async function createFileSystem(parts: FileSystemParts): Promise<RunningF
 
   const drain = async (): Promise<number> => {
     const failures = (
-      await Promise.all([...volumes.values()].map(({ content }) => content.publishAll()))
+      await Promise.all([...volumes.values()].map(({ publishing }) => publishing.publishAll()))
     ).flat();
     for (const error of failures) log.error({ err: error }, 'a file could not be published before the end');
     return failures.length;

@@ -4,6 +4,7 @@
  */
 import type { HandleKey } from '../state/handle-key.js';
 import { fileBytesMax } from '../write/part-map.js';
+import type { ChangeWitness } from './content.js';
 import { FsError } from './errors.js';
 import { Export } from './exports.js';
 import type * as Fs from './file-system.js';
@@ -97,17 +98,24 @@ export class ExportedFileSystem implements Fs.FileSystem {
   ): Promise<Fs.ChangeReport> {
     const place = this.#writable(context, file);
     const { exported, node, caller } = place;
-    const before = await this.#fresh(place);
-    requireSetattr(before, changes, caller);
-    if (guardCtimeNs !== undefined && guardCtimeNs !== before.ctimeNs) {
-      throw new FsError('ENOTSYNC', 'the file changed since the client looked at it');
-    }
+    requireSetattr(await this.#fresh(place), changes, caller);
     const { volume, content, namespace } = exported.volume;
-    await volume.whileMoving(node.kind === 'file' ? volume.keyOf(node) : volume.prefixOf(node));
-    if (node.kind === 'file') await content.setattr(node, changes);
-    else
-      await this.#long.within(namespace.setattrDirectory(node, changes), `SETATTR of directory ${node.id}`);
-    return { before, after: exported.attributes(node) };
+    let before: Fs.Attributes | undefined;
+    let after: Fs.Attributes | undefined;
+    const witness: ChangeWitness = {
+      mayBegin: () => {
+        if (guardCtimeNs !== undefined && guardCtimeNs !== node.ctimeNs)
+          throw new FsError('ENOTSYNC', 'the file changed since the client looked at it');
+      },
+      before: () => (before = exported.attributes(node)),
+      after: () => (after = exported.attributes(node)),
+    };
+    const setting =
+      node.kind === 'file'
+        ? content.setattr(node, changes, witness)
+        : volume.touching(node, () => namespace.setattrDirectory(node, changes, witness));
+    await this.#long.within(setting, `SETATTR of file ${node.id}`);
+    return { ...(before !== undefined && { before }), ...(after !== undefined && { after }) };
   }
 
   async lookup(context: Fs.Context, directory: Fs.Handle, name: Buffer): Promise<Fs.FoundFile> {
@@ -155,7 +163,8 @@ export class ExportedFileSystem implements Fs.FileSystem {
     context: Fs.Context,
     file: Fs.Handle,
   ): Promise<{ readonly target: Buffer; readonly attributes: Fs.Attributes }> {
-    const { exported, node } = this.#file(this.#node(context, file));
+    const { exported, node } = this.#node(context, file);
+    if (node.kind === 'directory') throw new FsError('EINVAL', 'READLINK of a directory');
     const target = await exported.volume.content.readlink(node, context.signal);
     return { target, attributes: exported.attributes(node) };
   }
@@ -191,8 +200,7 @@ export class ExportedFileSystem implements Fs.FileSystem {
     const { exported, node, caller } = place;
     requireWrite(await this.#fresh(place), caller);
     if (node.type !== 'file') throw new FsError('EINVAL', 'WRITE to a symlink');
-    const { volume, content } = exported.volume;
-    await volume.whileMoving(volume.keyOf(node));
+    const { content } = exported.volume;
     if (data.length > 0) await content.write(node, offset, data);
     if (stability !== 'unstable') await this.#publish(place);
     const committed = stability === 'unstable' ? 'unstable' : 'fileSync';
@@ -206,7 +214,7 @@ export class ExportedFileSystem implements Fs.FileSystem {
 
   async commit(context: Fs.Context, file: Fs.Handle): Promise<Fs.CommitResult> {
     const place = this.#file(this.#writable(context, file));
-    if (place.node.gone) throw new FsError('ESTALE', 'COMMIT of a file that was removed');
+    if (place.node.type !== 'file') throw new FsError('EINVAL', 'COMMIT of a symlink');
     await this.#publish(place);
     return { verifier: this.#verifier, file: { after: place.exported.attributes(place.node) } };
   }
@@ -267,6 +275,7 @@ export class ExportedFileSystem implements Fs.FileSystem {
     const change = await this.#long.run(`REMOVE ${entryOf(node, name)}`, () =>
       exported.volume.namespace.remove(node, parseName(name), this.#unlinkGuard(parent)),
     );
+    await exported.volume.volume.nodes.settled();
     return report(exported, node, change);
   }
 
@@ -276,6 +285,7 @@ export class ExportedFileSystem implements Fs.FileSystem {
     const change = await this.#long.run(`RMDIR ${entryOf(node, name)}`, () =>
       exported.volume.namespace.rmdir(node, parseName(name), this.#unlinkGuard(parent)),
     );
+    await exported.volume.volume.nodes.settled();
     return report(exported, node, change);
   }
 
@@ -302,6 +312,7 @@ export class ExportedFileSystem implements Fs.FileSystem {
           },
         ),
     );
+    await exported.volume.volume.nodes.settled();
     return { from: report(exported, from.node, changes.from), to: report(exported, to.node, changes.to) };
   }
 
@@ -319,9 +330,12 @@ export class ExportedFileSystem implements Fs.FileSystem {
       throw new FsError('EACCES', 'the mode bits do not allow to list this directory');
     const isRoot = node === exported.volume.rootAt(exported.rules.prefix);
     const parent = isRoot ? node : exported.volume.volume.parentOf(node);
-    const dots = dotEntries(cookie, node.id, parent.id).slice(0, entriesMax);
+    const dots = dotEntries(cookie, node.id, parent.id);
+    if (dots.length >= entriesMax && dots.length > 0) {
+      return { entries: dots.slice(0, entriesMax), end: false, attributes };
+    }
     const from = cookie <= DOT_DOT_COOKIE ? 0n : cookie;
-    const scan = await exported.volume.scans.read(node, from, Math.max(0, entriesMax - dots.length));
+    const scan = await exported.volume.scans.read(node, from, entriesMax - dots.length);
     await exported.volume.volume.nodes.settled();
     const entries = scan.entries.map((entry) => ({
       fileid: entry.id,
@@ -502,7 +516,7 @@ export class ExportedFileSystem implements Fs.FileSystem {
 
   /** Publishes a file; past the client's patience it is told to come back, and joins. */
   async #publish({ exported, node }: FilePlace): Promise<void> {
-    await this.#long.within(exported.volume.content.publish(node), `publishing file ${node.id}`);
+    await this.#long.within(exported.volume.publishing.publish(node), `publishing file ${node.id}`);
   }
 }
 

@@ -37,6 +37,8 @@ export class Export {
     this.id = idOf(`export ${rules.path}`);
     this.rules = rules;
     this.volume = volume;
+    // There from the start: clients come back with handles before anybody mounts again.
+    volume.rootAt(rules.prefix);
     this.#allowed = rules.allow.map((cidr) =>
       ipaddr.parseCIDR(cidr.includes('/') ? cidr : `${cidr}/${cidr.includes(':') ? 128 : 32}`),
     );

@@ -34,7 +34,7 @@ export class Freshness {
 
   async file(node: FileNode): Promise<void> {
     if (node.gone) throw stale(this.#volume, node);
-    if (node.unpublished || this.#volume.isFresh(node)) return;
+    if (node.unpublished || node.relocating || this.#volume.isFresh(node)) return;
     const found = await this.#once(`file ${node.id}`, () => this.#head(node));
     if (!found) throw stale(this.#volume, node);
   }
@@ -69,13 +69,15 @@ export class Freshness {
     const volume = this.#volume;
     const record = volume.table.child(parent.id, name);
     const known = record === undefined ? undefined : volume.nodes.get(record.id);
-    if (known !== undefined && (volume.isFresh(known) || (known.kind === 'file' && known.unpublished)))
-      return known;
-
+    if (known !== undefined && this.#isTrusted(known)) return known;
     const { listing } = parent;
     if (listing !== undefined && volume.clock.nowMs() - listing.takenMs < volume.metadataTtlMs) {
       const listed = listing.entries.get(name);
-      if (listed === undefined) return undefined;
+      if (listed === undefined) {
+        // Somebody else removed it: whoever makes the name anew makes another file.
+        if (known !== undefined) this.#vanished(known);
+        return undefined;
+      }
       const node = volume.nodes.entry(parent, name, listed.kind);
       await this.node(node);
       return node;
@@ -83,6 +85,21 @@ export class Freshness {
     const absentMs = parent.negatives.get(name) ?? NEVER_MS;
     if (volume.clock.nowMs() - absentMs < volume.metadataTtlMs) return undefined;
     return this.#once(`entry ${parent.id}/${name}`, () => this.#probe(parent, name, known));
+  }
+
+  /** Makes the next look at a name ask the store. */
+  distrust(directory: DirectoryNode, name: string): void {
+    const volume = this.#volume;
+    directory.listing = undefined;
+    directory.negatives.delete(name);
+    const record = volume.table.child(directory.id, name);
+    const node = record === undefined ? undefined : volume.nodes.get(record.id);
+    if (node !== undefined) node.validatedMs = NEVER_MS;
+  }
+
+  #isTrusted(node: FsNode): boolean {
+    const ours = node.kind === 'file' ? node.unpublished || node.relocating : node.permanent;
+    return ours || this.#volume.isFresh(node);
   }
 
   /** Takes over what a listing shows of a file; true when it proves the attributes held. */
@@ -135,7 +152,9 @@ export class Freshness {
       throw toFsError(error);
     });
     if (node.gone) return false;
-    if (node.epoch !== epoch || node.unpublished) return true;
+    if (node.epoch !== epoch || node.unpublished || node.relocating) return true;
+    // A directory above it was renamed meanwhile.
+    if (volume.keyOf(node) !== key) return this.#head(node);
     if (head === undefined) {
       this.#vanished(node);
       return false;
@@ -153,6 +172,7 @@ export class Freshness {
       throw toFsError(error);
     });
     if (node.gone) return false;
+    if (volume.prefixOf(node) !== prefix) return this.#list(node);
     const takenMs = volume.clock.nowMs();
     const marker = prefix === '' ? undefined : page.objects.find((object) => object.key === prefix);
     const empty = page.objects.length === 0 && page.prefixes.length === 0;
@@ -244,8 +264,7 @@ export class Freshness {
       // Something was made or removed here meanwhile: what is held now is newer than the answer.
       const made = volume.table.child(parent.id, name);
       const node = made === undefined ? undefined : volume.nodes.get(made.id);
-      if (node !== undefined && (volume.isFresh(node) || (node.kind === 'file' && node.unpublished)))
-        return node;
+      if (node !== undefined && this.#isTrusted(node)) return node;
     }
   }
 

@@ -20,6 +20,8 @@ export type Intent =
       readonly volume: string;
       readonly path: readonly string[];
       readonly attributes: JournaledAttributes;
+      /** A file that was lengthened; its bytes so far are zeros. */
+      readonly sizeBytes?: number;
       readonly exclusiveVerifier?: string;
     }
   /** Attributes, or a new size, of a published file. Carried out only while the object is the version it was. */
@@ -30,6 +32,8 @@ export type Intent =
       readonly etag: string;
       readonly attributes: JournaledAttributes;
       readonly sizeBytes?: number;
+      /** The least size that it had on the way to `sizeBytes`: what the object has beyond it is gone. */
+      readonly keptBytes?: number;
     }
   /** A multipart upload of ours. */
   | { readonly kind: 'upload'; readonly volume: string; readonly key: string; readonly uploadId: string }
@@ -64,6 +68,8 @@ const COMPACT_BYTES_MIN = 4 * 1024 * 1024;
 export class IntentLog {
   readonly #journal: Journal;
   readonly #live = new Map<string, Intent>();
+  /** Ends on their way to the disk. */
+  readonly #ending = new Map<string, Promise<void>>();
   readonly #onFailure: (error: unknown) => void;
   #appended = 0;
   #compacting = false;
@@ -89,9 +95,19 @@ export class IntentLog {
 
   /** The intent is carried out. Not waited for: carrying it out again after a crash does no harm. */
   end(ref: string): void {
-    if (!this.#live.has(ref)) return;
-    this.#apply({ ref });
-    this.#journal.append({ ref }).catch(this.#onFailure);
+    this.drop(ref).catch(this.#onFailure);
+  }
+
+  /** The intent is no longer wanted. Resolves when that is safe on disk: a crash must not carry it out. */
+  async drop(ref: string): Promise<void> {
+    if (this.#live.has(ref)) {
+      this.#apply({ ref });
+      const ending = this.#journal.append({ ref }).finally(() => {
+        if (this.#ending.get(ref) === ending) this.#ending.delete(ref);
+      });
+      this.#ending.set(ref, ending);
+    }
+    await this.#ending.get(ref);
   }
 
   #apply(entry: Entry): void {

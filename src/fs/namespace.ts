@@ -3,11 +3,13 @@
  * file, the journal. Changes of one entry run one after the other.
  */
 import type { AttributeChanges, Caller, CreateMode } from './file-system.js';
-import { applyAttributes, type Content } from './content.js';
+import { applyAttributes, type ChangeWitness, type Content } from './content.js';
 import { FsError } from './errors.js';
 import { headersOnly, type Freshness } from './freshness.js';
+import { journal } from './journaling.js';
 import { KEY_BYTES_MAX } from './names.js';
-import type { DirectoryNode, EntryChange, FileNode, FsNode } from './node.js';
+import { DirectoryNode, FileNode, type EntryChange, type FsNode } from './node.js';
+import type { Publishing } from './publishing.js';
 import { toFsError } from './store-errors.js';
 import type { Volume } from './volume.js';
 
@@ -24,11 +26,13 @@ export class Namespace {
   readonly #volume: Volume;
   readonly #freshness: Freshness;
   readonly #content: Content;
+  readonly #publishing: Publishing;
 
-  constructor(volume: Volume, freshness: Freshness, content: Content) {
+  constructor(volume: Volume, freshness: Freshness, content: Content, publishing: Publishing) {
     this.#volume = volume;
     this.#freshness = freshness;
     this.#content = content;
+    this.#publishing = publishing;
   }
 
   /** CREATE (RFC 1813 3.3.8). `mayTruncate` judges an UNCHECKED create of an existing file with size 0. */
@@ -52,11 +56,11 @@ export class Namespace {
       directory.unpublishedFiles.set(name, node);
       volume.nodes.trackBusy(node);
       try {
-        if ((attributes.size ?? 0) > 0) await this.#content.setattr(node, { size: attributes.size ?? 0 });
-        await this.#content.journal(node);
+        if ((attributes.size ?? 0) > 0) await this.#content.setattrHeld(node, { size: attributes.size ?? 0 });
+        await journal(volume, node);
       } catch (error) {
         directory.unpublishedFiles.delete(name);
-        await this.#content.abandon(node);
+        await this.#publishing.abandon(node);
         volume.nodes.forget(node.id);
         throw toFsError(error);
       }
@@ -80,7 +84,7 @@ export class Namespace {
         const { size } = mode.attributes;
         if (size !== undefined) {
           mayTruncate(existing);
-          await this.#content.setattr(existing, { size });
+          await this.#content.setattrHeld(existing, { size });
         }
         return existing;
       }
@@ -103,14 +107,20 @@ export class Namespace {
           `the marker of "${name}" would pass S3's ${KEY_BYTES_MAX} bytes of a key`,
         );
       }
+      // The node is made once the store has the marker: one without would be taken for removed.
+      const draft = new DirectoryNode(0n);
+      this.#setNew(draft, attributes, owner);
+      const headers = volume.headersOf(draft);
+      const prefix = `${volume.entryKey(directory, name)}/`;
+      const written = await volume.store
+        .put(prefix, [], headers, { ifNoneMatch: '*' })
+        .catch((error: unknown) => {
+          throw toFsError(error, { 'precondition-failed': 'EEXIST' });
+        });
       const node = volume.nodes.entry(directory, name, 'directory');
       this.#setNew(node, attributes, owner);
-      try {
-        await this.#putMarker(node, true);
-      } catch (error) {
-        volume.nodes.forget(node.id);
-        throw toFsError(error, { 'precondition-failed': 'EEXIST' });
-      }
+      node.marker = { etag: written.etag, lastModifiedMs: written.lastModifiedMs };
+      node.markerHeaders = headers;
       node.validatedMs = volume.clock.nowMs();
       node.listing = { takenMs: node.validatedMs, entries: new Map() };
       directory.noteEntry({ name, kind: 'directory' });
@@ -129,18 +139,20 @@ export class Namespace {
     return this.#alone(directory, name, async () => {
       await this.#requireAbsent(directory, name);
       const volume = this.#volume;
+      const draft = new FileNode(0n);
+      draft.type = 'symlink';
+      this.#setNew(draft, { mode: 0o777, ...attributes }, owner);
+      const headers = volume.headersOf(draft);
+      const written = await volume.store
+        .put(volume.entryKey(directory, name), [target], headers, { ifNoneMatch: '*' })
+        .catch((error: unknown) => {
+          throw toFsError(error, { 'precondition-failed': 'EEXIST' });
+        });
       const node = volume.nodes.entry(directory, name, 'file');
       node.type = 'symlink';
       this.#setNew(node, { mode: 0o777, ...attributes }, owner);
       node.size = target.length;
-      const headers = volume.headersOf(node);
-      try {
-        const written = await volume.store.put(volume.keyOf(node), [target], headers, { ifNoneMatch: '*' });
-        node.version = { ...written, size: target.length };
-      } catch (error) {
-        volume.nodes.forget(node.id);
-        throw toFsError(error, { 'precondition-failed': 'EEXIST' });
-      }
+      node.version = { ...written, size: target.length };
       node.headers = headers;
       node.proven = true;
       node.validatedMs = volume.clock.nowMs();
@@ -157,24 +169,32 @@ export class Namespace {
       guard(node);
       if (node.kind === 'directory') throw new FsError('EISDIR', `"${name}" is a directory`);
       const key = volume.keyOf(node);
-      await this.#content.abandon(node);
-      if (node.version !== undefined) await volume.store.delete(key).catch(rethrow);
+      // What isn't published is dropped last: a file that can't be removed keeps it.
+      if (node.version !== undefined || node.attempted !== undefined) {
+        await volume.store.delete(key).catch(rethrow);
+      }
+      const change = this.#entryGone(directory, name, node);
+      await this.#publishing.abandon(node);
       volume.readers.forget(key);
-      return this.#entryGone(directory, name, node);
+      await this.keepDirectoryIfCan(directory);
+      return change;
     });
   }
 
   /** RMDIR (RFC 1813 3.3.13). ENOTEMPTY while any key lies under it, be it one that the mount hides. */
   async rmdir(directory: DirectoryNode, name: string, guard: Guard): Promise<EntryChange> {
-    return this.#alone(directory, name, async () => {
+    const task = async (): Promise<EntryChange> => {
       const volume = this.#volume;
       const node = await this.#freshness.entry(directory, name);
       guard(node);
       if (node.kind !== 'directory') throw new FsError('ENOTDIR', `"${name}" is not a directory`);
       await this.requireEmpty(node);
       await volume.store.delete(volume.prefixOf(node)).catch(rethrow);
-      return this.#entryGone(directory, name, node);
-    });
+      const change = this.#entryGone(directory, name, node);
+      await this.keepDirectoryIfCan(directory);
+      return change;
+    };
+    return this.#alone(directory, name, task, 'and below');
   }
 
   async requireEmpty(directory: DirectoryNode): Promise<void> {
@@ -187,17 +207,24 @@ export class Namespace {
   }
 
   /** SETATTR of a directory: attributes live on the marker. The root of a bucket has none, and keeps them in the state directory. */
-  async setattrDirectory(directory: DirectoryNode, changes: AttributeChanges): Promise<void> {
+  async setattrDirectory(
+    directory: DirectoryNode,
+    changes: AttributeChanges,
+    witness: ChangeWitness,
+  ): Promise<void> {
     const volume = this.#volume;
     if (changes.size !== undefined) throw new FsError('EISDIR', 'a directory has no size to set');
+    witness.mayBegin();
+    witness.before();
     const differs = applyAttributes(directory, changes, volume.nowNs);
     directory.touchCtime(volume.nowNs);
+    witness.after();
     if (differs && volume.prefixOf(directory) !== '') await this.#putMarker(directory, false).catch(rethrow);
     volume.nodes.save(directory);
   }
 
-  /** Called after an entry left: removing the last one keeps the directory, as POSIX users expect. */
-  async keepDirectory(directory: DirectoryNode): Promise<void> {
+  /** Removing the last entry keeps the directory, as POSIX users expect. */
+  async #keepDirectory(directory: DirectoryNode): Promise<void> {
     const volume = this.#volume;
     if (directory.permanent || directory.gone || directory.marker != null) return;
     if ((directory.listing?.entries.size ?? 0) > 0 && volume.isFresh(directory)) return;
@@ -239,14 +266,25 @@ export class Namespace {
     return change;
   }
 
-  async #entryGone(directory: DirectoryNode, name: string, node: FsNode): Promise<EntryChange> {
+  #entryGone(directory: DirectoryNode, name: string, node: FsNode): EntryChange {
     const volume = this.#volume;
     volume.nodes.forget(node.id);
     directory.noteAbsent(name, volume.clock.nowMs());
     const change = directory.touchEntries(volume.nowNs);
     volume.nodes.save(directory);
-    await this.keepDirectory(directory);
     return change;
+  }
+
+  /** Called after an entry left. The entry is gone whether or not its directory can be kept: that is tried again when the next one goes. */
+  async keepDirectoryIfCan(directory: DirectoryNode): Promise<void> {
+    try {
+      await this.#keepDirectory(directory);
+    } catch (error) {
+      this.#volume.log.warn(
+        { err: error, directory: String(directory.id) },
+        'an empty directory got no marker',
+      );
+    }
   }
 
   async #requireAbsent(directory: DirectoryNode, name: string): Promise<void> {
@@ -254,14 +292,18 @@ export class Namespace {
     if (existing !== undefined) throw new FsError('EEXIST', `"${name}" exists`);
   }
 
-  /** Runs alone on the entry, outside of any directory rename. */
-  async #alone<T>(directory: DirectoryNode, name: string, task: () => Promise<T>): Promise<T> {
+  /** Runs alone on the entry, and alone with what lies below it where that must not change. */
+  async #alone<T>(
+    directory: DirectoryNode,
+    name: string,
+    task: () => Promise<T>,
+    reach: 'entry' | 'and below' = 'entry',
+  ): Promise<T> {
     const volume = this.#volume;
-    await volume.whileMoving(volume.entryKey(directory, name));
-    return volume.entries.run([`${directory.id}/${name}`], async () => {
-      if (directory.gone) throw new FsError('ESTALE', `the directory of "${name}" was removed`);
-      return task();
-    });
+    return volume.locks.run(() => {
+      const key = volume.entryKey(directory, name);
+      return { changes: [key], ...(reach === 'and below' && { moves: [`${key}/`] }) };
+    }, task);
   }
 }
 

@@ -20,7 +20,7 @@ export class NodeCache {
   });
   /** Nodes with something unpublished: never forgotten. */
   readonly #busy = new Set<FileNode>();
-  #interned = false;
+  #unsettled = false;
 
   constructor(table: NodeTable) {
     this.#table = table;
@@ -55,7 +55,7 @@ export class NodeCache {
       if (node !== undefined || kindOf(known.facts) !== undefined) this.forget(known.id);
     }
     const { id } = this.#table.intern(parent.id, name);
-    this.#interned = true;
+    this.#unsettled = true;
     this.#table.setFacts(id, bareFacts(kind));
     return this.#keep(kind === 'directory' ? new DirectoryNode(id) : new FileNode(id));
   }
@@ -91,12 +91,24 @@ export class NodeCache {
     }
     this.#kept.delete(id);
     this.#table.remove(id);
+    this.#unsettled = true;
   }
 
-  /** Resolves when every node that was made so far survives the death of this process: before its handle is given away. */
+  /** Gives the node another name or directory; whatever had that name is gone. */
+  move(node: FsNode, directory: DirectoryNode, name: string): void {
+    const there = this.#table.child(directory.id, name);
+    if (there !== undefined && there.id !== node.id) this.forget(there.id);
+    this.#table.move(node.id, directory.id, name);
+    this.#unsettled = true;
+  }
+
+  /**
+   * Resolves when every node that was made, moved or removed so far is so after the death of this process: before its handle is
+   * given away, or the call answered.
+   */
   async settled(): Promise<void> {
-    if (!this.#interned) return;
-    this.#interned = false;
+    if (!this.#unsettled) return;
+    this.#unsettled = false;
     await this.#table.settled();
   }
 
@@ -104,6 +116,14 @@ export class NodeCache {
   trackBusy(node: FileNode): void {
     if (node.unpublished) this.#busy.add(node);
     else this.#busy.delete(node);
+  }
+
+  /** Every node in memory. */
+  *present(): Generator<FsNode> {
+    for (const reference of this.#held.values()) {
+      const node = reference.deref();
+      if (node !== undefined && !node.gone) yield node;
+    }
   }
 
   /** Files with something unpublished. */

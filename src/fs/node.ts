@@ -64,6 +64,10 @@ export class FileNode extends NodeState {
   created = false;
   /** mode, owner or times differ from the object's. */
   attributesDirty = false;
+  /** A client gave the file its mtime, which must reach the object. */
+  timesGiven = false;
+  /** Being renamed: what the store says of its key means nothing now. */
+  relocating = false;
   /** Moves at every change of attributes: a publication that began before one leaves `attributesDirty` set. */
   attributesEpoch = 0;
   /** Changed bytes. Kept while anybody writes or anything is unpublished. */
@@ -72,6 +76,14 @@ export class FileNode extends NodeState {
   writers = 0;
   /** CREATE EXCLUSIVE's verifier, until the SETATTR that follows it. */
   exclusiveVerifier: string | undefined;
+  /** A publication that failed and may have reached the store all the same: what it would have left there. */
+  attempted:
+    | {
+        readonly metadata: ObjectHeaders['metadata'];
+        readonly size: number;
+        readonly attributesEpoch: number;
+      }
+    | undefined;
   /** The publication that runs, if any. */
   publishing: Promise<void> | undefined;
   /** Cancels the publication that is planned, if any. */
@@ -118,7 +130,7 @@ export interface EntryChange {
 }
 
 /** Names known not to exist, a directory. */
-const NEGATIVES_MAX = 4096;
+const NEGATIVES_MAX = 1024;
 
 export class DirectoryNode extends NodeState {
   readonly kind = 'directory';

@@ -6,17 +6,22 @@
 import pLimit from 'p-limit';
 import { StoreError } from '../store/errors.js';
 import type { ObjectSummary, WriteCondition } from '../store/object-store.js';
-import type { Content } from './content.js';
 import { FsError } from './errors.js';
 import { LIST_KEYS_MAX, type Freshness } from './freshness.js';
 import type { Intent } from './intent-log.js';
+import { journal } from './journaling.js';
 import type { Guard, Namespace } from './namespace.js';
 import { NEVER_MS, type DirectoryNode, type EntryChange, type FileNode, type FsNode } from './node.js';
-import { toFsError } from './store-errors.js';
+import type { Claim } from './path-locks.js';
+import type { Publishing } from './publishing.js';
+import type { Scans } from './scan.js';
+import { isReplaced, toFsError } from './store-errors.js';
 import type { Volume } from './volume.js';
 
 /** Copies under way at a time during the rename of a directory. */
 const COPIES_MAX = 16;
+/** Somebody else writes at the source or the target: looked at again this often. */
+const ATTEMPTS_MAX = 3;
 /** A rename of a directory says how far it is every so many keys. */
 const PROGRESS_EVERY_KEYS = 1000;
 
@@ -36,44 +41,75 @@ export interface RenameChanges {
 export class Rename {
   readonly #volume: Volume;
   readonly #freshness: Freshness;
-  readonly #content: Content;
+  readonly #publishing: Publishing;
   readonly #namespace: Namespace;
+  readonly #scans: Scans;
 
-  constructor(volume: Volume, freshness: Freshness, content: Content, namespace: Namespace) {
-    this.#volume = volume;
-    this.#freshness = freshness;
-    this.#content = content;
-    this.#namespace = namespace;
+  constructor(parts: {
+    readonly volume: Volume;
+    readonly freshness: Freshness;
+    readonly publishing: Publishing;
+    readonly namespace: Namespace;
+    readonly scans: Scans;
+  }) {
+    this.#volume = parts.volume;
+    this.#freshness = parts.freshness;
+    this.#publishing = parts.publishing;
+    this.#namespace = parts.namespace;
+    this.#scans = parts.scans;
   }
 
   /** Moves an entry, over a target that may be replaced. `guard` judges the source and the target that goes. */
   async run(from: Place, to: Place, guard: Guard): Promise<RenameChanges> {
     const volume = this.#volume;
-    await volume.whileMoving(volume.entryKey(from.directory, from.name));
-    await volume.whileMoving(volume.entryKey(to.directory, to.name));
-    return volume.entries.run([entryLock(from), entryLock(to)], () => this.#renameAlone(from, to, guard));
+    for (let attempt = 1; ; attempt++) {
+      const { kind } = await this.#freshness.entry(from.directory, from.name);
+      const claimOf = (): Claim => {
+        const changes = [from, to].map(({ directory, name }) => volume.entryKey(directory, name));
+        return kind === 'file' ? { changes } : { changes, moves: changes.map((key) => `${key}/`) };
+      };
+      try {
+        const changes = await volume.locks.run(claimOf, () => this.#renameAlone(from, to, guard, kind));
+        if (changes !== undefined) return changes;
+      } catch (error) {
+        if (!isReplaced(error) || attempt >= ATTEMPTS_MAX) throw toFsError(error);
+        for (const place of [from, to]) this.#freshness.distrust(place.directory, place.name);
+      }
+    }
   }
 
-  async #renameAlone(from: Place, to: Place, guard: Guard): Promise<RenameChanges> {
-    if (from.directory.gone || to.directory.gone)
-      throw new FsError('ESTALE', 'a directory of the rename was removed');
+  /** Undefined where the source is of another kind by now. */
+  async #renameAlone(
+    from: Place,
+    to: Place,
+    guard: Guard,
+    kind: FsNode['kind'],
+  ): Promise<RenameChanges | undefined> {
     const source = await this.#freshness.entry(from.directory, from.name);
+    if (source.kind !== kind) return undefined;
     guard(source);
     if (from.directory === to.directory && from.name === to.name) return {};
+    if (source.kind === 'directory') this.#requireOutside(source, to);
     const target = await this.#freshness.entryIfAny(to.directory, to.name);
     if (target !== undefined) {
       guard(target);
       await this.#requireReplaceable(source, target);
     }
-    try {
-      if (source.kind === 'file') await this.#renameFile(source, target, to);
-      else await this.#renameDirectory(source, target, to);
-    } catch (error) {
-      throw toFsError(error);
-    }
+    if (source.kind === 'file') await this.#renameFile(source, target, from, to);
+    else await this.#renameDirectory(source, to);
     const changes = this.#entriesMoved(source, from, to);
-    await this.#namespace.keepDirectory(from.directory);
+    if (target?.kind === 'file') await this.#publishing.abandon(target);
+    await this.#namespace.keepDirectoryIfCan(from.directory);
     return changes;
+  }
+
+  #requireOutside(source: DirectoryNode, to: Place): void {
+    const volume = this.#volume;
+    const toPrefix = `${volume.entryKey(to.directory, to.name)}/`;
+    const fromPrefix = volume.prefixOf(source);
+    if (toPrefix !== fromPrefix && toPrefix.startsWith(fromPrefix)) {
+      throw new FsError('EINVAL', 'a directory does not move into itself');
+    }
   }
 
   async #requireReplaceable(source: FsNode, target: FsNode): Promise<void> {
@@ -85,27 +121,21 @@ export class Rename {
     await this.#namespace.requireEmpty(target);
   }
 
-  async #renameFile(source: FileNode, target: FsNode | undefined, to: Place): Promise<void> {
+  async #renameFile(source: FileNode, target: FsNode | undefined, from: Place, to: Place): Promise<void> {
     const volume = this.#volume;
     // A file that the store has never seen has nothing to copy: it is published at its new name.
-    if (
-      source.created &&
-      source.version === undefined &&
-      source.publishing === undefined &&
-      target === undefined
-    ) {
-      if (source.session === undefined) {
-        this.#moveNode(source, undefined, to);
-        await this.#content.journal(source);
-        return;
-      }
+    const unseen = source.version === undefined && source.attempted === undefined;
+    if (source.created && unseen && source.session === undefined && target === undefined) {
+      this.#moveNode(source, from, to);
+      await journal(volume, source);
+      return;
     }
-    await this.#content.publish(source);
+    await this.#publishing.publishHeld(source);
     const { version } = source;
     if (version === undefined) throw new FsError('EIO', 'the file to rename has no object');
     const fromKey = volume.keyOf(source);
     const toKey = volume.entryKey(to.directory, to.name);
-    if (target?.kind === 'file') await this.#content.abandon(target);
+    const replaced = target?.kind === 'file' ? target.version : undefined;
     const ref = `rename:${source.id}`;
     await volume.intents.put(ref, {
       kind: 'rename-file',
@@ -116,48 +146,68 @@ export class Rename {
       nodeId: String(source.id),
       toPath: toKey.split('/'),
     });
+    source.relocating = true;
     try {
       const written = await volume.store.copy(fromKey, toKey, {
         sourceEtag: version.etag,
         size: version.size,
+        condition: replaced === undefined ? { ifNoneMatch: '*' } : { ifMatch: replaced.etag },
       });
-      this.#moveNode(source, target, to);
+      await this.#deleteOrUndo(fromKey, toKey, target === undefined ? written.etag : undefined);
+      this.#moveNode(source, from, to);
       source.version = { ...written, size: version.size };
+      source.epoch++;
       volume.readers.forget(toKey);
-      await volume.store.delete(fromKey);
+      await volume.nodes.settled();
+    } finally {
+      source.relocating = false;
+      // Whoever asked hears of a failure; the intent is for a crash alone.
+      volume.intents.end(ref);
+    }
+    volume.readers.forget(fromKey);
+    volume.nodes.save(source);
+  }
+
+  /** A file whose source stays has not been renamed: the copy goes, unless it replaced something. */
+  async #deleteOrUndo(fromKey: string, toKey: string, copyEtag: string | undefined): Promise<void> {
+    const { store, log } = this.#volume;
+    try {
+      await store.delete(fromKey);
+    } catch (error) {
+      if (copyEtag !== undefined) {
+        await store.delete(toKey, { ifMatch: copyEtag }).catch((undoError: unknown) => {
+          log.error({ err: undoError, key: toKey }, 'the copy of a failed rename is left behind');
+        });
+      }
+      throw error;
+    }
+  }
+
+  async #renameDirectory(source: DirectoryNode, to: Place): Promise<void> {
+    const volume = this.#volume;
+    const from = { directory: volume.parentOf(source), name: volume.nameOf(source) };
+    const fromPrefix = volume.prefixOf(source);
+    const toPrefix = `${volume.entryKey(to.directory, to.name)}/`;
+    const failed = await this.#publishing.publishBelow(fromPrefix);
+    if (failed.length > 0) throw toFsError(failed[0]);
+    const ref = `rename:${source.id}`;
+    await volume.intents.put(ref, {
+      kind: 'rename-directory',
+      volume: volume.name,
+      from: volume.pathOf(source),
+      to: toPrefix.slice(0, -1).split('/'),
+      nodeId: String(source.id),
+    });
+    try {
+      const keys = await this.#copyOrUndo(fromPrefix, toPrefix);
+      this.#moveNode(source, from, to);
+      this.#distrust(source);
+      await volume.nodes.settled();
+      await deleteKeys(volume, keys);
     } finally {
       // Whoever asked hears of a failure; the intent is for a crash alone.
       volume.intents.end(ref);
     }
-    volume.nodes.save(source);
-  }
-
-  async #renameDirectory(source: DirectoryNode, target: FsNode | undefined, to: Place): Promise<void> {
-    const volume = this.#volume;
-    const fromPrefix = volume.prefixOf(source);
-    const toPrefix = `${volume.entryKey(to.directory, to.name)}/`;
-    if (toPrefix.startsWith(fromPrefix)) throw new FsError('EINVAL', 'a directory does not move into itself');
-    await volume.moving([fromPrefix, toPrefix], async () => {
-      const failed = await this.#content.publishAll(fromPrefix);
-      if (failed.length > 0) throw toFsError(failed[0]);
-      const ref = `rename:${source.id}`;
-      await volume.intents.put(ref, {
-        kind: 'rename-directory',
-        volume: volume.name,
-        from: volume.pathOf(source),
-        to: toPrefix.slice(0, -1).split('/'),
-        nodeId: String(source.id),
-      });
-      try {
-        const keys = await this.#copyOrUndo(fromPrefix, toPrefix);
-        this.#moveNode(source, target, to);
-        this.#distrust(source);
-        await deleteKeys(volume, keys);
-      } finally {
-        // Whoever asked hears of a failure; the intent is for a crash alone.
-        volume.intents.end(ref);
-      }
-    });
   }
 
   /** A directory that can't be copied whole stays where it is, and leaves nothing at the target. */
@@ -216,7 +266,7 @@ export class Rename {
     let directory = volume.root;
     for (const segment of toPath.slice(0, -1))
       directory = volume.nodes.entry(directory, segment, 'directory');
-    this.#moveNode(source, undefined, { directory, name });
+    volume.nodes.move(source, directory, name);
   }
 
   /** Copies every key below a prefix to another; the keys. With `condition` those that are there already are left alone. */
@@ -246,12 +296,9 @@ export class Rename {
     return keys;
   }
 
-  #moveNode(source: FsNode, target: FsNode | undefined, to: Place): void {
-    const volume = this.#volume;
-    const known = volume.table.child(to.directory.id, to.name);
-    if (target !== undefined) volume.nodes.forget(target.id);
-    else if (known !== undefined && known.id !== source.id) volume.nodes.forget(known.id);
-    volume.table.move(source.id, to.directory.id, to.name);
+  #moveNode(source: FsNode, from: Place, to: Place): void {
+    this.#volume.nodes.move(source, to.directory, to.name);
+    this.#scans.renamed(from.directory, source, from.name);
   }
 
   /** Copies may carry other ETags: what is held of files below a renamed directory is asked for again. */
@@ -260,10 +307,17 @@ export class Rename {
     directory.listing = undefined;
     directory.marker = undefined;
     directory.validatedMs = NEVER_MS;
-    for (const { id } of volume.table.children(directory.id)) {
-      const child = volume.nodes.peek(id);
-      if (child?.kind === 'directory') this.#distrust(child);
-      else if (child !== undefined) child.validatedMs = NEVER_MS;
+    const path = volume.pathOf(directory);
+    for (const node of volume.nodes.present()) {
+      if (volume.table.volumeOf(node.id) !== volume.name) continue;
+      const names = volume.table.path(node.id) ?? [];
+      if (names.length <= path.length || !path.every((name, at) => names[at] === name)) continue;
+      node.validatedMs = NEVER_MS;
+      node.epoch++;
+      if (node.kind === 'directory') {
+        node.listing = undefined;
+        node.marker = undefined;
+      }
     }
   }
 
@@ -273,8 +327,10 @@ export class Rename {
     source.touchCtime(nowNs);
     from.directory.noteAbsent(from.name, volume.clock.nowMs());
     if (source.kind === 'directory') to.directory.noteEntry({ name: to.name, kind: 'directory' });
-    else if (source.version === undefined) to.directory.unpublishedFiles.set(to.name, source);
-    else to.directory.noteEntry({ name: to.name, kind: 'file', version: source.version });
+    else if (source.version === undefined) {
+      to.directory.negatives.delete(to.name);
+      to.directory.unpublishedFiles.set(to.name, source);
+    } else to.directory.noteEntry({ name: to.name, kind: 'file', version: source.version });
     const left = from.directory.touchEntries(nowNs);
     const entered = to.directory === from.directory ? left : to.directory.touchEntries(nowNs);
     for (const node of new Set<FsNode>([source, from.directory, to.directory])) volume.nodes.save(node);
@@ -284,8 +340,6 @@ export class Rename {
 
 const isPresent = (error: unknown): boolean =>
   error instanceof StoreError && error.kind === 'precondition-failed';
-
-const entryLock = ({ directory, name }: Place): string => `${directory.id}/${name}`;
 
 /** Pages of every key below a prefix, markers included. */
 export async function* pagesBelow(volume: Volume, prefix: string): AsyncGenerator<readonly ObjectSummary[]> {

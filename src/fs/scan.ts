@@ -3,6 +3,7 @@
  * name for ever, so a scan goes on though the entry is gone or the daemon was restarted. Entries come in S3's order, a page of
  * LIST at a time; what a page holds beyond one call is held for the next call.
  */
+import { LRUCache } from 'lru-cache';
 import type { ListPage } from '../store/object-store.js';
 import { kindOf } from './facts.js';
 import { LIST_KEYS_MAX, entriesOf, type Freshness } from './freshness.js';
@@ -19,6 +20,8 @@ export interface ScannedEntry {
   readonly node?: FsNode;
 }
 
+/** Names that files had before they were renamed, for scans under way then. */
+const RENAMED_MAX = 4096;
 /** Sorts after every key that continues a prefix. */
 const AFTER_ALL = '\u{10FFFF}';
 
@@ -26,6 +29,8 @@ export class Scans {
   readonly #volume: Volume;
   readonly #freshness: Freshness;
   readonly #held = new HeldPages();
+  /** Names of renamed files, by the directory they left and their id. */
+  readonly #oldNames = new LRUCache<string, string>({ max: RENAMED_MAX, ttl: 600_000 });
 
   constructor(volume: Volume, freshness: Freshness) {
     this.#volume = volume;
@@ -39,7 +44,7 @@ export class Scans {
     max: number,
   ): Promise<{ readonly entries: readonly ScannedEntry[]; readonly end: boolean }> {
     const { listing } = directory;
-    const after = this.#positionOf(cookie);
+    const after = this.#positionOf(directory, cookie);
     if (listing !== undefined) {
       const sorted = this.#withUnpublished(directory, [...listing.entries.values()], after, undefined);
       return { entries: this.#scanned(directory, sorted.slice(0, max)), end: sorted.length <= max };
@@ -55,9 +60,16 @@ export class Scans {
     return { entries: scanned, end };
   }
 
+  /** An entry has left its name: scans that stand there go on from there, not from where it is now. */
+  renamed(directory: DirectoryNode, node: FsNode, oldName: string): void {
+    this.#oldNames.set(`${directory.id}:${node.id}`, sortKeyOf({ name: oldName, kind: node.kind }));
+  }
+
   /** Sort key that a cookie resumes after. An id that the state database lost starts over. */
-  #positionOf(cookie: bigint): string {
+  #positionOf(directory: DirectoryNode, cookie: bigint): string {
     if (cookie === 0n) return '';
+    const old = this.#oldNames.get(`${directory.id}:${cookie}`);
+    if (old !== undefined) return old;
     const record = this.#volume.table.get(cookie);
     if (record === undefined) return '';
     return sortKeyOf({ name: record.name, kind: kindOf(record.facts) ?? 'file' });
@@ -159,6 +171,8 @@ export class Scans {
     const atMs = volume.clock.nowMs();
     return entries.map((entry) => {
       const id = volume.nodes.entryId(directory, entry.name, entry.kind);
+      // Its cookie is given out under this name from now on.
+      this.#oldNames.delete(`${directory.id}:${id}`);
       const node = volume.nodes.get(id);
       const proven = node !== undefined && this.#isProven(node, entry, atMs);
       return { id, name: entry.name, ...(proven && { node }) };

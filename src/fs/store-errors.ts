@@ -38,3 +38,7 @@ export function toFsError(
   const message = error instanceof Error ? error.message : String(error);
   return new FsError('EFAULT', `unexpected: ${message}`, { cause: error });
 }
+
+/** The object isn't the version that was expected: somebody replaced or removed it. */
+export const isReplaced = (error: unknown): boolean =>
+  error instanceof StoreError && (error.kind === 'precondition-failed' || error.kind === 'not-found');

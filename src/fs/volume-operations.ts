@@ -2,6 +2,7 @@
 import { Content } from './content.js';
 import { Freshness } from './freshness.js';
 import { Namespace } from './namespace.js';
+import { Publishing } from './publishing.js';
 import { recover } from './recovery.js';
 import { Rename } from './rename.js';
 import { Scans } from './scan.js';
@@ -11,32 +12,45 @@ import type { DirectoryNode } from './node.js';
 export class VolumeOperations {
   readonly volume: Volume;
   readonly freshness: Freshness;
+  readonly publishing: Publishing;
   readonly content: Content;
   readonly namespace: Namespace;
   readonly rename: Rename;
   readonly scans: Scans;
+  /** By prefix. Held for good: a root that was let go would come back from the database as any directory. */
+  readonly #roots = new Map<string, DirectoryNode>();
 
   constructor(parts: VolumeParts) {
     this.volume = new Volume(parts);
     this.freshness = new Freshness(this.volume);
-    this.content = new Content(this.volume, this.freshness);
-    this.namespace = new Namespace(this.volume, this.freshness, this.content);
-    this.rename = new Rename(this.volume, this.freshness, this.content, this.namespace);
+    this.publishing = new Publishing(this.volume);
+    this.content = new Content(this.volume, this.freshness, this.publishing);
+    this.namespace = new Namespace(this.volume, this.freshness, this.content, this.publishing);
     this.scans = new Scans(this.volume, this.freshness);
+    this.rename = new Rename({
+      volume: this.volume,
+      freshness: this.freshness,
+      publishing: this.publishing,
+      namespace: this.namespace,
+      scans: this.scans,
+    });
   }
 
   /** Carries out what a crash interrupted. */
   async recover(): Promise<void> {
-    await recover(this.volume, this.freshness, this.content, this.rename);
+    await recover(this);
   }
 
   /** The directory at a key prefix, there whether or not a key lies under it: the root of an export. */
   rootAt(prefix: string): DirectoryNode {
+    const known = this.#roots.get(prefix);
+    if (known !== undefined) return known;
     let directory = this.volume.root;
     for (const name of prefix.split('/').filter((segment) => segment !== '')) {
       directory = this.volume.nodes.entry(directory, name, 'directory');
+      directory.permanent = true;
     }
-    directory.permanent = true;
+    this.#roots.set(prefix, directory);
     return directory;
   }
 }

@@ -9,11 +9,11 @@ import type { WriteOptions } from '../write/write-session.js';
 import { toNs, type Clock } from './clock.js';
 import { FsError } from './errors.js';
 import type { IntentLog } from './intent-log.js';
-import { KeyedMutex } from './keyed-mutex.js';
 import type { LongOperations } from './long-operations.js';
 import { checkKey } from './names.js';
 import type { NodeCache } from './node-cache.js';
 import type { DirectoryNode, FileNode, FsNode } from './node.js';
+import { PathLocks } from './path-locks.js';
 import { writePosixMetadata } from './posix-metadata.js';
 
 export interface VolumeDefaults {
@@ -58,10 +58,8 @@ export class Volume {
   readonly metadataTtlMs: number;
   readonly defaults: VolumeDefaults;
   readonly writeOptions: Partial<WriteOptions> | undefined;
-  /** Held while an entry of a directory is made, removed or renamed: `<directory id>/<name>`. */
-  readonly entries = new KeyedMutex();
-  /** Directories being renamed, as key prefixes: changes below them wait. */
-  readonly #moving = new Map<string, Promise<void>>();
+  /** Who may change what at the same time. */
+  readonly locks = new PathLocks();
 
   constructor(parts: VolumeParts) {
     this.name = parts.name;
@@ -144,28 +142,11 @@ export class Volume {
     };
   }
 
-  /** Waits while the key lies below a directory that is being renamed. */
-  async whileMoving(key: string): Promise<void> {
-    for (;;) {
-      const moving = [...this.#moving].find(([prefix]) => key.startsWith(prefix));
-      if (moving === undefined) return;
-      await moving[1];
-    }
-  }
-
-  /** Runs `task` while changes below `prefixes` wait. */
-  async moving<T>(prefixes: readonly string[], task: () => Promise<T>): Promise<T> {
-    for (const prefix of prefixes) await this.whileMoving(prefix);
-    let done = (): void => undefined;
-    const finished = new Promise<void>((resolve) => {
-      done = resolve;
-    });
-    for (const prefix of prefixes) this.#moving.set(prefix, finished);
-    try {
-      return await task();
-    } finally {
-      for (const prefix of prefixes) this.#moving.delete(prefix);
-      done();
-    }
+  /** Runs `task` while the node's key stays what it is: nobody renames or removes the node, or a directory above it. */
+  touching<T>(node: FsNode, task: () => Promise<T>): Promise<T> {
+    return this.locks.run(
+      () => ({ touches: [node.kind === 'file' ? this.keyOf(node) : this.prefixOf(node)] }),
+      task,
+    );
   }
 }

@@ -260,8 +260,10 @@ export class MemoryFileSystem implements FileSystem {
     for (const name of [fromName, toName]) {
       if (isDots(name)) throw failure('EINVAL', `${printable(name)} is not renamed`);
     }
-    const { parent: from, node } = this.#removable(context, fromDirectory, fromName);
+    // Both handles are looked at before any name, as servers do.
+    this.#searchable(context, this.#node(fromDirectory));
     const to = this.#searchable(context, this.#node(toDirectory));
+    const { parent: from, node } = this.#removable(context, fromDirectory, fromName);
     const target = this.#existing(to, toName);
     if (target === node) return { from: unchanged(from), to: unchanged(to) };
     if (isAtOrAbove(node, to)) throw failure('EINVAL', `${printable(fromName)} would move into itself`);

@@ -1,0 +1,289 @@
+/**
+ * How what was changed here becomes objects.
+ *
+ *            write, truncate                publish
+ *   clean ------------------> dirty -----------------------> publishing ---> clean
+ *     ^                         ^                                |
+ *     |                         +--- the store failed, or more --+
+ *     +--- conflict: the winner's object is adopted, the loser's bytes are kept as a sibling object
+ *
+ * A publication carries If-Match (If-None-Match for a new file): what somebody else wrote since is never overwritten.
+ */
+import { isDeepStrictEqual } from 'node:util';
+import { StoreError } from '../store/errors.js';
+import type { ObjectHeaders, WriteCondition } from '../store/object-store.js';
+import { FsError } from './errors.js';
+import { headersOnly } from './freshness.js';
+import { changeRef, createRef, journal } from './journaling.js';
+import { NEVER_MS, type FileNode } from './node.js';
+import { differsInTimesOnly } from './posix-metadata.js';
+import { isReplaced, toFsError } from './store-errors.js';
+import type { Volume } from './volume.js';
+
+/** A failed publication that nobody waits for is tried again after this. */
+const RETRY_MS = 10_000;
+
+export class Publishing {
+  readonly #volume: Volume;
+
+  constructor(volume: Volume) {
+    this.#volume = volume;
+  }
+
+  /**
+   * Resolves when the store has everything that was written before the call. EIO after a conflict; the store's error when it
+   * refuses; the changes stay and are tried again. ESTALE when the file is gone.
+   */
+  async publish(node: FileNode): Promise<void> {
+    if (node.publishing === undefined && !node.publishable && !node.gone) return;
+    await this.#volume.touching(node, () => this.publishHeld(node));
+  }
+
+  /** As `publish`, for a caller that holds the file's key or a directory above it. */
+  async publishHeld(node: FileNode): Promise<void> {
+    node.cancelPlanned?.();
+    node.cancelPlanned = undefined;
+    for (;;) {
+      const running = node.publishing;
+      if (running === undefined) break;
+      // Its failure is told to whoever began it; here only its end matters.
+      await running.then(undefined, () => undefined);
+    }
+    if (!node.publishable || node.gone) return;
+    node.publishing = this.#publishNow(node).finally(() => {
+      node.publishing = undefined;
+      this.dropCleanSession(node);
+      this.#volume.nodes.trackBusy(node);
+    });
+    await node.publishing;
+  }
+
+  /** Publishes every unpublished file, as far as it goes; the failures. */
+  async publishAll(): Promise<unknown[]> {
+    return failuresOf(this.#busy().map((node) => this.publish(node)));
+  }
+
+  /** As `publishAll`, of what lies below a prefix that the caller holds. */
+  async publishBelow(prefix: string): Promise<unknown[]> {
+    const below = this.#busy().filter((node) => this.#volume.keyOf(node).startsWith(prefix));
+    return failuresOf(below.map((node) => this.publishHeld(node)));
+  }
+
+  /** Publishes after `delayMs` in the background, instead of when it was planned before. */
+  plan(node: FileNode, delayMs: number): void {
+    node.cancelPlanned?.();
+    node.cancelPlanned = this.#volume.clock.after(delayMs, () => {
+      node.cancelPlanned = undefined;
+      if (node.gone) return;
+      this.publish(node).catch((error: unknown) => {
+        if (!node.publishable || node.gone) return;
+        this.#volume.log.warn({ err: error }, 'publishing in the background failed and is tried again');
+        this.plan(node, RETRY_MS);
+      });
+    });
+  }
+
+  /**
+   * Drops everything unpublished of a file that is removed; the caller holds its key. Resolves when a crash can't bring it back.
+   * What can't be read any more is let go without being waited for.
+   */
+  async abandon(node: FileNode): Promise<void> {
+    const volume = this.#volume;
+    node.cancelPlanned?.();
+    node.cancelPlanned = undefined;
+    const { session } = node;
+    node.session = undefined;
+    node.created = false;
+    node.attributesDirty = false;
+    volume.nodes.trackBusy(node);
+    await Promise.all([volume.intents.drop(createRef(node)), volume.intents.drop(changeRef(node))]);
+    await session?.discard();
+  }
+
+  /** Lets a session go that holds nothing any more. */
+  dropCleanSession(node: FileNode): void {
+    if (
+      node.session !== undefined &&
+      !node.session.dirty &&
+      node.writers === 0 &&
+      node.publishing === undefined
+    ) {
+      const { session } = node;
+      node.session = undefined;
+      session
+        .discard()
+        .catch((error: unknown) =>
+          this.#volume.log.error({ err: error }, 'a clean write session did not close'),
+        );
+    }
+  }
+
+  #busy(): FileNode[] {
+    const volume = this.#volume;
+    return volume.nodes
+      .busy()
+      .filter((node) => !node.gone && volume.table.path(node.id) !== undefined)
+      .filter((node) => volume.table.volumeOf(node.id) === volume.name);
+  }
+
+  async #publishNow(node: FileNode): Promise<void> {
+    const volume = this.#volume;
+    const key = volume.keyOf(node);
+    const { attributesEpoch } = node;
+    let headers: ObjectHeaders | undefined;
+    try {
+      await this.#loadHeaders(node, key);
+      headers = volume.headersOf(node);
+      headers = await this.#send(node, key, headers);
+    } catch (error) {
+      if (isReplaced(error)) {
+        if (await this.#isOurs(node, key)) return await this.#publishNow(node);
+        return await this.#conflict(node, key, headers ?? volume.headersOf(node), error);
+      }
+      if (headers !== undefined) {
+        node.attempted = { metadata: headers.metadata, size: node.size, attributesEpoch };
+      }
+      throw toFsError(error);
+    }
+    node.attempted = undefined;
+    node.headers = headers;
+    if (node.attributesEpoch === attributesEpoch) node.attributesDirty = false;
+    await this.#afterPublish(node);
+  }
+
+  /**
+   * The object at the key is what an earlier publication of ours put there whose answer was lost: no conflict. Adopts it as the
+   * published version, where what is held here doesn't need the version before that.
+   */
+  async #isOurs(node: FileNode, key: string): Promise<boolean> {
+    const { attempted, session } = node;
+    if (attempted === undefined) return false;
+    node.attempted = undefined;
+    const unchanged = attempted.attributesEpoch === node.attributesEpoch;
+    if (!unchanged && session !== undefined && node.version !== undefined) return false;
+    const head = await this.#volume.store.head(key);
+    if (head?.size !== attempted.size || !isDeepStrictEqual(head.metadata, attempted.metadata)) return false;
+    const { etag, size, lastModifiedMs } = head;
+    node.version = { etag, size, lastModifiedMs };
+    node.headers = headersOnly(head);
+    node.created = false;
+    node.attributesDirty = true;
+    if (unchanged && session !== undefined) {
+      node.session = undefined;
+      await session.discard();
+    }
+    return true;
+  }
+
+  /** One request, or one multipart upload; the node then has the new version. Returns the headers that the object has. */
+  async #send(node: FileNode, key: string, headers: ObjectHeaders): Promise<ObjectHeaders> {
+    const { store } = this.#volume;
+    const condition: WriteCondition =
+      node.version === undefined ? { ifNoneMatch: '*' } : { ifMatch: node.version.etag };
+    if (node.session?.dirty === true) {
+      const acceptHeaders = (opened: ObjectHeaders): boolean =>
+        !node.timesGiven &&
+        differsInTimesOnly(opened.metadata, headers.metadata) &&
+        isDeepStrictEqual({ ...opened, metadata: {} }, { ...headers, metadata: {} });
+      const published = await node.session.publish({ key, headers, condition, acceptHeaders });
+      const { etag, size, lastModifiedMs } = published;
+      node.version = { etag, size, ...(lastModifiedMs !== undefined && { lastModifiedMs }) };
+      node.created = false;
+      return published.headers ?? headers;
+    }
+    if (node.version === undefined) {
+      const written = await store.put(key, [], headers, condition);
+      node.version = { ...written, size: 0 };
+    } else {
+      const { etag, size } = node.version;
+      const written = await store.copy(key, key, { sourceEtag: etag, headers, condition, size });
+      node.version = { ...written, size };
+    }
+    node.created = false;
+    return headers;
+  }
+
+  /** A rewrite keeps what the object had; a node that came from the database doesn't know it. */
+  async #loadHeaders(node: FileNode, key: string): Promise<void> {
+    if (node.version === undefined || node.headers !== undefined) return;
+    const head = await this.#volume.store.head(key);
+    if (head?.etag !== node.version.etag) {
+      throw new StoreError(
+        'precondition-failed',
+        `"${key}" was replaced or removed since it was changed here`,
+        {
+          operation: 'HeadObject',
+          bucket: this.#volume.store.bucket,
+          key,
+        },
+      );
+    }
+    node.headers = headersOnly(head);
+  }
+
+  async #afterPublish(node: FileNode): Promise<void> {
+    const volume = this.#volume;
+    node.epoch++;
+    node.validatedMs = volume.clock.nowMs();
+    node.proven = true;
+    volume.intents.end(createRef(node));
+    // What was set meanwhile is a change of the version that is there now.
+    if (node.attributesDirty) await journal(volume, node);
+    else volume.intents.end(changeRef(node));
+    const { version } = node;
+    const parent = volume.parentOf(node);
+    const name = volume.nameOf(node);
+    parent.unpublishedFiles.delete(name);
+    parent.noteEntry({ name, kind: 'file', ...(version !== undefined && { version }) });
+    volume.nodes.save(node);
+  }
+
+  /** Somebody else's object is at the key: it stays, and what was written here is kept beside it. */
+  async #conflict(node: FileNode, key: string, headers: ObjectHeaders, cause: unknown): Promise<void> {
+    const volume = this.#volume;
+    let kept: string | undefined;
+    let lost = false;
+    if (node.session?.dirty === true) {
+      const stamp = new Date(volume.clock.nowMs()).toISOString().replace(/[-:]|\.\d+/g, '');
+      kept = `${key}.s3nfsd-conflict-${stamp}-${node.id.toString(36)}`;
+      try {
+        await node.session.publish({ key: kept, headers });
+      } catch (error) {
+        if (!isReplaced(error)) throw toFsError(error);
+        // What was changed here were parts of the object that is gone: there is no whole file to keep.
+        kept = undefined;
+        lost = true;
+      }
+    }
+    const { session } = node;
+    node.session = undefined;
+    node.created = false;
+    node.attributesDirty = false;
+    node.version = undefined;
+    node.headers = undefined;
+    node.validatedMs = NEVER_MS;
+    node.touchCtime(volume.nowNs);
+    volume.intents.end(createRef(node));
+    volume.intents.end(changeRef(node));
+    volume.parentOf(node).unpublishedFiles.delete(volume.nameOf(node));
+    volume.readers.forget(key);
+    volume.nodes.trackBusy(node);
+    await session?.discard();
+    const what = `"${key}" in ${volume.name} was changed by somebody else while it was changed here; their object stays`;
+    if (lost) {
+      volume.log.error({ err: cause }, `${what}; the parts changed here could not be kept`);
+      throw new FsError('EIO', `${what}; the parts changed here could not be kept`, { cause });
+    }
+    if (kept === undefined) {
+      volume.log.warn({ err: cause }, `${what}; a change of attributes was dropped`);
+      return;
+    }
+    volume.log.error({ err: cause, kept }, `${what}; the bytes written here are in "${kept}"`);
+    throw new FsError('EIO', `${what}; the bytes written here are in "${kept}"`, { cause });
+  }
+}
+
+async function failuresOf(publications: readonly Promise<void>[]): Promise<unknown[]> {
+  const results = await Promise.allSettled(publications);
+  return results.flatMap((result) => (result.status === 'rejected' ? [result.reason as unknown] : []));
+}
