@@ -202,9 +202,7 @@ export class Freshness {
       return;
     }
     const entries = new Map(entriesOf(page, prefix).map((entry) => [entry.name, entry]));
-    const same =
-      known?.size === entries.size &&
-      [...known].every(([name, entry]) => entries.get(name)?.kind === entry.kind);
+    const same = known !== undefined && sameEntries(known, entries, node.unpublishedFiles);
     node.listing = { takenMs, entries };
     if (known !== undefined && !same) {
       node.touchCtime(volume.nowNs);
@@ -336,6 +334,20 @@ export function entriesOf(page: ListPage, prefix: string): ListedEntry[] {
     }))
     .filter(({ name }) => usableSegment(name) && !shadowed.has(name));
   return [...files, ...directories];
+}
+
+/** Files that are being published may be listed already: they are no news. */
+function sameEntries(
+  known: ReadonlyMap<string, ListedEntry>,
+  listed: ReadonlyMap<string, ListedEntry>,
+  unpublished: ReadonlyMap<string, FileNode>,
+): boolean {
+  const has = (entries: ReadonlyMap<string, ListedEntry>, { name, kind }: ListedEntry): boolean =>
+    entries.get(name)?.kind === kind || (kind === 'file' && unpublished.has(name));
+  return (
+    [...known.values()].every((entry) => has(listed, entry)) &&
+    [...listed.values()].every((entry) => has(known, entry))
+  );
 }
 
 const stale = (volume: Volume, node: FsNode): FsError =>

@@ -12,7 +12,12 @@ export interface ListedPage {
   readonly continuationToken?: string;
 }
 
-interface HeldPage extends ListedPage {
+/** A page and when the store was asked for it (milliseconds since the epoch). */
+export interface TakenPage extends ListedPage {
+  readonly takenMs: number;
+}
+
+interface HeldPage extends TakenPage {
   /** Sort key that the page begins after. */
   readonly after: string;
 }
@@ -26,7 +31,7 @@ export class HeldPages {
   readonly #pages = new LRUCache<bigint, readonly HeldPage[]>({ max: DIRECTORIES_MAX, ttl: HELD_MS_MAX });
 
   /** What follows the sort key `after`, if a page of the directory reaches there. */
-  after(directoryId: bigint, after: string): ListedPage | undefined {
+  after(directoryId: bigint, after: string): TakenPage | undefined {
     for (const page of this.#pages.get(directoryId) ?? []) {
       const last = page.entries.at(-1);
       if (last === undefined || compareKeys(after, page.after) < 0) continue;
@@ -37,7 +42,7 @@ export class HeldPages {
   }
 
   /** Keeps a page that begins after the sort key `after`. */
-  add(directoryId: bigint, after: string, page: ListedPage): void {
+  add(directoryId: bigint, after: string, page: TakenPage): void {
     const others = (this.#pages.get(directoryId) ?? []).slice(0, PAGES_MAX - 1);
     this.#pages.set(directoryId, [{ ...page, after }, ...others]);
   }

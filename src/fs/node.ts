@@ -89,9 +89,9 @@ export class FileNode extends NodeState {
   /** Cancels the publication that is planned, if any. */
   cancelPlanned: (() => void) | undefined;
 
-  /** Something here is not in the store. */
+  /** Something here is not in the store, or on its way there: what the store says is older. */
   get unpublished(): boolean {
-    return this.created || this.attributesDirty || this.writers > 0 || this.session?.dirty === true;
+    return this.publishable || this.writers > 0 || this.publishing !== undefined;
   }
 
   /** There is something to publish now. */

@@ -9,7 +9,7 @@ import { kindOf } from './facts.js';
 import { LIST_KEYS_MAX, entriesOf, type Freshness } from './freshness.js';
 import { HeldPages, type ListedPage } from './held-pages.js';
 import { compareKeys } from './names.js';
-import { sortKeyOf, type DirectoryNode, type FsNode, type ListedEntry } from './node.js';
+import { NEVER_MS, sortKeyOf, type DirectoryNode, type FsNode, type ListedEntry } from './node.js';
 import { toFsError } from './store-errors.js';
 import type { Volume } from './volume.js';
 
@@ -43,21 +43,35 @@ export class Scans {
     cookie: bigint,
     max: number,
   ): Promise<{ readonly entries: readonly ScannedEntry[]; readonly end: boolean }> {
+    if (cookie === 0n) this.#held.drop(directory.id);
+    return this.#readAfter(directory, this.#positionOf(directory, cookie), max);
+  }
+
+  async #readAfter(
+    directory: DirectoryNode,
+    after: string,
+    max: number,
+  ): Promise<{ readonly entries: readonly ScannedEntry[]; readonly end: boolean }> {
     const { listing } = directory;
-    const after = this.#positionOf(directory, cookie);
     if (listing !== undefined) {
       const sorted = this.#withUnpublished(directory, [...listing.entries.values()], after, undefined);
       return { entries: this.#scanned(directory, sorted.slice(0, max)), end: sorted.length <= max };
     }
-    if (cookie === 0n) this.#held.drop(directory.id);
     let page = this.#held.after(directory.id, after);
     while (page === undefined || (page.entries.length === 0 && page.continuationToken !== undefined)) {
-      page = await this.#nextPage(directory, after, page?.continuationToken);
+      const takenMs = this.#volume.clock.nowMs();
+      page = { ...(await this.#nextPage(directory, after, page?.continuationToken)), takenMs };
       this.#held.add(directory.id, after, page);
     }
-    const scanned = this.#scanned(directory, page.entries.slice(0, max));
+    const { takenMs } = page;
+    const taken = page.entries.slice(0, max);
     const end = page.entries.length <= max && page.continuationToken === undefined;
-    return { entries: scanned, end };
+    const there = taken.filter(({ name }) => (directory.negatives.get(name) ?? NEVER_MS) < takenMs);
+    const last = taken.at(-1);
+    // What was removed since the page was taken is left out; with nothing left the scan goes on behind it.
+    if (there.length === 0 && last !== undefined && !end)
+      return this.#readAfter(directory, sortKeyOf(last), max);
+    return { entries: this.#scanned(directory, there), end };
   }
 
   /** An entry has left its name: scans that stand there go on from there, not from where it is now. */

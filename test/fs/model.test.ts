@@ -7,7 +7,7 @@ import t from 'tap';
 import { mutation, query, type Operation } from './model/operations.js';
 import { Twins } from './model/twins.js';
 
-const RUNS = Number(process.env['S3NFSD_MODEL_RUNS'] ?? 40);
+const RUNS = Number(process.env['S3NFSD_MODEL_RUNS'] ?? 12);
 // Each history opens and syncs a state directory several times.
 t.setTimeout(600_000);
 const parameters = (runs: number): { numRuns: number; seed?: number } => ({

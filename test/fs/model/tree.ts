@@ -10,7 +10,7 @@ export interface TreeEntry {
   readonly content?: string;
 }
 
-/** By path without a leading slash; the root is left out. */
+/** By path without a leading slash; the root is the empty path. */
 export type Tree = Record<string, TreeEntry>;
 
 export async function treeOf(fs: FileSystem, context: Context, root: Handle): Promise<Tree> {
@@ -32,6 +32,8 @@ export async function treeOf(fs: FileSystem, context: Context, root: Handle): Pr
       }
     }
   };
+  const { type, mode, mtimeNs } = await fs.getattr(context, root);
+  tree[''] = { type, mode, mtimeMs: String(mtimeNs / 1_000_000n) };
   await walk(root, '');
   return tree;
 }
@@ -51,6 +53,7 @@ async function contentOf(fs: FileSystem, context: Context, file: Handle, size: n
 export function objectsOf(tree: Tree): Record<string, string> {
   return Object.fromEntries(
     Object.entries(tree)
+      .filter(([path]) => path !== '')
       .map(([path, entry]): [string, string] =>
         entry.type === 'directory' ? [`${path}/`, ''] : [path, entry.content ?? ''],
       )
