@@ -6,9 +6,11 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import {
+  CreateMultipartUploadCommand,
   DeleteObjectCommand,
   GetObjectCommand,
   HeadObjectCommand,
+  ListMultipartUploadsCommand,
   ListObjectsV2Command,
   PutObjectCommand,
   S3Client,
@@ -109,6 +111,13 @@ export class Bucket {
     return bucket;
   }
 
+  /** Writes a file beside the buckets; its path. */
+  write(name: string, content: string): string {
+    const path = join(this.directory, name);
+    writeFileSync(path, content);
+    return path;
+  }
+
   async put(key: string, body: string | Buffer, more: Partial<PutOptions> = {}): Promise<string> {
     const { ETag } = await this.#client.send(
       new PutObjectCommand({ Bucket: BUCKET, Key: key, Body: Buffer.from(body), ...more }),
@@ -145,6 +154,20 @@ export class Bucket {
       token = page.NextContinuationToken;
     } while (token !== undefined);
     return keys;
+  }
+
+  /** Begins a multipart upload, as another tool would, and leaves it; its id. */
+  async beginUpload(key: string): Promise<string> {
+    const { UploadId } = await this.#client.send(
+      new CreateMultipartUploadCommand({ Bucket: BUCKET, Key: key }),
+    );
+    return UploadId ?? '';
+  }
+
+  /** Ids of the uploads that are neither completed nor aborted. */
+  async uploads(): Promise<string[]> {
+    const { Uploads = [] } = await this.#client.send(new ListMultipartUploadsCommand({ Bucket: BUCKET }));
+    return Uploads.map(({ UploadId = '' }) => UploadId);
   }
 
   /** The requests of `action`, those of other users included, in the order in which they ended. */
@@ -202,6 +225,16 @@ export async function serveBucket(
   bucket: Bucket,
   args: readonly string[] = [`s3://${BUCKET}`],
 ): Promise<Serving> {
+  const running = await startIn(t, bucket, args);
+  return { bucket, ...running, ...(await mount(t, running.daemon.report)) };
+}
+
+/** The daemon in this process, without a client. */
+export async function startIn(
+  t: Test,
+  bucket: Bucket,
+  args: readonly string[],
+): Promise<Pick<Serving, 'daemon' | 'log' | 'notices'>> {
   const { env } = bucket;
   const resolved = resolveOptions(SERVE_OPTIONS, {
     arguments: parseArguments(args, SERVE_OPTIONS),
@@ -216,7 +249,7 @@ export async function serveBucket(
     credentials: CREDENTIALS,
   });
   t.teardown(() => daemon.stop());
-  return { bucket, daemon, log: lines, notices, ...(await mount(t, daemon.report)) };
+  return { daemon, log: lines, notices };
 }
 
 /** The daemon as a child; its end is the test's business, but not beyond the test. */
