@@ -130,15 +130,16 @@ function exportOf(
       `option ${name}.path: ${sourceText(source)} needs a path of its own, such as /data`,
     );
   }
+  const squash = of('squash') ?? fallbacks.squash;
   return {
     path,
     source: sourceText(source),
     ...source,
     readOnly: of('readOnly'),
     allow: of('allow'),
-    squash: of('squash') ?? fallbacks.squash,
-    uid: of('uid') ?? fallbacks.uid,
-    gid: of('gid') ?? fallbacks.gid,
+    squash,
+    uid: of('uid') ?? squashedTo(squash, fallbacks.uid),
+    gid: of('gid') ?? squashedTo(squash, fallbacks.gid),
     fileMode: of('fileMode'),
     dirMode: of('dirMode'),
     metadataTtlMs: of('metadataTtl'),
@@ -153,6 +154,14 @@ function exportOf(
     ...present('profile', of('profile')),
     ...present('forcePathStyle', of('forcePathStyle')),
   };
+}
+
+/** nobody and nogroup of most systems: what NFS servers have always replaced root by (exports(5), anonuid). */
+const NOBODY = 65_534;
+
+/** Squashing must not make anybody root unless that was asked for by name. */
+function squashedTo(squash: ExportOptions['squash'], processId: number): number {
+  return squash !== 'none' && processId === 0 ? NOBODY : processId;
 }
 
 /** exactOptionalPropertyTypes: a property that isn't there, rather than one that is undefined. */

@@ -55,8 +55,16 @@ export const EXPORT_OPTIONS = {
     'none while only loopback is listened to, otherwise root',
     'Whose ids are replaced by the uid and gid of the export: those of root, of all, of none.',
   ),
-  uid: optional(id, 'that of the process', 'Owner of files that carry none.'),
-  gid: optional(id, 'that of the process', 'Group of files that carry none.'),
+  uid: optional(
+    id,
+    "that of the process, or 65534 where that is root's and ids are squashed",
+    'Owner of files that carry none.',
+  ),
+  gid: optional(
+    id,
+    "that of the process, or 65534 where that is root's and ids are squashed",
+    'Group of files that carry none.',
+  ),
   fileMode: option(mode, 0o644, 'Mode of files that carry none.'),
   dirMode: option(mode, 0o755, 'Mode of directories that carry none.'),
   metadataTtl: option(

@@ -232,6 +232,23 @@ exports:
   });
 });
 
+await t.test('a daemon of root squashes to nobody unless the owner is named', async (t) => {
+  const owner = (...args: string[]) => {
+    const resolved = resolveOptions(SERVE_OPTIONS, {
+      arguments: parseArguments(['s3://one', ...args], SERVE_OPTIONS),
+      positional: 'exports',
+      env: {},
+    });
+    const [entry] = serveConfig(resolved, { ...FACTS, uid: 0, gid: 0 }).exports;
+    return [entry?.uid, entry?.gid];
+  };
+  t.same(owner('--squash', 'root'), [65534, 65534]);
+  t.same(owner('--squash', 'all', '--gid', '5'), [65534, 5]);
+  t.same(owner('--squash', 'all', '--uid', '0', '--gid', '0'), [0, 0]);
+  t.same(owner(), [0, 0], 'loopback alone, nothing squashed');
+  t.same(owner('--listen', '0.0.0.0', '--allow', '10.0.0.0/8'), [65534, 65534]);
+});
+
 await t.test('JSON is read as YAML', async (t) => {
   const file = fileWith(t, '{"exports": ["s3://one/p"], "port": 0, "readOnly": true}');
   const config = configured(['--config', file]);
