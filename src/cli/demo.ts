@@ -28,7 +28,7 @@ const REGION = 'us-east-1';
 
 export const demoCommand: Command = {
   name: 'demo',
-  summary: 'Try it: an S3 server with a bucket of files, mounted from this machine.',
+  summary: 'Try it: an S3 server with a bucket of files, served to this machine.',
   operands: '',
   options: DEMO_OPTIONS,
   examples: ['s3nfsd demo', 's3nfsd demo --dir ./try --port 0'],
