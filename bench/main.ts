@@ -44,9 +44,7 @@ function report(result: Record<string, unknown>): void {
   const line = values.json
     ? JSON.stringify(result)
     : Object.entries(result)
-        .map(
-          ([name, value]) => `${name}=${typeof value === 'object' ? JSON.stringify(value) : String(value)}`,
-        )
+        .map(([name, value]) => `${name}=${typeof value === 'string' ? value : JSON.stringify(value)}`)
         .join('  ');
   process.stdout.write(`${line}\n`);
 }
@@ -57,8 +55,8 @@ async function measure(): Promise<void> {
   const rig = await Rig.start(options);
   try {
     const prepared = [];
-    for (const { name, prepare } of chosen)
-      prepared.push({ name, run: await prepare(rig), costs: [] as Cost[] });
+    for (const each of chosen)
+      prepared.push({ name: each.name, run: await each.prepare(rig), costs: [] as Cost[] });
     for (let round = 0; round < runs; round++) {
       for (const { run, costs } of prepared) costs.push(await rig.cost(() => run.work(round)));
     }

@@ -58,6 +58,11 @@ export interface RecordAssemblerOptions extends RecordLimits {
    * view of it.
    */
   readonly reusesChunks: boolean;
+  /**
+   * A buffer of `recordBytesMax` for a record beyond 64 KiB of which 16 KiB have come; undefined when there is none now. Without this
+   * option such buffers are allocated.
+   */
+  readonly takeBuffer?: () => Buffer | undefined;
 }
 
 /**
@@ -68,6 +73,9 @@ const GROWTH = 16;
 
 /** Below this many missing bytes a read that also takes the records behind is worth more than the copy it costs. */
 const DIRECT_BYTES_MIN = 16 * 1024;
+
+/** Records up to this many bytes are not worth a buffer that may have to be waited for. */
+const LARGE_BYTES_MIN = 64 * 1024;
 
 /** Turns chunks of a stream into records. Throws RecordError; after that it is not used again. */
 export class RecordAssembler {
@@ -98,18 +106,27 @@ export class RecordAssembler {
     return this.#buffer?.length ?? 0;
   }
 
-  /** Takes the next bytes of the stream. */
-  push(chunk: Buffer): void {
+  /**
+   * Takes the next bytes of the stream and returns how many: fewer than all when there is no buffer for a large record. The rest
+   * is pushed again when there may be one.
+   */
+  push(chunk: Buffer): number {
     let at = 0;
     while (at < chunk.length) {
       if (this.#fragmentLeft === undefined) {
         at = this.#readHeader(chunk, at);
       } else {
         const take = Math.min(this.#fragmentLeft, chunk.length - at);
-        this.#take(chunk, at, take);
+        if (!this.#take(chunk, at, take)) return at;
         at += take;
       }
     }
+    return at;
+  }
+
+  /** The buffer of the record that is being assembled: for who ends the stream and takes such buffers back. */
+  get buffer(): Buffer | undefined {
+    return this.#buffer;
   }
 
   /** Where the stream's next bytes may be read to without a copy; undefined when they should come through `push`. */
@@ -118,7 +135,7 @@ export class RecordAssembler {
     // So much must have come for the room that is made for what may come.
     if (this.#length < DIRECT_BYTES_MIN) return undefined;
     const buffer = this.#reserve(1);
-    return buffer.subarray(this.#length, Math.min(buffer.length, this.#length + this.#fragmentLeft));
+    return buffer?.subarray(this.#length, Math.min(buffer.length, this.#length + this.#fragmentLeft));
   }
 
   /** `length` bytes were read into `target()`. */
@@ -166,26 +183,38 @@ export class RecordAssembler {
     if (length === 0) this.#endFragment();
   }
 
-  #take(chunk: Buffer, at: number, length: number): void {
+  /** False when there is no buffer. */
+  #take(chunk: Buffer, at: number, length: number): boolean {
     const whole = this.#last && this.#length === 0 && length === this.#fragmentLeft;
     if (whole && !this.#options.reusesChunks && this.#buffer === undefined) {
       this.#endRecord(chunk.subarray(at, at + length));
-      return;
+      return true;
     }
     const buffer = this.#reserve(length);
+    if (buffer === undefined) return false;
     chunk.copy(buffer, this.#length, at, at + length);
     this.advance(length);
+    return true;
   }
 
-  /** The record's buffer with room for `arriving` more bytes. */
-  #reserve(arriving: number): Buffer {
+  /** The record's buffer with room for `arriving` more bytes; undefined when there is none now. */
+  #reserve(arriving: number): Buffer | undefined {
     const needed = this.#length + arriving;
     if (this.#buffer !== undefined && this.#buffer.length >= needed) return this.#buffer;
     const known = this.#last ? this.#length + (this.#fragmentLeft ?? 0) : this.#options.recordBytesMax;
-    const grown = Buffer.allocUnsafe(Math.max(needed, Math.min(known, needed * GROWTH)));
+    const grown = this.#bufferFor(needed, known);
+    if (grown === undefined) return undefined;
     this.#buffer?.copy(grown, 0, 0, this.#length);
     this.#buffer = grown;
     return grown;
+  }
+
+  #bufferFor(needed: number, known: number): Buffer | undefined {
+    const { takeBuffer } = this.#options;
+    const allocated = Math.max(needed, Math.min(known, needed * GROWTH));
+    if (takeBuffer === undefined || known <= LARGE_BYTES_MIN) return Buffer.allocUnsafe(allocated);
+    if (needed >= DIRECT_BYTES_MIN) return takeBuffer();
+    return Buffer.allocUnsafe(Math.min(allocated, DIRECT_BYTES_MIN));
   }
 
   #endFragment(): void {

@@ -62,6 +62,9 @@ export interface Daemon {
   stop(): Promise<void>;
 }
 
+/** Of the memory limit: calls that were received and are not answered. The rest is for what is read and written. */
+const REQUESTS_SHARE = 1 / 8;
+
 /** Fails with StartError or ConfigError, in one line, and then leaves nothing behind. */
 export async function startDaemon(config: ServeConfig, options: DaemonOptions): Promise<Daemon> {
   const started = new Teardown();
@@ -89,10 +92,11 @@ async function start(config: ServeConfig, options: DaemonOptions, started: Teard
   started.add('stores', () => stores.close());
   await stores.probe(config.exports);
 
+  const requestBytesMax = Math.floor(config.memoryLimitBytes * REQUESTS_SHARE);
   const files = await createFileSystem({
     exports: config.exports.map((entry) => exportRules(entry, stores, options.volumeName)),
     state,
-    budget: new MemoryBudget(config.memoryLimitBytes),
+    budget: new MemoryBudget(config.memoryLimitBytes - requestBytesMax),
     spool: new Spool({ directory: state.spoolPath, limitBytes: config.spoolLimitBytes, log }),
     log,
     writeOptions: { partBytes: config.partSizeBytes, putBytesMax: config.partSizeBytes },
@@ -105,7 +109,12 @@ async function start(config: ServeConfig, options: DaemonOptions, started: Teard
   const nfs = [nfs3Service({ fs: files.fs, log })];
   const mounts = new MountList();
   const mount = [mount3Service({ fs: files.fs, log, mounts }), mount1Service({ fs: files.fs, log, mounts })];
-  const server = new RpcServer({ services: [...nfs, ...mount], log, ...optional('allow', allow) });
+  const server = new RpcServer({
+    services: [...nfs, ...mount],
+    log,
+    limits: { requestBytesMax },
+    ...optional('allow', allow),
+  });
   // A client that doesn't hang up takes no more than half of the time: the rest is for publishing.
   started.add('server', () => server.close(deadline.remainingMs() / 2));
   const listening = await listenOnAll(server, { ...config, nfs, mount });

@@ -3,6 +3,7 @@
  * bytes that could be had again (caches, windows, spillable parts) registers a relief and is asked, in the order of
  * registration, before anybody waits.
  */
+import { Blocks } from './blocks.js';
 
 /**
  * Gives back about `bytes` at once, or starts to; returns how many bytes it released before returning. It may call
@@ -18,6 +19,10 @@ interface Waiter {
 export class MemoryBudget {
   /** Bytes that may be reserved at a time. */
   readonly limitBytes: number;
+  /** Buffers for bytes that are reserved here. Free ones go when others need the room. */
+  readonly blocks = new Blocks();
+  /** Free blocks that may be there beside a budget that is used up. */
+  readonly #slackBytes: number;
   #usedBytes = 0;
   readonly #reliefs: Relief[] = [];
   readonly #waiters: Waiter[] = [];
@@ -31,6 +36,7 @@ export class MemoryBudget {
       throw new RangeError(`a memory budget is a whole number of bytes, not ${limitBytes}`);
     }
     this.limitBytes = limitBytes;
+    this.#slackBytes = Math.floor(limitBytes / 8);
   }
 
   get usedBytes(): number {
@@ -62,7 +68,7 @@ export class MemoryBudget {
   tryReserveFree(bytes: number): boolean {
     assertBytes(bytes);
     if (this.#waiters.length > 0 || this.#usedBytes + bytes > this.limitBytes) return false;
-    this.#usedBytes += bytes;
+    this.#use(bytes);
     return true;
   }
 
@@ -121,8 +127,15 @@ export class MemoryBudget {
   #take(bytes: number): boolean {
     if (this.#usedBytes + bytes > this.limitBytes) this.#relieve(bytes);
     if (this.#usedBytes + bytes > this.limitBytes) return false;
-    this.#usedBytes += bytes;
+    this.#use(bytes);
     return true;
+  }
+
+  #use(bytes: number): void {
+    this.#usedBytes += bytes;
+    // What is reserved becomes a block a little later, as a rule: only beyond the slack it must be memory of another shape.
+    const room = this.limitBytes - this.#usedBytes + this.#slackBytes;
+    if (this.blocks.freeBytes > room) this.blocks.trim(room);
   }
 
   #relieve(bytes: number): void {

@@ -1,7 +1,8 @@
 /**
- * Buffers for blocks, on SharedArrayBuffers, so that workers can fill them one day. Every byte of them is reserved in the
- * memory budget. Whole blocks are used again: a new one costs zeroing and page faults, about as much as a copy.
+ * Buffers for blocks. Every byte of them is reserved in the memory budget, whose blocks they are where the size is the same:
+ * those are used again. A few whole ones stay reserved for the next fetch.
  */
+import { BLOCK_BYTES } from '../memory/blocks.js';
 import type { MemoryBudget } from '../memory/memory-budget.js';
 
 /** Whole blocks kept for the next fetch: two parts of 8 MiB. They stay reserved, and are the first to go when asked for. */
@@ -54,15 +55,16 @@ export class BlockPool {
     const whole = buffer.length === this.#blockBytes;
     if (keep && whole && !this.#retired && this.#free.length < FREE_BLOCKS_MAX && this.#budget.waiting === 0)
       this.#free.push(buffer);
-    else this.#budget.release(buffer.length);
+    else this.#release(buffer);
   }
 
   /** Releases free blocks until `bytes` are released or none is left; the bytes released. */
   drain(bytes: number): number {
     let released = 0;
-    while (released < bytes && this.#free.pop() !== undefined) {
-      released += this.#blockBytes;
-      this.#budget.release(this.#blockBytes);
+    for (let block = this.#free.pop(); block !== undefined; block = this.#free.pop()) {
+      released += block.length;
+      this.#release(block);
+      if (released >= bytes) break;
     }
     return released;
   }
@@ -80,6 +82,13 @@ export class BlockPool {
   #bufferFrom(reused: Buffer[], length: number): Buffer {
     const bytes = this.#bufferBytes(length);
     const used = bytes === this.#blockBytes ? reused.pop() : undefined;
-    return used ?? Buffer.from(new SharedArrayBuffer(bytes));
+    if (used !== undefined) return used;
+    return bytes === BLOCK_BYTES ? this.#budget.blocks.take() : Buffer.from(new SharedArrayBuffer(bytes));
+  }
+
+  #release(buffer: Buffer): void {
+    // First the block, so that whoever is admitted by the release finds it.
+    if (buffer.length === BLOCK_BYTES) this.#budget.blocks.giveBack(buffer);
+    this.#budget.release(buffer.length);
   }
 }

@@ -16,6 +16,7 @@ import { readDirectly } from './direct-read.js';
 import type { Dispatcher } from './dispatcher.js';
 import type { RpcLimits } from './limits.js';
 import type { Load } from './load.js';
+import type { RecordBuffers } from './record-buffers.js';
 import { gatherChunks, type Reply } from './reply.js';
 
 /** A write takes no further reply once it has this many bytes, so that a slow client's progress shows. */
@@ -26,6 +27,8 @@ export interface ConnectionOptions {
   readonly socket: Socket;
   /** Takes what is read between large records. One for all connections: nothing stays in it. */
   readonly scratch: Buffer;
+  /** Take large records. For all connections together. */
+  readonly buffers: RecordBuffers;
   readonly remoteAddress: string;
   readonly localAddress: string;
   readonly dispatcher: Dispatcher;
@@ -45,7 +48,9 @@ export class Connection {
   readonly #gone = new AbortController();
   readonly #assembler: RecordAssembler;
   /** Records that arrived in the read that passed a bound. */
-  #waiting: Buffer[] = [];
+  readonly #waiting: Buffer[] = [];
+  /** What was read of a large record that there is no buffer for, and behind it; at most one read of the socket. */
+  #held: Buffer | undefined;
   #calls = 0;
   #requestBytes = 0;
   /** Replies for the next write. */
@@ -74,6 +79,7 @@ export class Connection {
     this.#assembler = new RecordAssembler({
       ...limits,
       reusesChunks: true,
+      takeBuffer: () => options.buffers.take(),
       onRecord: (record) => this.#receive(record),
     });
     const socket = readDirectly(options.socket, {
@@ -105,7 +111,7 @@ export class Connection {
   /** Reads no further call, answers those that run, then ends the connection. */
   drain(): void {
     this.#draining = true;
-    this.#waiting = [];
+    this.#dropWaiting();
     this.#pause();
     this.#endWhenDrained();
   }
@@ -156,7 +162,7 @@ export class Connection {
     const wasPartial = this.#assembler.partial;
     const recordsBefore = this.#recordsReceived;
     try {
-      if (direct === undefined) this.#assembler.push(target.subarray(0, length));
+      if (direct === undefined) this.#push(target.subarray(0, length));
       else this.#assembler.advance(length);
     } catch (error) {
       if (!(error instanceof RecordError)) throw error;
@@ -167,9 +173,31 @@ export class Connection {
     else if (!wasPartial || this.#recordsReceived > recordsBefore) this.#recordBeganMs = this.#lastActivityMs;
   }
 
+  /** Gives bytes to the assembler; keeps those that there is no buffer for, and reads no more until there is one. */
+  #push(bytes: Buffer): void {
+    const chunk = this.#held === undefined ? bytes : Buffer.concat([this.#held, bytes]);
+    const taken = this.#assembler.push(chunk);
+    this.#held = taken < chunk.length ? Buffer.from(chunk.subarray(taken)) : undefined;
+    if (this.#held === undefined) return;
+    this.#options.buffers.onRoom(this.#resume);
+    this.#pause();
+  }
+
+  #pushHeld(): void {
+    try {
+      this.#push(Buffer.alloc(0));
+    } catch (error) {
+      if (!(error instanceof RecordError)) throw error;
+      this.#cut(error.message);
+    }
+  }
+
   #receive(record: Buffer): void {
     this.#recordsReceived++;
-    if (this.#closed || this.#draining) return;
+    if (this.#closed || this.#draining) {
+      this.#options.buffers.giveBack(record);
+      return;
+    }
     if (this.#waiting.length > 0 || this.#full) {
       this.#waiting.push(record);
       this.#pause();
@@ -185,9 +213,12 @@ export class Connection {
       const record = this.#waiting.shift();
       if (record !== undefined) this.#start(record);
     }
+    if (this.#held !== undefined && !this.#full) this.#pushHeld();
+    else this.#options.buffers.pass();
+    if (this.#closed) return;
     if (this.#full) {
       this.#pause();
-    } else if (this.#paused) {
+    } else if (this.#paused && this.#held === undefined) {
       this.#paused = false;
       this.#lastActivityMs = performance.now();
       // The time that the client was kept waiting is not held against it.
@@ -212,12 +243,28 @@ export class Connection {
       this.#calls--;
       this.#requestBytes -= record.length;
       if (reply === undefined) this.#cut('a message that is no call');
-      else this.#queue(reply);
+      this.#answer(record, reply);
       // After the reply is queued: whoever waits for all calls to end waits for it, too.
       this.#load.endCall(record.length);
       this.#admit();
     });
     if (this.#full) this.#pause();
+  }
+
+  /** A large record's buffer goes back when the reply is sent, which may refer to it. */
+  #answer(record: Buffer, reply: Reply | undefined): void {
+    const { buffers } = this.#options;
+    if (reply === undefined) {
+      buffers.giveBack(record);
+    } else if (buffers.owns(record)) {
+      const settle = (): void => {
+        reply.settle();
+        buffers.giveBack(record);
+      };
+      this.#queue({ ...reply, settle });
+    } else {
+      this.#queue(reply);
+    }
   }
 
   #queue(reply: Reply): void {
@@ -297,10 +344,18 @@ export class Connection {
   #close(): void {
     this.#closed = true;
     this.#gone.abort();
-    this.#waiting = [];
+    this.#dropWaiting();
     this.#load.offRoom(this.#resume);
+    this.#options.buffers.offRoom(this.#resume);
+    this.#options.buffers.pass();
+    if (this.#assembler.buffer !== undefined) this.#options.buffers.giveBack(this.#assembler.buffer);
     this.#settle(this.#ready.splice(0));
     if (this.#writing !== undefined) this.#settle(this.#writing);
     this.#writing = undefined;
+  }
+
+  #dropWaiting(): void {
+    for (const record of this.#waiting.splice(0)) this.#options.buffers.giveBack(record);
+    this.#held = undefined;
   }
 }

@@ -11,6 +11,7 @@ import { Connection } from './connection.js';
 import { Dispatcher, type CallEvent } from './dispatcher.js';
 import { DEFAULT_RPC_LIMITS, type RpcLimits } from './limits.js';
 import { Load } from './load.js';
+import { RecordBuffers } from './record-buffers.js';
 import { ReplyCache } from './reply-cache.js';
 import type { Service } from './service.js';
 import { UdpEndpoint } from './udp.js';
@@ -64,6 +65,7 @@ export class RpcServer {
   readonly #options: RpcServerOptions;
   readonly #limits: RpcLimits;
   readonly #load: Load;
+  readonly #buffers: RecordBuffers;
   readonly #replyCache: ReplyCache;
   readonly #shutdown = new AbortController();
   readonly #connections = new Set<Connection>();
@@ -78,6 +80,9 @@ export class RpcServer {
     const limits = { ...DEFAULT_RPC_LIMITS, ...options.limits };
     this.#limits = limits;
     this.#load = new Load(limits.requestBytesMax);
+    // One may wait for memory while another is read.
+    const buffers = Math.max(2, Math.floor(limits.requestBytesMax / limits.recordBytesMax));
+    this.#buffers = new RecordBuffers(limits.recordBytesMax, buffers);
     this.#replyCache = new ReplyCache({
       bytesMax: limits.replyCacheBytesMax,
       entriesMax: limits.replyCacheEntriesMax,
@@ -191,6 +196,7 @@ export class RpcServer {
     const connection = new Connection({
       socket,
       scratch: this.#scratch,
+      buffers: this.#buffers,
       remoteAddress,
       localAddress: plainAddress(socket.localAddress ?? ''),
       dispatcher,

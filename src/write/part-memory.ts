@@ -3,6 +3,7 @@
  * overlap; which of their bytes are data is what `held` says. Allocation is planned first and paid for by the caller (the budget is
  * asynchronous), then made by `write`.
  */
+import { BLOCK_BYTES, type Blocks } from '../memory/blocks.js';
 import { ExtentMap, type Extent } from './extent-map.js';
 
 /** Chunks start and end on this boundary, in bytes, so that scattered small writes can't make more chunks than pages. */
@@ -25,8 +26,11 @@ export class PartMemory {
   /** The ranges that are data, in file offsets. */
   readonly held = new ExtentMap();
 
-  /** For the bytes from `start` to `end` of the file. */
-  constructor(start: number, end: number, chunkBytesMax: number) {
+  readonly #blocks: Blocks;
+
+  /** For the bytes from `start` to `end` of the file; whole blocks of it are taken from `blocks` and given back. */
+  constructor(start: number, end: number, chunkBytesMax: number, blocks: Blocks) {
+    this.#blocks = blocks;
     this.#start = start;
     this.#end = end;
     this.#chunkBytesMax = chunkBytesMax;
@@ -48,12 +52,9 @@ export class PartMemory {
   write(start: number, data: Uint8Array): void {
     const end = start + data.length;
     for (const extent of this.#missing(start, end)) {
-      const length = extent.end - extent.start;
-      this.#chunks.splice(this.#firstEndingAfter(extent.start), 0, {
-        ...extent,
-        buffer: Buffer.allocUnsafeSlow(length),
-      });
-      this.#capacity += length;
+      const chunks = this.#allocate(extent);
+      this.#chunks.splice(this.#firstEndingAfter(extent.start), 0, ...chunks);
+      this.#capacity += extent.end - extent.start;
     }
     for (let at = this.#firstEndingAfter(start); at < this.#chunks.length; at += 1) {
       const chunk = this.#chunks[at];
@@ -90,6 +91,7 @@ export class PartMemory {
       last = this.#chunks.at(-1)
     ) {
       this.#chunks.pop();
+      if (last.buffer.length === BLOCK_BYTES) this.#blocks.giveBack(last.buffer);
       freed += last.end - last.start;
     }
     this.#capacity -= freed;
@@ -99,6 +101,20 @@ export class PartMemory {
   /** Forgets everything; the bytes freed. */
   clear(): number {
     return this.truncate(this.#start);
+  }
+
+  /** Chunks for an extent: blocks where it has whole ones, counted from the part's start. */
+  #allocate({ start, end }: Extent): Chunk[] {
+    const chunks: Chunk[] = [];
+    for (let from = start; from < end;) {
+      const block = from - ((from - this.#start) % BLOCK_BYTES);
+      const to = Math.min(end, block + BLOCK_BYTES);
+      const whole = to - from === BLOCK_BYTES;
+      const buffer = whole ? this.#blocks.take() : Buffer.allocUnsafeSlow(to - from);
+      chunks.push({ start: from, end: to, buffer });
+      from = to;
+    }
+    return chunks;
   }
 
   /** The chunks to allocate so that the range has memory. */
@@ -120,8 +136,11 @@ export class PartMemory {
     const floor = Math.max(this.#start, previous?.end ?? 0);
     const ceiling = Math.min(this.#end, next?.start ?? this.#end);
     const start = Math.max(floor, from - (from % PAGE_BYTES));
-    const grown =
-      previous?.end === from ? Math.min(2 * (previous.end - previous.start), this.#chunkBytesMax) : 0;
+    // Whoever has come to the end of a block fills the next one, too.
+    const inBlock = (from - this.#start) % BLOCK_BYTES;
+    const doubled =
+      inBlock === 0 || previous === undefined ? BLOCK_BYTES : 2 * (previous.end - previous.start);
+    const grown = previous?.end === from ? Math.min(doubled, this.#chunkBytesMax, BLOCK_BYTES - inBlock) : 0;
     const end = Math.max(Math.ceil(to / PAGE_BYTES) * PAGE_BYTES, from + grown);
     return { start, end: Math.min(end, ceiling) };
   }

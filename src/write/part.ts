@@ -61,7 +61,7 @@ export class Part implements Retained, Spillable {
     this.index = options.index;
     this.start = options.start;
     this.end = options.end;
-    this.memory = new PartMemory(options.start, options.end, options.chunkBytesMax);
+    this.memory = new PartMemory(options.start, options.end, options.chunkBytesMax, options.budget.blocks);
     this.#budget = options.budget;
     this.#spool = options.spool;
   }

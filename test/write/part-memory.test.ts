@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import t from 'tap';
+import { Blocks } from '../../src/memory/blocks.js';
 import { PartMemory } from '../../src/write/part-memory.js';
 
 const KIB = 1024;
@@ -14,7 +15,7 @@ await t.test('holds what was written last, in what it said it needs', async (t) 
   });
   fc.assert(
     fc.property(fc.array(write, { maxLength: 30 }), (writes) => {
-      const memory = new PartMemory(start, start + span, 16 * KIB);
+      const memory = new PartMemory(start, start + span, 16 * KIB, new Blocks());
       const model = Buffer.alloc(span);
       const known = Array.from({ length: span }, () => false);
       for (const [step, { at, length, cut }] of writes.entries()) {
@@ -46,7 +47,7 @@ await t.test('holds what was written last, in what it said it needs', async (t) 
 });
 
 await t.test('ten bytes hold a page; sequential small writes few chunks', async (t) => {
-  const memory = new PartMemory(0, 8 * KIB * KIB, 256 * KIB);
+  const memory = new PartMemory(0, 8 * KIB * KIB, 256 * KIB, new Blocks());
   memory.write(0, Buffer.alloc(10));
   t.equal(memory.capacity, 4 * KIB);
   for (let at = 10; at < KIB * KIB; at += 1000) memory.write(at, Buffer.alloc(1000));
