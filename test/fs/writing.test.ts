@@ -58,6 +58,25 @@ await t.test('a created file survives a crash and is published after a rest', as
   t.strictSame(Object.keys(m.bucket()), ['empty', 'other']);
 });
 
+await t.test('bytes that nobody commits are published when nobody has written for 5 s', async (t) => {
+  const m = await mounted(t);
+  const handle = await m.write('f', 'first');
+  const publishedMs = new Promise<number>((resolve) => {
+    m.store.before = ({ operation }) => {
+      if (operation === 'PutObject') resolve(m.clock.nowMs());
+    };
+  });
+  await m.fs.write(m.context, handle, 0, Buffer.from('FI'), 'unstable');
+  m.clock.advance(4000);
+  await m.fs.write(m.context, handle, 2, Buffer.from('RST'), 'unstable');
+  const writtenMs = m.clock.nowMs();
+  for (const stepMs of [4999, 1]) {
+    m.clock.advance(stepMs);
+    t.equal(await m.read(handle), 'FIRST');
+  }
+  t.equal(await publishedMs, writtenMs + 5000, 'each WRITE puts it off');
+});
+
 await t.test('a change by someone else since is never silently lost', async (t) => {
   const m = await mounted(t);
   const handle = await m.write('f', 'first');
