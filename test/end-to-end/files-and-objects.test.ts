@@ -338,8 +338,8 @@ await t.test('READDIR survives entries coming and going and a restart in between
 
 await t.test('fsid and fileid are the same for every client and after a restart', async (t) => {
   const serving = await serve(t, [`s3://${BUCKET}`, `s3://${BUCKET}/sub/`]);
-  const { bucket, nfs, root, daemon } = serving;
-  await nfs.mkdir(root, 'sub');
+  const { bucket, daemon } = serving;
+  await bucket.put('sub/other', '');
   await writeFile(serving, 'sub/file', patternBytes(10));
   const paths = ['/data', '/data/sub'];
   const look = async (report: typeof daemon.report) => {
