@@ -132,7 +132,7 @@ const RESOURCE_OPTIONS = {
   memoryLimit: optional(
     size(32 * MiB, Infinity),
     'a quarter of the memory (cgroup or machine), 64MiB to 1GiB',
-    'Budget of all buffers for reading and writing.',
+    'Budget of all buffers for calls, reading and writing.',
   ),
   spoolLimit: option(
     size(0, Infinity),
