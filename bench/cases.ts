@@ -25,7 +25,7 @@ export interface Case {
 export const KIB = 1024;
 export const MIB = 1024 * KIB;
 /** A kernel's rsize and wsize. */
-export const TRANSFER_BYTES = MIB;
+export const TRANSFER_BYTES = 1024 * 1024;
 /** READs and WRITEs in flight. */
 export const DEPTH = 8;
 

@@ -2,18 +2,8 @@
  * ONC RPC version 2 messages (RFC 5531 sections 9, 8.1 and appendix A) under the RFC's names. A message is `rpc_msg`; the
  * arguments follow a call and the results follow an accepted reply with SUCCESS, both outside these codecs.
  */
-import {
-  arm,
-  array,
-  opaque,
-  struct,
-  u32,
-  union,
-  xenum,
-  type Infer,
-  type XdrReader,
-  type XdrWriter,
-} from './xdr.js';
+import { type XdrReader, type XdrWriter } from './xdr-cursors.js';
+import { arm, array, opaque, struct, u32, union, xenum, type Infer } from './xdr.js';
 
 /** The only version of the protocol (RFC 5531 section 9). */
 export const RPC_VERSION = 2;

@@ -8,7 +8,8 @@ import { connect } from 'node:net';
 import type { ArgsOf, ResultOf } from '../../protocol/program.js';
 import { IPPROTO_TCP, PMAP_PORT, PORTMAP2, type mapping } from '../../protocol/portmap/program.js';
 import { NULL_AUTH, RPC_VERSION, rpc_msg } from '../../protocol/rpc.js';
-import { encode, XdrReader } from '../../protocol/xdr.js';
+import { XdrReader } from '../../protocol/xdr-cursors.js';
+import { encode } from '../../protocol/xdr.js';
 
 /** rpcbind didn't do what it was asked. The message says what, and what can be done. */
 export class SystemRpcbindError extends Error {

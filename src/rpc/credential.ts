@@ -1,6 +1,7 @@
 /** From the opaque_auth of a call to a Credential (RFC 5531 section 8.2 and appendix A). */
 import { AUTH_NONE, AUTH_SYS, authsys_parms, type opaque_auth } from '../../protocol/rpc.js';
-import { decode, XdrError } from '../../protocol/xdr.js';
+import { XdrError } from '../../protocol/xdr-cursors.js';
+import { decode } from '../../protocol/xdr.js';
 import { RpcAuthError, type Credential } from './service.js';
 
 const ANONYMOUS: Credential = { flavor: 'AUTH_NONE' };

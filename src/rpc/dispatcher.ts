@@ -20,7 +20,7 @@ import {
   type reply_data,
   type rejected_reply,
 } from '../../protocol/rpc.js';
-import { XdrError, XdrReader } from '../../protocol/xdr.js';
+import { XdrError, XdrReader } from '../../protocol/xdr-cursors.js';
 import type { Logger } from '../telemetry/log.js';
 import { ActiveCall, type Caller } from './active-call.js';
 import { credentialOf } from './credential.js';

@@ -1,6 +1,6 @@
 /** A reply on its way: encoded once, with the four bytes of its record mark in front, which UDP leaves off. */
 import { RECORD_MARK_BYTES, recordMark } from '../../protocol/record-marking.js';
-import { XdrWriter } from '../../protocol/xdr.js';
+import { XdrWriter } from '../../protocol/xdr-cursors.js';
 
 export interface Reply {
   /** The record mark and the message. */

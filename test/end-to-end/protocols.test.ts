@@ -4,7 +4,7 @@ import { MOUNT3 } from '../../protocol/mount3/program.js';
 import { NFS3 } from '../../protocol/nfs3/program.js';
 import { IPPROTO_TCP, IPPROTO_UDP, PORTMAP2 } from '../../protocol/portmap/program.js';
 import { rpc_msg, type reply_body } from '../../protocol/rpc.js';
-import { XdrReader } from '../../protocol/xdr.js';
+import { XdrReader } from '../../protocol/xdr-cursors.js';
 import { encodeCall, RpcClient, systemCredential } from '../support/rpc-client.js';
 import { statusOf } from '../support/nfs-client.js';
 import { Bucket, MIB, mount, namesIn, patternBytes, serve, serveChild, startIn, BUCKET } from './fixture.js';

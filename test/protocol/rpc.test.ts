@@ -10,7 +10,8 @@ import {
   rpc_msg,
   type auth_stat,
 } from '../../protocol/rpc.js';
-import { decode, encode, XdrError, XdrReader, XdrWriter } from '../../protocol/xdr.js';
+import { XdrError, XdrReader, XdrWriter } from '../../protocol/xdr-cursors.js';
+import { decode, encode } from '../../protocol/xdr.js';
 
 const hex = (...words: number[]): string => words.map((word) => word.toString(16).padStart(8, '0')).join('');
 

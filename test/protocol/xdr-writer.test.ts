@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import t from 'tap';
 
-import { XdrWriter } from '../../protocol/xdr.js';
+import { XdrWriter } from '../../protocol/xdr-cursors.js';
 
 await t.test('values of any size, in any order, come out as they went in', async () => {
   const value = fc.oneof(

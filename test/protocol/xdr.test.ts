@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import t from 'tap';
+import { XdrError, XdrReader, XdrWriter } from '../../protocol/xdr-cursors.js';
 import {
   arm,
   array,
@@ -21,9 +22,6 @@ import {
   union,
   utf8,
   xenum,
-  XdrError,
-  XdrReader,
-  XdrWriter,
   xvoid,
   type Codec,
 } from '../../protocol/xdr.js';

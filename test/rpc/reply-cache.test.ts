@@ -1,7 +1,7 @@
 import t from 'tap';
 import { encodeReply, type Reply } from '../../src/rpc/reply.js';
 import { duplicateKey, ReplyCache, type Executed } from '../../src/rpc/reply-cache.js';
-import type { XdrWriter } from '../../protocol/xdr.js';
+import type { XdrWriter } from '../../protocol/xdr-cursors.js';
 
 const target = { prog: 1, vers: 2, proc: 3 };
 

@@ -1,7 +1,7 @@
 import t from 'tap';
 import { program } from '../../protocol/program.js';
 import { rpc_msg, type reply_body, type rejected_reply, type reply_data } from '../../protocol/rpc.js';
-import { XdrReader } from '../../protocol/xdr.js';
+import { XdrReader } from '../../protocol/xdr-cursors.js';
 import { ECHO } from '../support/echo-program.js';
 import { encodeCall, RpcReplyError, systemCredential, type RpcClient } from '../support/rpc-client.js';
 import { startEchoServer, until } from '../support/rpc-fixture.js';

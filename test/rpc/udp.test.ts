@@ -1,6 +1,6 @@
 import t from 'tap';
 import { rpc_msg } from '../../protocol/rpc.js';
-import { XdrReader } from '../../protocol/xdr.js';
+import { XdrReader } from '../../protocol/xdr-cursors.js';
 import { ECHO } from '../support/echo-program.js';
 import { encodeCall, systemCredential } from '../support/rpc-client.js';
 import { startEchoServer, until } from '../support/rpc-fixture.js';

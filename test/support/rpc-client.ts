@@ -17,7 +17,8 @@ import {
   type opaque_auth,
   type reply_body,
 } from '../../protocol/rpc.js';
-import { encode, XdrReader, XdrWriter } from '../../protocol/xdr.js';
+import { XdrReader, XdrWriter } from '../../protocol/xdr-cursors.js';
+import { encode } from '../../protocol/xdr.js';
 
 export interface RpcClientOptions {
   readonly host: string;

@@ -2,7 +2,8 @@ import fc from 'fast-check';
 import t from 'tap';
 import { exports, fhstatus, mountlist, mountres3, MOUNT1, MOUNT3 } from '../../../protocol/mount3/program.js';
 import type { Program } from '../../../protocol/program.js';
-import { decode, encode, XdrError, type Codec } from '../../../protocol/xdr.js';
+import { XdrError } from '../../../protocol/xdr-cursors.js';
+import { decode, encode, type Codec } from '../../../protocol/xdr.js';
 
 const hex = (bytes: Buffer): string => bytes.toString('hex');
 

@@ -2,7 +2,8 @@ import t from 'tap';
 
 import { NFS3 } from '../../../protocol/nfs3/program.js';
 import type { fattr3, sattr3 } from '../../../protocol/nfs3/types.js';
-import { decode, encode, XdrError, type Codec } from '../../../protocol/xdr.js';
+import { XdrError } from '../../../protocol/xdr-cursors.js';
+import { decode, encode, type Codec } from '../../../protocol/xdr.js';
 
 /** Hex with spaces and line ends between the words, as worked out from RFC 1813 and RFC 4506 by hand. */
 const hex = (text: string): Buffer => Buffer.from(text.replaceAll(/\s/g, ''), 'hex');

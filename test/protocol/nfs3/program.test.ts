@@ -5,7 +5,8 @@ import t from 'tap';
 
 import { NFS3 } from '../../../protocol/nfs3/program.js';
 import type { ProcedureName } from '../../../protocol/program.js';
-import { decode, encode, XdrError, type Codec } from '../../../protocol/xdr.js';
+import { XdrError } from '../../../protocol/xdr-cursors.js';
+import { decode, encode, type Codec } from '../../../protocol/xdr.js';
 import { FAILURES, NFS3_ARBITRARIES } from '../../support/nfs3-arbitraries.js';
 
 /** RFC 1813 3.3, in order. */

@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import t from 'tap';
 import { mapping, PORTMAP2 } from '../../../protocol/portmap/program.js';
-import { decode, encode, XdrError } from '../../../protocol/xdr.js';
+import { XdrError } from '../../../protocol/xdr-cursors.js';
+import { decode, encode } from '../../../protocol/xdr.js';
 
 const u32 = fc.nat(0xffffffff);
 
