@@ -1,5 +1,6 @@
 /** Loads that look for wrong bytes, stalls, and memory beyond its bound: each says what it saw, or fails. */
 import {
+  checkFile,
   makeFile,
   MIB,
   readPattern,
@@ -8,6 +9,9 @@ import {
   randomSequence,
   TRANSFER_BYTES,
 } from './cases.js';
+import { setTimeout as delay } from 'node:timers/promises';
+import { startFaultProxy, type FaultProxy } from './fault-proxy.js';
+import type { LeanClient } from './lean-client.js';
 import { checkPattern, fillPattern } from './pattern.js';
 import { Rig, type Cost, type RigOptions } from './rig.js';
 
@@ -58,7 +62,7 @@ async function withRig<T>(options: RigOptions, work: (rig: Rig) => Promise<T>): 
 }
 
 /** Throws unless the object in the store is the pattern. */
-async function checkObject(rig: Rig, key: string, seed: number, bytes: number): Promise<void> {
+async function checkObject(rig: Rig, key: string, seed: number, bytes: number, firstPage = 0): Promise<void> {
   const store = rig.store();
   try {
     let at = 0;
@@ -68,7 +72,7 @@ async function checkObject(rig: Rig, key: string, seed: number, bytes: number): 
       const whole = held.length - (held.length % 4096);
       for (let from = 0; from < whole; from += MIB) {
         const piece = held.subarray(from, Math.min(whole, from + MIB));
-        checkPattern(piece, seed, at + from);
+        checkFile(piece, seed, at + from, firstPage);
       }
       at += whole;
       held = Buffer.from(held.subarray(whole));
@@ -232,4 +236,102 @@ const mixed: Load = {
     }),
 };
 
-export const LOADS: readonly Load[] = [bigWrite, writers, readers, randomWrite, mixed];
+const badRoad: Load = {
+  name: 'load-bad-road',
+  about:
+    '4 clients write 96 MiB with COMMITs on the way and a header at the end, others read along; the store answers late and is cut off',
+  run: async (options) => {
+    const proxies: FaultProxy[] = [];
+    const through = async (endpoint: string): Promise<string> => {
+      const proxy = await startFaultProxy(endpoint, {
+        delayMs: 3,
+        cutOneOf: 3,
+        random: randomSequence(11),
+      });
+      proxies.push(proxy);
+      return proxy.endpoint;
+    };
+    try {
+      return await withRig({ ...options, through }, async (rig) => {
+        const [count, bytes] = [4, 96 * MIB];
+        const { nfs, root } = await rig.mount();
+        const gaps = new Gaps();
+        const cost = await rig.cost(async () => {
+          await Promise.all(
+            Array.from({ length: count }, async (_, index) => {
+              const handle = await makeFile(nfs, root, `b${index}`);
+              const done = { written: false };
+              const following = follow(await rig.client(gaps.watch()), handle, index, bytes, done);
+              const client = await rig.client(gaps.watch());
+              await writePattern(client, handle, index, bytes, { commitEvery: 32 * MIB });
+              done.written = true;
+              await following;
+              await client.write(handle, 0, fillPattern(Buffer.alloc(4096), index, 0, 1));
+              await client.commit(handle);
+            }),
+          );
+        });
+        const clean = await rig.client();
+        for (let index = 0; index < count; index++) {
+          const { handle } = await nfs.lookup(root, `b${index}`);
+          await clean.read(handle, 0, 4096, (data) => checkPattern(data, index, 0, 1));
+          await readPattern(clean, handle, index, bytes, 4, 1);
+          await checkObject(rig, `b${index}`, index, bytes, 1);
+        }
+        const cuts = proxies.reduce((sum, proxy) => sum + proxy.cuts(), 0);
+        return { ...told(cost, bytes * count), longestGapMs: gaps.longestMs, cuts };
+      });
+    } finally {
+      for (const proxy of proxies) proxy.close();
+    }
+  },
+};
+
+/** Reads a file that grows under another client: what it holds at any time is the pattern or, before it was written, zeros. */
+async function follow(
+  client: LeanClient,
+  handle: Buffer,
+  seed: number,
+  bytes: number,
+  done: { readonly written: boolean },
+): Promise<void> {
+  const random = randomSequence(seed + 77);
+  while (!done.written) {
+    const offset = Math.floor(random() * (bytes / 4096)) * 4096;
+    await client.read(handle, offset, 4096, (data) => {
+      if (data.length === 4096 && !data.equals(ZEROS)) checkPattern(data, seed, offset);
+    });
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
+const ZEROS = Buffer.alloc(4096);
+
+const storeKilled: Load = {
+  name: 'load-store-killed',
+  about: '3 clients write 160 MiB each; the store is killed on the way and comes back 6 s later',
+  run: (options) =>
+    withRig(options, async (rig) => {
+      const [count, bytes] = [3, 160 * MIB];
+      const { nfs, root } = await rig.mount();
+      const gaps = new Gaps();
+      const cost = await rig.cost(async () => {
+        const writes = Array.from({ length: count }, async (_, index) => {
+          const handle = await makeFile(nfs, root, `k${index}`);
+          const client = await rig.client(gaps.watch());
+          await writePattern(client, handle, index, bytes, { commitEvery: 64 * MIB });
+        });
+        const outage = (async () => {
+          await delay(1500);
+          await rig.killStore();
+          await delay(6000);
+          await rig.startStore();
+        })();
+        await Promise.all([...writes, outage]);
+      });
+      for (let index = 0; index < count; index++) await checkObject(rig, `k${index}`, index, bytes);
+      return { ...told(cost, bytes * count), requests: 'unknown', longestGapMs: gaps.longestMs };
+    }),
+};
+
+export const LOADS: readonly Load[] = [bigWrite, writers, readers, randomWrite, mixed, badRoad, storeKilled];
