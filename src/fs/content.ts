@@ -93,6 +93,7 @@ export class Content {
     const volume = this.#volume;
     const { size } = changes;
     witness?.mayBegin();
+    if (node.attempted !== undefined) await this.#publishing.settleAttempt(node);
     if (size !== undefined) {
       if (node.type === 'symlink') throw new FsError('EINVAL', 'a symlink has no size to set');
       if (size > fileBytesMax()) throw new FsError('EFBIG', `a file holds at most ${fileBytesMax()} bytes`);
@@ -131,6 +132,7 @@ export class Content {
 
   async #change(node: FileNode, change: (session: WriteSession) => Promise<void>): Promise<void> {
     const volume = this.#volume;
+    if (node.attempted !== undefined) await this.#publishing.settleAttempt(node);
     const nowNs = volume.nowNs;
     node.writers++;
     volume.nodes.trackBusy(node);

@@ -54,6 +54,8 @@ export type Intent =
       readonly from: readonly string[];
       readonly to: readonly string[];
       readonly nodeId: string;
+      /** Every key has its copy: what is left is to delete the sources. */
+      readonly copied?: boolean;
     };
 
 interface Entry {

@@ -115,7 +115,7 @@ export class Namespace {
       const written = await volume.store
         .put(prefix, [], headers, { ifNoneMatch: '*' })
         .catch((error: unknown) => {
-          throw toFsError(error, { 'precondition-failed': 'EEXIST' });
+          throw this.#notMade(directory, name, error);
         });
       const node = volume.nodes.entry(directory, name, 'directory');
       this.#setNew(node, attributes, owner);
@@ -146,7 +146,7 @@ export class Namespace {
       const written = await volume.store
         .put(volume.entryKey(directory, name), [target], headers, { ifNoneMatch: '*' })
         .catch((error: unknown) => {
-          throw toFsError(error, { 'precondition-failed': 'EEXIST' });
+          throw this.#notMade(directory, name, error);
         });
       const node = volume.nodes.entry(directory, name, 'file');
       node.type = 'symlink';
@@ -257,6 +257,13 @@ export class Namespace {
       nowNs,
     );
     node.touchCtime(nowNs);
+  }
+
+  /** The store may have it all the same: what is known of the name is asked for again. */
+  #notMade(directory: DirectoryNode, name: string, error: unknown): FsError {
+    this.#freshness.distrust(directory, name);
+    directory.touchEntries(this.#volume.nowNs);
+    return toFsError(error, { 'precondition-failed': 'EEXIST' });
   }
 
   #entryMade(directory: DirectoryNode, node: FsNode): EntryChange {

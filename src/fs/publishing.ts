@@ -58,6 +58,30 @@ export class Publishing {
     await node.publishing;
   }
 
+  /**
+   * Finds out what became of a publication whose answer was lost, before the file is changed again: the next change would rest on
+   * a version that may not be there any more.
+   */
+  async settleAttempt(node: FileNode): Promise<void> {
+    while (node.publishing !== undefined) await node.publishing.then(undefined, () => undefined);
+    if (node.attempted === undefined || node.writers > 0) return;
+    node.publishing = this.#adoptAttempt(node).finally(() => {
+      node.publishing = undefined;
+      this.#volume.nodes.trackBusy(node);
+    });
+    await node.publishing;
+  }
+
+  async #adoptAttempt(node: FileNode): Promise<void> {
+    const { attempted } = node;
+    try {
+      if (await this.#isOurs(node, this.#volume.keyOf(node))) await this.#afterPublish(node);
+    } catch (error) {
+      node.attempted = attempted;
+      throw toFsError(error);
+    }
+  }
+
   /** Publishes every unpublished file, as far as it goes; the failures. */
   async publishAll(): Promise<unknown[]> {
     return failuresOf(this.#busy().map((node) => this.publish(node)));

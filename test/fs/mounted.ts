@@ -38,6 +38,7 @@ export class Mounted {
   readonly #directory: string;
   readonly #options: MountedOptions;
   #state: StateDirectory | undefined;
+  #life = new Life();
   #running: RunningFileSystem | undefined;
 
   private constructor(directory: string, options: MountedOptions) {
@@ -59,10 +60,12 @@ export class Mounted {
   }
 
   async open(): Promise<void> {
+    const life = new Life();
+    this.#life = life;
     this.#state = await openStateDirectory(this.#directory);
     this.#running = await createFileSystem({
       exports: (this.#options.exports ?? [{}]).map((given) => ({
-        store: this.store,
+        store: mortal(this.store, life),
         volumeName: 'memory/bucket',
         path: '/bucket',
         prefix: '',
@@ -82,12 +85,16 @@ export class Mounted {
       budget: this.budget,
       spool: new Spool({ directory: this.#state.spoolPath, limitBytes: 256 * MIB, log }),
       log,
-      clock: this.clock,
+      clock: {
+        nowMs: () => this.clock.nowMs(),
+        after: (delayMs, task) => this.clock.after(delayMs, () => !life.ended && task()),
+      },
     });
   }
 
-  /** Ends without publishing anything, as a crash would, but for the database's own closing. */
+  /** Ends without publishing anything, as a crash would, but for the database's own closing. What was under way is never heard of again. */
   async crash(): Promise<void> {
+    this.#life.end();
     await this.#running?.close();
     await this.#state?.close();
     this.#running = undefined;
@@ -200,6 +207,42 @@ export class Mounted {
   callsSince(from: number): string[] {
     return this.store.calls.slice(from).map(({ operation, key }) => `${operation} ${key ?? ''}`.trim());
   }
+}
+
+/** One run of the daemon, up to its crash. */
+class Life {
+  ended = false;
+  readonly #listeners: (() => void)[] = [];
+
+  end(): void {
+    this.ended = true;
+    for (const listener of this.#listeners) listener();
+  }
+
+  onEnd(listener: () => void): void {
+    this.#listeners.push(listener);
+  }
+}
+
+/** The store as a process reaches it: once that has ended, none of its calls begins or is answered. */
+function mortal(store: MemoryStore, life: Life): MemoryStore {
+  const never = new Promise<never>(() => undefined);
+  return new Proxy(store, {
+    get: (target, property) => {
+      const value: unknown = Reflect.get(target, property, target);
+      if (typeof value !== 'function') return value;
+      return async (...args: unknown[]): Promise<unknown> => {
+        if (life.ended) return never;
+        // Readers wait for their GETs before they close.
+        const cut = new Promise<never>((_, reject) => {
+          if (property === 'get') life.onEnd(() => reject(new Error('the process has ended')));
+        });
+        const call = (value as (...given: unknown[]) => unknown).apply(target, args);
+        const answer: unknown = await Promise.race([call, cut]);
+        return life.ended ? never : answer;
+      };
+    },
+  });
 }
 
 function splitPath(path: string): [directory: string, name: Buffer] {
