@@ -16,6 +16,7 @@ import type { FileSystem } from './file-system.js';
 import { IntentLog } from './intent-log.js';
 import { LongOperations } from './long-operations.js';
 import { NodeCache } from './node-cache.js';
+import { recover } from './recovery.js';
 import { VolumeOperations } from './volume-operations.js';
 
 export interface ExportOptions extends ExportRules {
@@ -90,7 +91,7 @@ export async function createFileSystem(parts: FileSystemParts): Promise<RunningF
     });
     volumes.set(options.volumeName, volume);
   }
-  for (const volume of volumes.values()) await volume.recover();
+  for (const volume of volumes.values()) await recover(volume);
 
   const exports = parts.exports.flatMap((options) => {
     const volume = volumes.get(options.volumeName);

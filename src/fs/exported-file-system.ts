@@ -10,39 +10,30 @@ import { Export } from './exports.js';
 import type * as Fs from './file-system.js';
 import type { LongOperations } from './long-operations.js';
 import { NAME_BYTES_MAX, parseName } from './names.js';
-import type { DirectoryNode, EntryChange, FileNode, FsNode } from './node.js';
+import type { DirectoryNode, EntryChange, FsNode } from './node.js';
 import {
   permissionOf,
-  requireEntryChange,
   requireRead,
   requireSearch,
   requireSetattr,
   requireUnlink,
   requireWrite,
 } from './permissions.js';
-import { PSEUDO_EXPORT_ID, PseudoRoot, type PseudoDirectory } from './pseudo-root.js';
+import { Places, type DirectoryPlace, type FilePlace } from './places.js';
+import { DOT_DOT_COOKIE, PseudoDirectories, dotEntries, isDot, isDotDot } from './pseudo-directories.js';
+import { PSEUDO_EXPORT_ID, PseudoRoot } from './pseudo-root.js';
 
 /** READ and WRITE payloads: what Linux asks for at most. */
 const PAYLOAD_BYTES_MAX = 1024 * 1024;
 /** S3 has no capacity: large and never full. */
 const SPACE_BYTES = 1n << 60n;
 const SPACE_FILES = 1n << 48n;
-/** Cookies of `.` and `..`. */
-const DOT_COOKIE = 1n;
-const DOT_DOT_COOKIE = 2n;
-
-/** A handle, resolved: a node of an export, or a directory above the exports. */
-type Place =
-  | { readonly kind: 'node'; readonly exported: Export; readonly node: FsNode; readonly caller: Fs.Caller }
-  | { readonly kind: 'pseudo'; readonly directory: PseudoDirectory };
-type NodePlace = Extract<Place, { kind: 'node' }>;
-type DirectoryPlace = NodePlace & { readonly node: DirectoryNode };
-type FilePlace = NodePlace & { readonly node: FileNode };
 
 export class ExportedFileSystem implements Fs.FileSystem {
   readonly #exports: ReadonlyMap<bigint, Export>;
   readonly #pseudo: PseudoRoot;
-  readonly #handles: HandleKey;
+  readonly #places: Places;
+  readonly #above: PseudoDirectories;
   readonly #long: LongOperations;
   readonly #verifier: Buffer;
 
@@ -56,7 +47,8 @@ export class ExportedFileSystem implements Fs.FileSystem {
   }) {
     this.#exports = new Map(parts.exports.map((exported) => [exported.id, exported]));
     this.#pseudo = new PseudoRoot(parts.exports, parts.startedNs);
-    this.#handles = parts.handles;
+    this.#places = new Places({ exports: this.#exports, pseudo: this.#pseudo, handles: parts.handles });
+    this.#above = new PseudoDirectories(this.#pseudo, this.#places);
     this.#long = parts.long;
     this.#verifier = parts.verifier;
   }
@@ -72,8 +64,8 @@ export class ExportedFileSystem implements Fs.FileSystem {
     if (resolved === undefined)
       throw new FsError('ENOENT', `no export at "${path}"; showmount -e lists them`);
     const { found, below } = resolved;
-    if (!(found instanceof Export)) return this.#seal(PSEUDO_EXPORT_ID, found.id);
-    this.#requireAdmitted(found, context);
+    if (!(found instanceof Export)) return this.#places.seal(PSEUDO_EXPORT_ID, found.id);
+    this.#places.requireAdmitted(found, context);
     const { volume } = found;
     let node: FsNode = volume.rootAt(found.rules.prefix);
     for (const name of below) {
@@ -82,12 +74,12 @@ export class ExportedFileSystem implements Fs.FileSystem {
     }
     if (node.kind !== 'directory') throw new FsError('ENOTDIR', `"${path}" is not a directory`);
     await volume.volume.nodes.settled();
-    return this.#seal(found.id, node.id);
+    return this.#places.seal(found.id, node.id);
   }
 
   async getattr(context: Fs.Context, file: Fs.Handle): Promise<Fs.Attributes> {
-    const place = this.#resolve(context, file);
-    return place.kind === 'pseudo' ? this.#pseudo.attributes(place.directory) : this.#fresh(place);
+    const place = this.#places.resolve(context, file);
+    return place.kind === 'pseudo' ? this.#pseudo.attributes(place.directory) : this.#places.fresh(place);
   }
 
   async setattr(
@@ -96,9 +88,9 @@ export class ExportedFileSystem implements Fs.FileSystem {
     changes: Fs.AttributeChanges,
     guardCtimeNs?: bigint,
   ): Promise<Fs.ChangeReport> {
-    const place = this.#writable(context, file);
+    const place = this.#places.writable(context, file);
     const { exported, node, caller } = place;
-    requireSetattr(await this.#fresh(place), changes, caller);
+    requireSetattr(await this.#places.fresh(place), changes, caller);
     const { volume, content, namespace } = exported.volume;
     let before: Fs.Attributes | undefined;
     let after: Fs.Attributes | undefined;
@@ -119,20 +111,20 @@ export class ExportedFileSystem implements Fs.FileSystem {
   }
 
   async lookup(context: Fs.Context, directory: Fs.Handle, name: Buffer): Promise<Fs.FoundFile> {
-    const place = this.#resolve(context, directory);
-    if (place.kind === 'pseudo') return this.#lookupPseudo(context, place.directory, name);
-    const parent = this.#directory(place);
-    requireSearch(await this.#fresh(parent), place.caller);
+    const place = this.#places.resolve(context, directory);
+    if (place.kind === 'pseudo') return this.#above.lookup(context, place.directory, name);
+    const parent = this.#places.directory(place);
+    requireSearch(await this.#places.fresh(parent), place.caller);
     const node = await this.#entry(parent, name);
     await place.exported.volume.volume.nodes.settled();
-    return this.#found(place.exported, node);
+    return this.#places.found(place.exported, node);
   }
 
   async access(
     context: Fs.Context,
     file: Fs.Handle,
   ): Promise<{ readonly rights: Fs.AccessRights; readonly attributes: Fs.Attributes }> {
-    const place = this.#resolve(context, file);
+    const place = this.#places.resolve(context, file);
     if (place.kind === 'pseudo') {
       const rights = {
         read: true,
@@ -144,7 +136,7 @@ export class ExportedFileSystem implements Fs.FileSystem {
       };
       return { rights, attributes: this.#pseudo.attributes(place.directory) };
     }
-    const attributes = await this.#fresh(place);
+    const attributes = await this.#places.fresh(place);
     const { read, write, execute } = permissionOf(attributes, place.caller);
     const isDirectory = attributes.type === 'directory';
     const change = write && !place.exported.rules.readOnly;
@@ -163,16 +155,16 @@ export class ExportedFileSystem implements Fs.FileSystem {
     context: Fs.Context,
     file: Fs.Handle,
   ): Promise<{ readonly target: Buffer; readonly attributes: Fs.Attributes }> {
-    const { exported, node } = this.#node(context, file);
+    const { exported, node } = this.#places.node(context, file);
     if (node.kind === 'directory') throw new FsError('EINVAL', 'READLINK of a directory');
     const target = await exported.volume.content.readlink(node, context.signal);
     return { target, attributes: exported.attributes(node) };
   }
 
   async read(context: Fs.Context, file: Fs.Handle, offset: number, count: number): Promise<Fs.ReadResult> {
-    const place = this.#file(this.#node(context, file));
+    const place = this.#places.file(this.#places.node(context, file));
     const { exported, node, caller } = place;
-    requireRead(await this.#fresh(place), caller);
+    requireRead(await this.#places.fresh(place), caller);
     if (node.type !== 'file') throw new FsError('EINVAL', 'READ of a symlink');
     const bytes = await exported.volume.content.read(
       node,
@@ -196,9 +188,9 @@ export class ExportedFileSystem implements Fs.FileSystem {
     data: Buffer,
     stability: Fs.Stability,
   ): Promise<Fs.WriteResult> {
-    const place = this.#file(this.#writable(context, file));
+    const place = this.#places.file(this.#places.writable(context, file));
     const { exported, node, caller } = place;
-    requireWrite(await this.#fresh(place), caller);
+    requireWrite(await this.#places.fresh(place), caller);
     if (node.type !== 'file') throw new FsError('EINVAL', 'WRITE to a symlink');
     const { content } = exported.volume;
     if (data.length > 0) await content.write(node, offset, data);
@@ -213,7 +205,7 @@ export class ExportedFileSystem implements Fs.FileSystem {
   }
 
   async commit(context: Fs.Context, file: Fs.Handle): Promise<Fs.CommitResult> {
-    const place = this.#file(this.#writable(context, file));
+    const place = this.#places.file(this.#places.writable(context, file));
     if (place.node.type !== 'file') throw new FsError('EINVAL', 'COMMIT of a symlink');
     await this.#publish(place);
     return { verifier: this.#verifier, file: { after: place.exported.attributes(place.node) } };
@@ -225,14 +217,14 @@ export class ExportedFileSystem implements Fs.FileSystem {
     name: Buffer,
     mode: Fs.CreateMode,
   ): Promise<Fs.CreatedFile> {
-    const parent = await this.#changeable(context, directory);
+    const parent = await this.#places.changeable(context, directory);
     const { exported, node, caller } = parent;
     const { namespace, volume } = exported.volume;
     const made = await namespace.create(node, parseName(name), mode, caller, (existing) =>
       requireWrite(exported.attributes(existing), caller),
     );
     await volume.nodes.settled();
-    return { ...this.#found(exported, made.node), parent: report(exported, node, made.change) };
+    return { ...this.#places.found(exported, made.node), parent: report(exported, node, made.change) };
   }
 
   async mkdir(
@@ -241,14 +233,14 @@ export class ExportedFileSystem implements Fs.FileSystem {
     name: Buffer,
     attributes: Fs.AttributeChanges,
   ): Promise<Fs.CreatedFile> {
-    const parent = await this.#changeable(context, directory);
+    const parent = await this.#places.changeable(context, directory);
     const { exported, node, caller } = parent;
     const { namespace, volume } = exported.volume;
     const made = await this.#long.run(`MKDIR ${entryOf(node, name)}`, () =>
       namespace.mkdir(node, parseName(name), attributes, caller),
     );
     await volume.nodes.settled();
-    return { ...this.#found(exported, made.node), parent: report(exported, node, made.change) };
+    return { ...this.#places.found(exported, made.node), parent: report(exported, node, made.change) };
   }
 
   async symlink(
@@ -258,7 +250,7 @@ export class ExportedFileSystem implements Fs.FileSystem {
     target: Buffer,
     attributes: Fs.AttributeChanges,
   ): Promise<Fs.CreatedFile> {
-    const parent = await this.#changeable(context, directory);
+    const parent = await this.#places.changeable(context, directory);
     const { exported, node, caller } = parent;
     const { namespace, volume } = exported.volume;
     const copy = Buffer.from(target);
@@ -266,11 +258,11 @@ export class ExportedFileSystem implements Fs.FileSystem {
       namespace.symlink(node, parseName(name), copy, attributes, caller),
     );
     await volume.nodes.settled();
-    return { ...this.#found(exported, made.node), parent: report(exported, node, made.change) };
+    return { ...this.#places.found(exported, made.node), parent: report(exported, node, made.change) };
   }
 
   async remove(context: Fs.Context, directory: Fs.Handle, name: Buffer): Promise<Fs.ChangeReport> {
-    const parent = await this.#changeable(context, directory);
+    const parent = await this.#places.changeable(context, directory);
     const { exported, node } = parent;
     const change = await this.#long.run(`REMOVE ${entryOf(node, name)}`, () =>
       exported.volume.namespace.remove(node, parseName(name), this.#unlinkGuard(parent)),
@@ -280,7 +272,7 @@ export class ExportedFileSystem implements Fs.FileSystem {
   }
 
   async rmdir(context: Fs.Context, directory: Fs.Handle, name: Buffer): Promise<Fs.ChangeReport> {
-    const parent = await this.#changeable(context, directory);
+    const parent = await this.#places.changeable(context, directory);
     const { exported, node } = parent;
     const change = await this.#long.run(`RMDIR ${entryOf(node, name)}`, () =>
       exported.volume.namespace.rmdir(node, parseName(name), this.#unlinkGuard(parent)),
@@ -296,8 +288,8 @@ export class ExportedFileSystem implements Fs.FileSystem {
     toDirectory: Fs.Handle,
     toName: Buffer,
   ): Promise<{ readonly from: Fs.ChangeReport; readonly to: Fs.ChangeReport }> {
-    const from = await this.#changeable(context, fromDirectory);
-    const to = await this.#changeable(context, toDirectory);
+    const from = await this.#places.changeable(context, fromDirectory);
+    const to = await this.#places.changeable(context, toDirectory);
     if (from.exported !== to.exported) throw new FsError('EXDEV', 'a rename stays within one export');
     const { exported } = from;
     const changes = await this.#long.run(
@@ -322,10 +314,10 @@ export class ExportedFileSystem implements Fs.FileSystem {
     cookie: bigint,
     entriesMax: number,
   ): Promise<Fs.DirectoryPage> {
-    const place = this.#resolve(context, directory);
-    if (place.kind === 'pseudo') return this.#readdirPseudo(context, place.directory, cookie, entriesMax);
-    const { exported, node, caller } = this.#directory(place);
-    const attributes = await this.#fresh(place);
+    const place = this.#places.resolve(context, directory);
+    if (place.kind === 'pseudo') return this.#above.readdir(context, place.directory, cookie, entriesMax);
+    const { exported, node, caller } = this.#places.directory(place);
+    const attributes = await this.#places.fresh(place);
     if (!permissionOf(attributes, caller).read)
       throw new FsError('EACCES', 'the mode bits do not allow to list this directory');
     const isRoot = node === exported.volume.rootAt(exported.rules.prefix);
@@ -341,7 +333,7 @@ export class ExportedFileSystem implements Fs.FileSystem {
       fileid: entry.id,
       name: Buffer.from(entry.name, 'utf8'),
       cookie: entry.id,
-      handle: this.#seal(exported.id, entry.id),
+      handle: this.#places.seal(exported.id, entry.id),
       ...(entry.node !== undefined && { attributes: exported.attributes(entry.node) }),
     }));
     return { entries: [...dots, ...entries], end: scan.end, attributes };
@@ -351,7 +343,7 @@ export class ExportedFileSystem implements Fs.FileSystem {
     context: Fs.Context,
     file: Fs.Handle,
   ): Promise<Fs.SpaceReport & { readonly attributes: Fs.Attributes }> {
-    const attributes = this.#lastKnown(context, file);
+    const attributes = this.#places.lastKnown(context, file);
     return {
       totalBytes: SPACE_BYTES,
       freeBytes: SPACE_BYTES,
@@ -365,7 +357,7 @@ export class ExportedFileSystem implements Fs.FileSystem {
     context: Fs.Context,
     file: Fs.Handle,
   ): Promise<Fs.Limits & { readonly attributes: Fs.Attributes }> {
-    const attributes = this.#lastKnown(context, file);
+    const attributes = this.#places.lastKnown(context, file);
     return {
       readBytesMax: PAYLOAD_BYTES_MAX,
       writeBytesMax: PAYLOAD_BYTES_MAX,
@@ -373,87 +365,6 @@ export class ExportedFileSystem implements Fs.FileSystem {
       nameBytesMax: NAME_BYTES_MAX,
       attributes,
     };
-  }
-
-  // From here on: handles, rules, reports.
-
-  #seal(exportId: bigint, nodeId: bigint): Fs.Handle {
-    return this.#handles.seal({ exportId, nodeId });
-  }
-
-  #found(exported: Export, node: FsNode): Fs.FoundFile {
-    return { handle: this.#seal(exported.id, node.id), attributes: exported.attributes(node) };
-  }
-
-  /** The handle's place, for this caller: the export's rules are checked on every call. */
-  #resolve(context: Fs.Context, handle: Fs.Handle): Place {
-    const ids = this.#handles.open(handle);
-    if (ids === undefined) throw new FsError('EBADHANDLE', 'not a handle of this server');
-    if (ids.exportId === PSEUDO_EXPORT_ID)
-      return { kind: 'pseudo', directory: this.#pseudo.byId(ids.nodeId) };
-    const exported = this.#exports.get(ids.exportId);
-    if (exported === undefined) throw new FsError('ESTALE', 'the export of this handle is no longer served');
-    this.#requireAdmitted(exported, context);
-    const node = exported.volume.volume.nodes.get(ids.nodeId);
-    if (node === undefined)
-      throw new FsError('ESTALE', `file ${ids.nodeId} of "${exported.rules.path}" was removed`);
-    return { kind: 'node', exported, node, caller: exported.squash(context.caller) };
-  }
-
-  #node(context: Fs.Context, handle: Fs.Handle): NodePlace {
-    const place = this.#resolve(context, handle);
-    if (place.kind === 'pseudo') throw new FsError('EISDIR', 'a directory above the exports');
-    return place;
-  }
-
-  #writable(context: Fs.Context, handle: Fs.Handle): NodePlace {
-    const place = this.#resolve(context, handle);
-    if (place.kind === 'pseudo')
-      throw new FsError('EROFS', 'the directories above the exports are read-only');
-    if (place.exported.rules.readOnly)
-      throw new FsError('EROFS', `"${place.exported.rules.path}" is exported read-only`);
-    return place;
-  }
-
-  /** A directory whose entries the caller may change. */
-  async #changeable(context: Fs.Context, handle: Fs.Handle): Promise<DirectoryPlace> {
-    const place = this.#directory(this.#writable(context, handle));
-    requireEntryChange(await this.#fresh(place), place.caller);
-    return place;
-  }
-
-  #directory(place: NodePlace): DirectoryPlace {
-    const { node } = place;
-    if (node.kind !== 'directory') throw new FsError('ENOTDIR', 'the handle is not of a directory');
-    return { ...place, node };
-  }
-
-  #file(place: NodePlace): FilePlace {
-    const { node } = place;
-    if (node.kind !== 'file') throw new FsError('EISDIR', 'the handle is of a directory');
-    return { ...place, node };
-  }
-
-  #requireAdmitted(exported: Export, context: Fs.Context): void {
-    if (!exported.admits(context.caller.address)) {
-      throw new FsError(
-        'EACCES',
-        `${context.caller.address} is not among the addresses allowed for "${exported.rules.path}"`,
-      );
-    }
-  }
-
-  async #fresh(place: NodePlace): Promise<Fs.Attributes> {
-    await place.exported.volume.freshness.node(place.node);
-    return place.exported.attributes(place.node);
-  }
-
-  /** Attributes as far as they are known: FSSTAT and FSINFO answer without the store. */
-  #lastKnown(context: Fs.Context, handle: Fs.Handle): Fs.Attributes {
-    const place = this.#resolve(context, handle);
-    return place.kind === 'pseudo'
-      ? this.#pseudo.attributes(place.directory)
-      : place.exported.attributes(place.node);
   }
 
   async #entry(parent: DirectoryPlace, name: Buffer): Promise<FsNode> {
@@ -467,48 +378,6 @@ export class ExportedFileSystem implements Fs.FileSystem {
     return found;
   }
 
-  async #lookupPseudo(context: Fs.Context, directory: PseudoDirectory, name: Buffer): Promise<Fs.FoundFile> {
-    const found = isDot(name)
-      ? directory
-      : isDotDot(name)
-        ? this.#pseudo.parent(directory)
-        : this.#pseudo.entries(directory).find((entry) => name.equals(Buffer.from(entry.name, 'utf8')))
-            ?.found;
-    if (found === undefined) throw new FsError('ENOENT', `no export below "${directory.path}" has this name`);
-    if (!(found instanceof Export)) {
-      return { handle: this.#seal(PSEUDO_EXPORT_ID, found.id), attributes: this.#pseudo.attributes(found) };
-    }
-    this.#requireAdmitted(found, context);
-    const root = found.volume.rootAt(found.rules.prefix);
-    await found.volume.freshness.directory(root);
-    return this.#found(found, root);
-  }
-
-  #readdirPseudo(
-    context: Fs.Context,
-    directory: PseudoDirectory,
-    cookie: bigint,
-    entriesMax: number,
-  ): Fs.DirectoryPage {
-    const dots = dotEntries(cookie, directory.id, this.#pseudo.parent(directory).id);
-    const visible = this.#pseudo
-      .entries(directory)
-      .filter((entry) => entry.kind === 'directory' || entry.found.admits(context.caller.address))
-      .map((entry) => ({
-        fileid: entry.found.id,
-        name: Buffer.from(entry.name, 'utf8'),
-        cookie: entry.found.id,
-      }))
-      .sort((a, b) => (a.cookie < b.cookie ? -1 : 1))
-      .filter((entry) => entry.cookie > cookie || cookie <= DOT_DOT_COOKIE);
-    const all = [...dots, ...visible];
-    return {
-      entries: all.slice(0, entriesMax),
-      end: all.length <= entriesMax,
-      attributes: this.#pseudo.attributes(directory),
-    };
-  }
-
   #unlinkGuard(parent: DirectoryPlace): (node: FsNode) => void {
     const { exported, node: directory, caller } = parent;
     return (node) => requireUnlink(exported.attributes(directory), exported.attributes(node), caller);
@@ -520,19 +389,8 @@ export class ExportedFileSystem implements Fs.FileSystem {
   }
 }
 
-const isDot = (name: Buffer): boolean => name.length === 1 && name[0] === 0x2e;
-const isDotDot = (name: Buffer): boolean => name.length === 2 && name[0] === 0x2e && name[1] === 0x2e;
-
 const entryOf = (directory: DirectoryNode, name: Buffer): string =>
   `${directory.id}/${name.toString('utf8')}`;
-
-function dotEntries(cookie: bigint, self: bigint, parent: bigint): Fs.DirectoryEntry[] {
-  const dots = [
-    { fileid: self, name: Buffer.from('.'), cookie: DOT_COOKIE },
-    { fileid: parent, name: Buffer.from('..'), cookie: DOT_DOT_COOKIE },
-  ];
-  return dots.filter((entry) => entry.cookie > cookie);
-}
 
 /** Attributes of a directory right before and after one change of its entries. */
 function report(

@@ -3,7 +3,6 @@ import { Content } from './content.js';
 import { Freshness } from './freshness.js';
 import { Namespace } from './namespace.js';
 import { Publishing } from './publishing.js';
-import { recover } from './recovery.js';
 import { Rename } from './rename.js';
 import { Scans } from './scan.js';
 import { Volume, type VolumeParts } from './volume.js';
@@ -34,11 +33,6 @@ export class VolumeOperations {
       namespace: this.namespace,
       scans: this.scans,
     });
-  }
-
-  /** Carries out what a crash interrupted. */
-  async recover(): Promise<void> {
-    await recover(this);
   }
 
   /** The directory at a key prefix, there whether or not a key lies under it: the root of an export. */
