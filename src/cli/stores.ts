@@ -55,17 +55,14 @@ export class Stores {
     return store;
   }
 
-  /** Asks each bucket once, all at a time. Fails with StartError: which bucket, where, and what is wrong. */
+  /** Asks for each export once, all at a time. Fails with StartError: which bucket, where, and what is wrong. */
   async probe(exports: readonly ExportOptions[]): Promise<void> {
-    const first = new Map<ObjectStore, ExportOptions>();
-    for (const entry of exports) {
-      const store = this.storeOf(entry);
-      if (!first.has(store)) first.set(store, entry);
-    }
     await Promise.all(
-      [...first].map(async ([store, { source, endpointUrl }]) => {
+      exports.map(async (entry) => {
+        const { source, endpointUrl, prefix } = entry;
         try {
-          await store.probe();
+          // Below its own prefix: that may be all that the credentials allow.
+          await this.storeOf(entry).probe(prefix);
         } catch (error) {
           throw probeFailure(source, endpointUrl, error);
         }

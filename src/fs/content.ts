@@ -76,9 +76,7 @@ export class Content {
 
   /** Takes all of `data`; unpublished until it is published. */
   async write(node: FileNode, offset: number, data: Buffer): Promise<void> {
-    if (offset + data.length > fileBytesMax()) {
-      throw new FsError('EFBIG', `a file holds at most ${fileBytesMax()} bytes`);
-    }
+    this.#requireWritable(offset + data.length);
     await this.#volume.touching(node, () => this.#change(node, (session) => session.write(offset, data)));
     if (!node.gone) this.#publishing.plan(node, IDLE_MS);
   }
@@ -96,7 +94,7 @@ export class Content {
     if (node.attempted !== undefined) await this.#publishing.settleAttempt(node);
     if (size !== undefined) {
       if (node.type === 'symlink') throw new FsError('EINVAL', 'a symlink has no size to set');
-      if (size > fileBytesMax()) throw new FsError('EFBIG', `a file holds at most ${fileBytesMax()} bytes`);
+      this.#requireWritable(size);
       if (size !== node.size) await this.#change(node, (session) => session.truncate(size));
     }
     // A publication under way carries the attributes of before, and makes the version that the journal must name.
@@ -151,6 +149,12 @@ export class Content {
       this.#publishing.dropCleanSession(node);
       volume.nodes.trackBusy(node);
     }
+  }
+
+  /** EFBIG beyond what 10,000 parts of an upload hold. */
+  #requireWritable(sizeBytes: number): void {
+    const max = fileBytesMax(this.#volume.writeOptions?.partBytes);
+    if (sizeBytes > max) throw new FsError('EFBIG', `a file that is written here holds at most ${max} bytes`);
   }
 
   #openSession(node: FileNode): WriteSession {

@@ -3,7 +3,6 @@
  * Nothing here talks to the store.
  */
 import type { HandleKey } from '../state/handle-key.js';
-import { fileBytesMax } from '../write/part-map.js';
 import type { ChangeWitness } from './content.js';
 import { FsError } from './errors.js';
 import { Export } from './exports.js';
@@ -361,7 +360,7 @@ export class ExportedFileSystem implements Fs.FileSystem {
     return {
       readBytesMax: PAYLOAD_BYTES_MAX,
       writeBytesMax: PAYLOAD_BYTES_MAX,
-      fileBytesMax: fileBytesMax(),
+      fileBytesMax: Number.MAX_SAFE_INTEGER,
       nameBytesMax: NAME_BYTES_MAX,
       attributes,
     };
@@ -383,9 +382,20 @@ export class ExportedFileSystem implements Fs.FileSystem {
     return (node) => requireUnlink(exported.attributes(directory), exported.attributes(node), caller);
   }
 
-  /** Publishes a file; past the client's patience it is told to come back, and joins. */
+  /**
+   * Publishes a file; past the client's patience it is told to come back, and joins. A conflict that a publication in the background
+   * met is told to the first who asks.
+   */
   async #publish({ exported, node }: FilePlace): Promise<void> {
-    await this.#long.within(exported.volume.publishing.publish(node), `publishing file ${node.id}`);
+    try {
+      await this.#long.within(exported.volume.publishing.publish(node), `publishing file ${node.id}`);
+    } catch (error) {
+      if (error === node.conflict) node.conflict = undefined;
+      throw error;
+    }
+    const { conflict } = node;
+    node.conflict = undefined;
+    if (conflict !== undefined) throw conflict;
   }
 }
 

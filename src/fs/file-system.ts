@@ -149,6 +149,7 @@ export interface Limits {
   /** Largest READ and WRITE, in bytes. */
   readonly readBytesMax: number;
   readonly writeBytesMax: number;
+  /** Largest offset: what is there already may be larger than what can be written, which WRITE answers with EFBIG. */
   readonly fileBytesMax: number;
   readonly nameBytesMax: number;
 }

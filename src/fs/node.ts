@@ -5,6 +5,7 @@
 import { LRUCache } from 'lru-cache';
 import type { ObjectHeaders } from '../store/object-store.js';
 import type { WriteSession } from '../write/write-session.js';
+import type { FsError } from './errors.js';
 import type { FileType } from './file-system.js';
 
 /** One version of an object at a node's key. `lastModifiedMs` is unknown until a HEAD or LIST has told it. */
@@ -74,6 +75,8 @@ export class FileNode extends NodeState {
   session: WriteSession | undefined;
   /** WRITEs and truncations inside `session` now: it must not be let go under them. */
   writers = 0;
+  /** A conflict that no client has been told of yet: the next COMMIT answers it. */
+  conflict: FsError | undefined;
   /** CREATE EXCLUSIVE's verifier, until the SETATTR that follows it. */
   exclusiveVerifier: string | undefined;
   /** A publication that failed and may have reached the store all the same: what it would have left there. */

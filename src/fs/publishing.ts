@@ -54,6 +54,8 @@ export class Publishing {
       node.publishing = undefined;
       this.dropCleanSession(node);
       this.#volume.nodes.trackBusy(node);
+      // What failed, or was changed meanwhile, is not left to the next COMMIT.
+      if (node.publishable && !node.gone && node.cancelPlanned === undefined) this.plan(node, RETRY_MS);
     });
     await node.publishing;
   }
@@ -296,14 +298,16 @@ export class Publishing {
     const what = `"${key}" in ${volume.name} was changed by somebody else while it was changed here; their object stays`;
     if (lost) {
       volume.log.error({ err: cause }, `${what}; the parts changed here could not be kept`);
-      throw new FsError('EIO', `${what}; the parts changed here could not be kept`, { cause });
+      node.conflict = new FsError('EIO', `${what}; the parts changed here could not be kept`, { cause });
+      throw node.conflict;
     }
     if (kept === undefined) {
       volume.log.warn({ err: cause }, `${what}; a change of attributes was dropped`);
       return;
     }
     volume.log.error({ err: cause, kept }, `${what}; the bytes written here are in "${kept}"`);
-    throw new FsError('EIO', `${what}; the bytes written here are in "${kept}"`, { cause });
+    node.conflict = new FsError('EIO', `${what}; the bytes written here are in "${kept}"`, { cause });
+    throw node.conflict;
   }
 }
 

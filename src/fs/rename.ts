@@ -231,25 +231,17 @@ export class Rename {
     }
   }
 
-  /** A directory that can't be copied whole stays where it is, and leaves nothing at the target. */
+  /** A directory that can't be copied whole stays where it is, and none of its copies stay at the target. */
   async #copyOrUndo(fromPrefix: string, toPrefix: string): Promise<string[]> {
     const volume = this.#volume;
+    const copies: string[] = [];
     try {
-      return await this.#copyTree(fromPrefix, toPrefix);
+      return await this.#copyTree(fromPrefix, toPrefix, { onCopied: (key) => copies.push(key) });
     } catch (error) {
-      try {
-        for await (const page of pagesBelow(volume, toPrefix)) {
-          await deleteKeys(
-            volume,
-            page.map(({ key }) => key),
-          );
-        }
-      } catch (undoError) {
-        volume.log.error(
-          { err: undoError, prefix: toPrefix },
-          'copies of a failed directory rename are left behind',
-        );
-      }
+      await deleteKeys(volume, copies).catch((undoError: unknown) => {
+        const left = { err: undoError, prefix: toPrefix };
+        volume.log.error(left, 'copies of a failed directory rename are left behind');
+      });
       throw error;
     }
   }
@@ -277,7 +269,7 @@ export class Rename {
       await this.#deleteCopied(fromPrefix, toPrefix);
       return;
     }
-    const keys = await this.#copyTree(fromPrefix, toPrefix, { ifNoneMatch: '*' });
+    const keys = await this.#copyTree(fromPrefix, toPrefix, { condition: { ifNoneMatch: '*' } });
     this.#finishMove(source, intent.to);
     await deleteKeys(volume, keys);
   }
@@ -306,28 +298,40 @@ export class Rename {
     volume.nodes.move(source, directory, name);
   }
 
-  /** Copies every key below a prefix to another; the keys. With `condition` those that are there already are left alone. */
-  async #copyTree(fromPrefix: string, toPrefix: string, condition?: WriteCondition): Promise<string[]> {
+  /**
+   * Copies every key below a prefix to another; the source keys. With `condition` copies that are there already are left alone. Fails
+   * with the first failure, once no copy is under way any more.
+   */
+  async #copyTree(
+    fromPrefix: string,
+    toPrefix: string,
+    how: { readonly condition?: WriteCondition; readonly onCopied?: (key: string) => void },
+  ): Promise<string[]> {
     const volume = this.#volume;
+    const { condition, onCopied } = how;
     const limit = pLimit(COPIES_MAX);
     const keys: string[] = [];
     let copied = 0;
+    let failing = false;
+    const copy = async ({ key, etag, size }: ObjectSummary): Promise<void> => {
+      if (failing) return;
+      const target = toPrefix + key.slice(fromPrefix.length);
+      const options = { sourceEtag: etag, size, ...(condition !== undefined && { condition }) };
+      await volume.store.copy(key, target, options).catch((error: unknown) => {
+        if (condition !== undefined && isPresent(error)) return;
+        failing = true;
+        throw error;
+      });
+      onCopied?.(target);
+      copied++;
+      if (copied % PROGRESS_EVERY_KEYS === 0) {
+        volume.log.info({ from: fromPrefix, to: toPrefix, copied }, 'renaming a directory');
+      }
+    };
     for await (const page of pagesBelow(volume, fromPrefix)) {
-      await Promise.all(
-        page.map(({ key, etag, size }) =>
-          limit(async () => {
-            const target = toPrefix + key.slice(fromPrefix.length);
-            const options = { sourceEtag: etag, size, ...(condition !== undefined && { condition }) };
-            await volume.store.copy(key, target, options).catch((error: unknown) => {
-              if (condition === undefined || !isPresent(error)) throw error;
-            });
-            copied++;
-            if (copied % PROGRESS_EVERY_KEYS === 0) {
-              volume.log.info({ from: fromPrefix, to: toPrefix, copied }, 'renaming a directory');
-            }
-          }),
-        ),
-      );
+      const results = await Promise.allSettled(page.map((object) => limit(() => copy(object))));
+      const failed = results.find((result) => result.status === 'rejected');
+      if (failed !== undefined) throw failed.reason;
       keys.push(...page.map(({ key }) => key));
     }
     return keys;

@@ -119,8 +119,8 @@ export interface ObjectStore {
   readonly bucket: string;
   readonly capabilities: Capabilities;
 
-  /** Fails unless the bucket is there and may be listed: what a start-up check asks (ListObjectsV2, one key). */
-  probe(signal?: AbortSignal): Promise<void>;
+  /** Fails unless the bucket is there and may be listed below `prefix`: what a start-up check asks (ListObjectsV2, one key). */
+  probe(prefix: string, signal?: AbortSignal): Promise<void>;
   /** HeadObject; undefined when there is no such key. */
   head(key: string, signal?: AbortSignal): Promise<ObjectHead | undefined>;
   /**

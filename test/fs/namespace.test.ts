@@ -242,6 +242,26 @@ await t.test('rename of a directory moves every key and finishes after a crash',
   t.equal(await m.read('e/sub/29'), '29');
 });
 
+await t.test('a directory rename that fails takes back its own copies and nothing else', async (t) => {
+  const m = await mounted(t);
+  for (let i = 0; i < 20; i++) m.store.putNow(`d/${i}`, Buffer.from('x'));
+  await m.at('d');
+  let copies = 0;
+  m.store.before = (call) => {
+    if (call.operation !== 'CopyObject') return;
+    if (++copies === 5) m.store.putNow('e/theirs', Buffer.from('theirs'));
+    if (copies > 10)
+      throw new StoreError('unavailable', 'down', { operation: 'CopyObject', bucket: 'bucket' });
+  };
+  t.equal(await codeOf(m.rename('d', 'e')), 'EJUKEBOX');
+  const keys = Object.keys(m.bucket());
+  t.equal(keys.filter((key) => key.startsWith('d/')).length, 20);
+  t.strictSame(
+    keys.filter((key) => key.startsWith('e/')),
+    ['e/theirs'],
+  );
+});
+
 await t.test('READDIR resumes after entries that are gone, and after a restart', async (t) => {
   const m = await mounted(t);
   const names = Array.from({ length: 2500 }, (_, i) => `f${String(i).padStart(5, '0')}`);

@@ -232,3 +232,36 @@ await t.test('parts of an object that somebody replaced meanwhile are refused al
   t.equal(await codeOf(m.fs.commit(m.context, handle)), 'none', 'told once');
   t.equal(await m.read(handle), 'winner');
 });
+
+await t.test('what a failed COMMIT left is tried again without another call', async (t) => {
+  const m = await mounted(t);
+  const handle = await m.write('f', 'data', { commit: false });
+  m.store.before = (call) => {
+    if (call.operation === 'PutObject') throw new FsError('EACCES', 'refused');
+  };
+  t.equal(await codeOf(m.fs.commit(m.context, handle)), 'EACCES');
+  m.store.before = undefined;
+  const published = new Promise<void>((resolve) => {
+    m.store.after = (call) => {
+      if (call.operation === 'PutObject') resolve();
+    };
+  });
+  m.clock.advance(10_000);
+  await published;
+  t.equal(m.bucket()['f'], 'data');
+});
+
+await t.test('a conflict that the background met is told by the next COMMIT, once', async (t) => {
+  const m = await mounted(t);
+  const handle = await m.write('f', 'first');
+  await m.fs.write(m.context, handle, 0, Buffer.from('loser'), 'unstable');
+  m.store.putNow('f', Buffer.from('winner'));
+  await m.rest(6000);
+  t.equal(await codeOf(m.fs.commit(m.context, handle)), 'EIO');
+  t.equal(await codeOf(m.fs.commit(m.context, handle)), 'none');
+  t.ok(
+    Object.entries(m.bucket()).some(
+      ([key, body]) => key.startsWith('f.s3nfsd-conflict-') && body === 'loser',
+    ),
+  );
+});

@@ -26,7 +26,7 @@ export async function objectStoreContract(
   const suite = new Suite(store, run);
 
   await t.test('probe succeeds on a bucket that may be listed', async (t) => {
-    await t.resolves(store.probe());
+    await t.resolves(store.probe(''));
   });
   await objectTests(t, suite);
   await conditionTests(t, suite);

@@ -332,7 +332,7 @@ await t.test('probe says in one line what is wrong', async (t) => {
     options: Partial<S3StoreOptions> = {},
   ): Promise<string> => {
     const { store } = await setUp(t, script, options);
-    const error: unknown = await store.probe().catch((e: unknown) => e);
+    const error: unknown = await store.probe('').catch((e: unknown) => e);
     if (!(error instanceof StoreError)) throw new Error(`expected a StoreError, got ${String(error)}`);
     t.notMatch(error.message, /\n|very-secret/);
     return `${error.kind} ${error.message}`;

@@ -114,8 +114,8 @@ export class FaultStore implements ObjectStore {
     this.#alterations.set(nth, alter);
   }
 
-  async probe(signal?: AbortSignal): Promise<void> {
-    await this.#call({ operation: 'ListObjectsV2' }, signal, () => this.#inner.probe(signal));
+  async probe(prefix: string, signal?: AbortSignal): Promise<void> {
+    await this.#call({ operation: 'ListObjectsV2' }, signal, () => this.#inner.probe(prefix, signal));
   }
 
   async head(key: string, signal?: AbortSignal): Promise<ObjectHead | undefined> {

@@ -150,7 +150,7 @@ export class MemoryStore implements ObjectStore {
     await new Promise<void>((resolve) => this.#heldWaiters.push({ count, resolve }));
   }
 
-  async probe(signal?: AbortSignal): Promise<void> {
+  async probe(_prefix: string, signal?: AbortSignal): Promise<void> {
     await this.#call({ operation: 'ListObjectsV2' }, signal, () => undefined);
   }
 

@@ -57,16 +57,23 @@ function toPage(context: S3Context, output: ListObjectsV2CommandOutput): ListPag
 }
 
 /** Asks for one key, with few attempts and little patience: what is wrong with a bucket should be known at once. */
-export async function probeBucket(context: S3Context, signal: AbortSignal | undefined): Promise<void> {
+export async function probeBucket(
+  context: S3Context,
+  prefix: string,
+  signal: AbortSignal | undefined,
+): Promise<void> {
   const { probeMs } = context.options.timeouts;
   await context.requests.run(
     'ListObjectsV2',
     undefined,
     signal,
     async (attempt) =>
-      context.clients.client.send(new ListObjectsV2Command({ Bucket: context.bucket, MaxKeys: 1 }), {
-        abortSignal: attempt.signal,
-      }),
+      context.clients.client.send(
+        new ListObjectsV2Command({ Bucket: context.bucket, Prefix: prefix, MaxKeys: 1 }),
+        {
+          abortSignal: attempt.signal,
+        },
+      ),
     {
       firstByteMs: probeMs / 2,
       retry: {

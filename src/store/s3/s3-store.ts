@@ -79,8 +79,8 @@ class S3Store implements ObjectStore {
     };
   }
 
-  async probe(signal?: AbortSignal): Promise<void> {
-    await probeBucket(this.#context, signal);
+  async probe(prefix: string, signal?: AbortSignal): Promise<void> {
+    await probeBucket(this.#context, prefix, signal);
   }
 
   async head(key: string, signal?: AbortSignal): Promise<ObjectHead | undefined> {
