@@ -17,6 +17,7 @@ import type { Dispatcher } from './dispatcher.js';
 import type { RpcLimits } from './limits.js';
 import type { Load } from './load.js';
 import type { RecordBuffers } from './record-buffers.js';
+import { RecordPace } from './record-pace.js';
 import { gatherChunks, type Reply } from './reply.js';
 
 /** A write takes no further reply once it has this many bytes, so that a slow client's progress shows. */
@@ -69,6 +70,9 @@ export class Connection {
   #lastActivityMs = performance.now();
   #recordBeganMs: number | undefined;
   #lastDrainMs = 0;
+  /** Bytes read; and those of replies that were taken while reading waited for that. */
+  #movedBytes = 0;
+  readonly #pace: RecordPace;
   readonly #resume = (): void => this.#admit();
 
   constructor(options: ConnectionOptions) {
@@ -76,6 +80,7 @@ export class Connection {
     this.#options = options;
     this.#limits = limits;
     this.#load = options.load;
+    this.#pace = new RecordPace(limits.contendedRecordBytesMin, limits.contendedRecordTimeoutMs);
     this.#assembler = new RecordAssembler({
       ...limits,
       reusesChunks: true,
@@ -123,20 +128,36 @@ export class Connection {
 
   /** Cuts or ends the connection when one of its time limits has passed. `nowMs` as by performance.now(). */
   checkTimeouts(nowMs: number): void {
-    const { idleTimeoutMs, partialRecordTimeoutMs, drainTimeoutMs } = this.#limits;
-    if (this.#replyBytes > 0) {
-      if (nowMs - this.#lastDrainMs > drainTimeoutMs) {
-        this.#cut(`${this.#replyBytes} bytes of replies were not taken within ${drainTimeoutMs} ms`);
-      }
-    } else if (this.#recordBeganMs !== undefined && !this.#paused) {
-      if (nowMs - this.#recordBeganMs > partialRecordTimeoutMs) {
-        this.#cut(`a record was not complete within ${partialRecordTimeoutMs} ms`);
-      }
-    } else if (this.#calls === 0 && nowMs - this.#lastActivityMs > idleTimeoutMs) {
+    const { idleTimeoutMs, partialRecordTimeoutMs, contendedRecordTimeoutMs, drainTimeoutMs } = this.#limits;
+    const { buffers } = this.#options;
+    if (this.#replyBytes > 0 && nowMs - this.#lastDrainMs > drainTimeoutMs) {
+      this.#cut(`${this.#replyBytes} bytes of replies were not taken within ${drainTimeoutMs} ms`);
+    } else if (
+      this.#recordBeganMs !== undefined &&
+      !this.#paused &&
+      nowMs - this.#recordBeganMs > partialRecordTimeoutMs
+    ) {
+      this.#cut(`a record was not complete within ${partialRecordTimeoutMs} ms`);
+    } else if (!buffers.wanted || !this.#keepsBufferWaiting) {
+      this.#pace.reset();
+    } else if (this.#pace.late(nowMs, this.#movedBytes)) {
+      this.#cut(`a large record made no progress for ${contendedRecordTimeoutMs} ms while others waited`);
+    }
+    const idle = this.#calls === 0 && this.#replyBytes === 0 && this.#recordBeganMs === undefined;
+    if (idle && nowMs - this.#lastActivityMs > idleTimeoutMs) {
       // A client that doesn't close its side in turn is cut at the next look.
       if (this.#socket.writableEnded) this.destroy();
       else this.drain();
     }
+  }
+
+  /** It has buffers of records that aren't complete or don't run, and that is the client's doing. */
+  get #keepsBufferWaiting(): boolean {
+    const { buffers, limits } = this.#options;
+    if (this.#paused && this.#replyBytes < limits.replyBytesPerConnectionMax) return false;
+    const { buffer } = this.#assembler;
+    const begun = buffer !== undefined && buffers.owns(buffer);
+    return begun || this.#waiting.some((record) => buffers.owns(record));
   }
 
   get #full(): boolean {
@@ -158,6 +179,7 @@ export class Connection {
     const direct = this.#direct;
     this.#direct = undefined;
     if (this.#draining) return;
+    this.#movedBytes += length;
     this.#lastActivityMs = performance.now();
     const wasPartial = this.#assembler.partial;
     const recordsBefore = this.#recordsReceived;
@@ -251,11 +273,15 @@ export class Connection {
     if (this.#full) this.#pause();
   }
 
-  /** A large record's buffer goes back when the reply is sent, which may refer to it. */
+  /**
+   * A large record's buffer goes back when its call has ended; where the reply refers to it, when that is sent. The reply to a WRITE
+   * doesn't: a client that takes no replies keeps no buffers by them.
+   */
   #answer(record: Buffer, reply: Reply | undefined): void {
     const { buffers } = this.#options;
-    if (reply === undefined) {
+    if (reply?.chunks.some((chunk) => chunk.buffer === record.buffer) !== true) {
       buffers.giveBack(record);
+      if (reply !== undefined) this.#queue(reply);
     } else if (buffers.owns(record)) {
       const settle = (): void => {
         reply.settle();
@@ -322,6 +348,7 @@ export class Connection {
   #settle(replies: readonly Reply[]): void {
     for (const reply of replies) {
       this.#replyBytes -= reply.length;
+      if (this.#paused) this.#movedBytes += reply.length;
       reply.settle();
       this.#load.settleReply(reply.length);
     }

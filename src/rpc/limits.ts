@@ -21,6 +21,12 @@ export interface RpcLimits {
   readonly idleTimeoutMs: number;
   /** Milliseconds for a record from its first byte to its last. */
   readonly partialRecordTimeoutMs: number;
+  /**
+   * While other connections wait for a buffer for a large record, those that have one for a record that isn't complete must move
+   * `contendedRecordBytesMin` within each `contendedRecordTimeoutMs` milliseconds.
+   */
+  readonly contendedRecordTimeoutMs: number;
+  readonly contendedRecordBytesMin: number;
   /** Milliseconds within which a client must take some of the replies that wait for it. */
   readonly drainTimeoutMs: number;
   /** Datagrams that are being answered at a time; others are dropped. */
@@ -51,6 +57,9 @@ export const DEFAULT_RPC_LIMITS: RpcLimits = {
   // Linux closes an idle connection itself after 5 minutes.
   idleTimeoutMs: 10 * 60_000,
   partialRecordTimeoutMs: 60_000,
+  // A quarter of a Mbit/s, and longer than TCP takes to repair a loss.
+  contendedRecordTimeoutMs: 2_000,
+  contendedRecordBytesMin: 64 * 1024,
   drainTimeoutMs: 60_000,
   udpCallsMax: 64,
   udpReplyBytesMax: 8192,

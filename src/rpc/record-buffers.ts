@@ -27,6 +27,11 @@ export class RecordBuffers {
     return buffer;
   }
 
+  /** True while somebody waits for one. */
+  get wanted(): boolean {
+    return this.#waiting.size > 0;
+  }
+
   /** True when the record lies in one of these. */
   owns(record: Buffer): boolean {
     return this.#used.has(record.buffer);

@@ -224,8 +224,13 @@ export class RpcServer {
 
   #startSweep(): void {
     if (this.#sweep !== undefined) return;
-    const { idleTimeoutMs, partialRecordTimeoutMs, drainTimeoutMs } = this.#limits;
-    const shortest = Math.min(idleTimeoutMs, partialRecordTimeoutMs, drainTimeoutMs);
+    const { idleTimeoutMs, partialRecordTimeoutMs, contendedRecordTimeoutMs, drainTimeoutMs } = this.#limits;
+    const shortest = Math.min(
+      idleTimeoutMs,
+      partialRecordTimeoutMs,
+      contendedRecordTimeoutMs,
+      drainTimeoutMs,
+    );
     const periodMs = Math.min(SWEEP_MS_MAX, Math.max(SWEEP_MS_MIN, shortest / 4));
     this.#sweep = setInterval(() => {
       const nowMs = performance.now();
