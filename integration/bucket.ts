@@ -1,5 +1,5 @@
 /** The bucket as any S3 tool sees it: by the AWS SDK alone, with nothing of the daemon in between. */
-import { GetObjectCommand, ListObjectsV2Command, S3Client } from '@aws-sdk/client-s3';
+import { GetObjectCommand, ListObjectsV2Command, PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
 import pLimit from 'p-limit';
 import { createHash } from 'node:crypto';
 import { BUCKET, KEYS } from './daemon.js';
@@ -59,6 +59,10 @@ export class Bucket {
   async text(key: string): Promise<string> {
     const { Body } = await this.#client.send(new GetObjectCommand({ Bucket: BUCKET, Key: key }));
     return (await Body?.transformToString()) ?? '';
+  }
+
+  async put(key: string, body: string): Promise<void> {
+    await this.#client.send(new PutObjectCommand({ Bucket: BUCKET, Key: key, Body: body }));
   }
 
   close(): void {

@@ -84,7 +84,7 @@ export class Guest {
     });
     const guest = new Guest(directory, child);
     try {
-      await guest.#appearance('ready', BOOT_TIMEOUT_MS);
+      await guest.mark('ready', BOOT_TIMEOUT_MS);
     } catch (error) {
       await guest.halt();
       throw error;
@@ -98,7 +98,7 @@ export class Guest {
     await writeFile(join(this.directory, `${number}.sh`), script);
     await writeFile(join(this.directory, `${number}.go`), '');
     try {
-      await this.#appearance(`${number}.rc`, timeoutMs);
+      await this.mark(`${number}.rc`, timeoutMs);
     } catch (error) {
       throw new Error(
         `${(error as Error).message}\nscript:\n${script}\noutput: ${await this.#output(number)}`,
@@ -138,8 +138,13 @@ export class Guest {
     return await readFile(join(this.directory, `${number}.out`), 'utf8');
   }
 
-  /** Resolves when the guest has made the file. */
-  async #appearance(name: string, timeoutMs: number): Promise<void> {
+  /** Lets a script go on that waits for /out/`name`. */
+  async tell(name: string): Promise<void> {
+    await writeFile(join(this.directory, name), '');
+  }
+
+  /** Resolves when the guest has made the file /out/`name`. */
+  async mark(name: string, timeoutMs = SCRIPT_TIMEOUT_MS): Promise<void> {
     const path = join(this.directory, name);
     const over = AbortSignal.timeout(timeoutMs);
     await new Promise<void>((resolve, reject) => {
