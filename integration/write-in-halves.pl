@@ -4,6 +4,7 @@
 # TARGET open, and writes the other half.
 use strict;
 use warnings;
+use IO::Handle;
 
 # On x86-64, the only architecture that User Mode Linux has.
 my $SYS_sync_file_range = 277;
@@ -32,4 +33,7 @@ open(my $marked, '>', $mark) or die "$mark: $!";
 close($marked);
 select(undef, undef, undef, 0.05) until -e $gate;
 copy((-s $in) - $half);
+# After a restart of the server, Linux sends again what was lost once it sees another write verifier: fsync waits for that, close
+# doesn't.
+$out->sync or die "fsync $target: $!";
 close($out) or die "$target: $!";
