@@ -61,7 +61,8 @@ await t.test("a daemon on the client's machine", { skip: noGuestReason() ?? fals
   });
 
   await t.test('mount -t nfs localhost:/bucket, without any option', async (t) => {
-    // mount.nfs starts rpc.statd, which needs nothing but rpcbind.
+    // mount.nfs has systemd start rpc.statd, which needs nothing but rpcbind; the guest has no systemd.
+    await run(t, 'start-statd');
     await run(t, `mount -t nfs localhost:/${BUCKET} /mnt/s3; grep -q 'local_lock=none' /proc/mounts`);
     await run(
       t,

@@ -12,7 +12,7 @@ export interface Stage {
   readonly guest: Guest;
   readonly bucket: Bucket;
   /** Fails the test, with what the script wrote, unless it exits with 0. Resolves to the output. */
-  run(t: Test, script: string, options?: RunOptions): Promise<string>;
+  readonly run: (t: Test, script: string, options?: RunOptions) => Promise<string>;
   /** The line that mounts the bucket. */
   readonly mount: string;
 }
