@@ -74,31 +74,52 @@ export class Content {
     return target;
   }
 
-  /** Takes all of `data`; unpublished until it is published. */
-  async write(node: FileNode, offset: number, data: Buffer): Promise<void> {
+  /**
+   * Takes all of `data`; unpublished until it is published. `patience` ends the waiting for others: then nothing was or will be
+   * taken, and `data` is the caller's again. Rejects with its reason.
+   */
+  async write(node: FileNode, offset: number, data: Buffer, patience?: AbortSignal): Promise<void> {
     this.#requireWritable(offset + data.length);
-    await this.#volume.touching(node, () => this.#change(node, (session) => session.write(offset, data)));
+    await this.#volume.touching(
+      node,
+      () => this.#change(node, (session) => session.write(offset, data, patience), patience),
+      patience,
+    );
     if (!node.gone) this.#publishing.plan(node, IDLE_MS);
   }
 
-  /** Applies SETATTR. Resolves when the change is in the journal. */
-  async setattr(node: FileNode, changes: AttributeChanges, witness?: ChangeWitness): Promise<void> {
-    await this.#volume.touching(node, () => this.setattrHeld(node, changes, witness));
+  /**
+   * Applies SETATTR. Resolves when the change is in the journal. `patience` ends the waiting for others as long as nothing was
+   * changed; once the size was, the rest is, too.
+   */
+  async setattr(
+    node: FileNode,
+    changes: AttributeChanges,
+    witness?: ChangeWitness,
+    patience?: AbortSignal,
+  ): Promise<void> {
+    await this.#volume.touching(node, () => this.setattrHeld(node, changes, witness, patience), patience);
   }
 
   /** As `setattr`, for a caller that holds the file's key. */
-  async setattrHeld(node: FileNode, changes: AttributeChanges, witness?: ChangeWitness): Promise<void> {
+  async setattrHeld(
+    node: FileNode,
+    changes: AttributeChanges,
+    witness?: ChangeWitness,
+    patience?: AbortSignal,
+  ): Promise<void> {
     const volume = this.#volume;
     const { size } = changes;
     witness?.mayBegin();
-    if (node.attempted !== undefined) await this.#publishing.settleAttempt(node);
+    if (node.attempted !== undefined) await this.#publishing.settleAttempt(node, patience);
     if (size !== undefined) {
       if (node.type === 'symlink') throw new FsError('EINVAL', 'a symlink has no size to set');
       this.#requireWritable(size);
-      if (size !== node.size) await this.#change(node, (session) => session.truncate(size));
+      if (size !== node.size)
+        await this.#change(node, (session) => session.truncate(size, patience), patience);
     }
     // A publication under way carries the attributes of before, and makes the version that the journal must name.
-    while (node.publishing !== undefined) await node.publishing.then(undefined, () => undefined);
+    await this.#publishing.notPublishing(node, size === undefined ? patience : undefined);
     if (size === undefined) {
       witness?.mayBegin();
       witness?.before();
@@ -128,9 +149,13 @@ export class Content {
     this.#publishing.plan(node, REST_MS);
   }
 
-  async #change(node: FileNode, change: (session: WriteSession) => Promise<void>): Promise<void> {
+  async #change(
+    node: FileNode,
+    change: (session: WriteSession) => Promise<void>,
+    patience: AbortSignal | undefined,
+  ): Promise<void> {
     const volume = this.#volume;
-    if (node.attempted !== undefined) await this.#publishing.settleAttempt(node);
+    if (node.attempted !== undefined) await this.#publishing.settleAttempt(node, patience);
     const nowNs = volume.nowNs;
     node.writers++;
     volume.nodes.trackBusy(node);

@@ -3,6 +3,7 @@
  * Nothing here talks to the store.
  */
 import type { HandleKey } from '../state/handle-key.js';
+import { unlessAborted } from '../write/unless-aborted.js';
 import type { ChangeWitness } from './content.js';
 import { FsError } from './errors.js';
 import { Export } from './exports.js';
@@ -101,11 +102,13 @@ export class ExportedFileSystem implements Fs.FileSystem {
       before: () => (before = exported.attributes(node)),
       after: () => (after = exported.attributes(node)),
     };
-    const setting =
-      node.kind === 'file'
-        ? content.setattr(node, changes, witness)
-        : volume.touching(node, () => namespace.setattrDirectory(node, changes, witness));
-    await this.#long.within(setting, `SETATTR of file ${node.id}`);
+    await this.#long.patiently(`SETATTR of file ${node.id}`, (patience) => {
+      const setting =
+        node.kind === 'file'
+          ? content.setattr(node, changes, witness, patience)
+          : volume.touching(node, () => namespace.setattrDirectory(node, changes, witness), patience);
+      return unlessAborted(setting, patience);
+    });
     return { ...(before !== undefined && { before }), ...(after !== undefined && { after }) };
   }
 
@@ -192,8 +195,11 @@ export class ExportedFileSystem implements Fs.FileSystem {
     requireWrite(await this.#places.fresh(place), caller);
     if (node.type !== 'file') throw new FsError('EINVAL', 'WRITE to a symlink');
     const { content } = exported.volume;
-    if (data.length > 0) await content.write(node, offset, data);
-    if (stability !== 'unstable') await this.#publish(place);
+    await this.#long.patiently(`WRITE to file ${node.id}`, async (patience) => {
+      // Not left alone while it has `data`, which is used for another call when this one was answered.
+      if (data.length > 0) await content.write(node, offset, data, patience);
+      if (stability !== 'unstable') await unlessAborted(exported.volume.publishing.publish(node), patience);
+    });
     const committed = stability === 'unstable' ? 'unstable' : 'fileSync';
     return {
       count: data.length,
@@ -219,8 +225,9 @@ export class ExportedFileSystem implements Fs.FileSystem {
     const parent = await this.#places.changeable(context, directory);
     const { exported, node, caller } = parent;
     const { namespace, volume } = exported.volume;
-    const made = await namespace.create(node, parseName(name), mode, caller, (existing) =>
-      requireWrite(exported.attributes(existing), caller),
+    const guard = (existing: FsNode): void => requireWrite(exported.attributes(existing), caller);
+    const made = await this.#long.patiently(`CREATE ${entryOf(node, name)}`, (patience) =>
+      namespace.create(node, parseName(name), mode, caller, guard, patience),
     );
     await volume.nodes.settled();
     return { ...this.#places.found(exported, made.node), parent: report(exported, node, made.change) };

@@ -50,6 +50,24 @@ export class LongOperations {
     });
   }
 
+  /**
+   * Runs `operation` with a signal that is aborted with EJUKEBOX past the deadline. For operations that give up by it while they wait
+   * for others and have changed nothing: the caller is told to come back, and nothing of this call happens later.
+   */
+  async patiently<T>(what: string, operation: (patience: AbortSignal) => Promise<T>): Promise<T> {
+    const patience = new AbortController();
+    const cancel = this.#clock.after(JUKEBOX_AFTER_MS, () =>
+      patience.abort(
+        new FsError('EJUKEBOX', `${what} waited for others longer than ${JUKEBOX_AFTER_MS} ms; try again`),
+      ),
+    );
+    try {
+      return await operation(patience.signal);
+    } finally {
+      cancel();
+    }
+  }
+
   #owe(key: string, running: Promise<unknown>): void {
     this.#owed.set(key, running);
     const forget = (): void => {

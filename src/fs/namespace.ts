@@ -42,10 +42,12 @@ export class Namespace {
     mode: CreateMode,
     owner: Caller,
     mayTruncate: Guard,
+    patience?: AbortSignal,
   ): Promise<Made<FileNode>> {
-    return this.#alone(directory, name, async () => {
+    const making = async (): Promise<Made<FileNode>> => {
       const existing = await this.#freshness.entryIfAny(directory, name);
-      if (existing !== undefined) return { node: await this.#createOver(existing, name, mode, mayTruncate) };
+      if (existing !== undefined)
+        return { node: await this.#createOver(existing, name, mode, mayTruncate, patience) };
       const volume = this.#volume;
       const node = volume.nodes.entry(directory, name, 'file');
       const attributes = mode.how === 'exclusive' ? {} : mode.attributes;
@@ -67,10 +69,17 @@ export class Namespace {
       const change = this.#entryMade(directory, node);
       this.#content.publishAfterRest(node);
       return { node, change };
-    });
+    };
+    return this.#alone(directory, name, making, 'entry', patience);
   }
 
-  async #createOver(existing: FsNode, name: string, mode: CreateMode, mayTruncate: Guard): Promise<FileNode> {
+  async #createOver(
+    existing: FsNode,
+    name: string,
+    mode: CreateMode,
+    mayTruncate: Guard,
+    patience: AbortSignal | undefined,
+  ): Promise<FileNode> {
     const taken = new FsError('EEXIST', `"${name}" exists`);
     if (existing.kind !== 'file' || existing.type !== 'file') throw taken;
     switch (mode.how) {
@@ -84,7 +93,7 @@ export class Namespace {
         const { size } = mode.attributes;
         if (size !== undefined) {
           mayTruncate(existing);
-          await this.#content.setattrHeld(existing, { size });
+          await this.#content.setattrHeld(existing, { size }, undefined, patience);
         }
         return existing;
       }
@@ -305,12 +314,17 @@ export class Namespace {
     name: string,
     task: () => Promise<T>,
     reach: 'entry' | 'and below' = 'entry',
+    patience?: AbortSignal,
   ): Promise<T> {
     const volume = this.#volume;
-    return volume.locks.run(() => {
-      const key = volume.entryKey(directory, name);
-      return { changes: [key], ...(reach === 'and below' && { moves: [`${key}/`] }) };
-    }, task);
+    return volume.locks.run(
+      () => {
+        const key = volume.entryKey(directory, name);
+        return { changes: [key], ...(reach === 'and below' && { moves: [`${key}/`] }) };
+      },
+      task,
+      patience,
+    );
   }
 }
 

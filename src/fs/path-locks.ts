@@ -6,6 +6,8 @@
  *   changes  the entry at a key comes, goes, or gets another name: alone at its key
  *   moves    everything below a prefix gets other keys or goes away: alone with all of it
  */
+import { reasonOf } from '../write/unless-aborted.js';
+
 export interface Claim {
   readonly touches?: readonly string[];
   readonly changes?: readonly string[];
@@ -26,12 +28,14 @@ export class PathLocks {
 
   /**
    * Runs `task` with what `claimOf` names. Keys change while one waits: the claim is named again when it is granted, and taken anew
-   * until it holds. What `claimOf` throws is passed on.
+   * until it holds. What `claimOf` throws is passed on. When `patience` is aborted before the task began, it never does: rejects with
+   * its reason.
    */
-  async run<T>(claimOf: () => Claim, task: () => Promise<T>): Promise<T> {
+  async run<T>(claimOf: () => Claim, task: () => Promise<T>, patience?: AbortSignal): Promise<T> {
     for (;;) {
+      patience?.throwIfAborted();
       const claim = claimOf();
-      await this.#take(claim);
+      await this.#take(claim, patience);
       try {
         if (same(claim, claimOf())) return await task();
       } finally {
@@ -40,9 +44,28 @@ export class PathLocks {
     }
   }
 
-  async #take(claim: Claim): Promise<void> {
-    if (this.#admits(claim, this.#waiting.length)) this.#enter(claim);
-    else await new Promise<void>((enter) => this.#waiting.push({ claim, enter }));
+  async #take(claim: Claim, patience: AbortSignal | undefined): Promise<void> {
+    if (this.#admits(claim, this.#waiting.length)) {
+      this.#enter(claim);
+      return;
+    }
+    await new Promise<void>((resolve, reject) => {
+      const leave = (): void => {
+        this.#waiting.splice(this.#waiting.indexOf(waiter), 1);
+        if (patience !== undefined) reject(reasonOf(patience));
+        // Whoever stood behind this claim may go now.
+        this.#admitWaiting();
+      };
+      const waiter: Waiter = {
+        claim,
+        enter: () => {
+          patience?.removeEventListener('abort', leave);
+          resolve();
+        },
+      };
+      patience?.addEventListener('abort', leave, { once: true });
+      this.#waiting.push(waiter);
+    });
   }
 
   /** Nothing held, and nobody of the first `waiters` in line, excludes the claim. */
@@ -63,6 +86,10 @@ export class PathLocks {
   #leave(claim: Claim): void {
     this.#touching.delete(claim);
     this.#changing.delete(claim);
+    this.#admitWaiting();
+  }
+
+  #admitWaiting(): void {
     for (let at = 0; at < this.#waiting.length;) {
       const waiter = this.#waiting[at];
       if (waiter === undefined || !this.#admits(waiter.claim, at)) {

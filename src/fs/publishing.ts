@@ -12,6 +12,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { StoreError } from '../store/errors.js';
 import type { ObjectHeaders, WriteCondition } from '../store/object-store.js';
+import { unlessAborted } from '../write/unless-aborted.js';
 import { FsError } from './errors.js';
 import { headersOnly } from './freshness.js';
 import { changeRef, createRef, journal } from './journaling.js';
@@ -62,16 +63,24 @@ export class Publishing {
 
   /**
    * Finds out what became of a publication whose answer was lost, before the file is changed again: the next change would rest on
-   * a version that may not be there any more.
+   * a version that may not be there any more. `patience` ends the wait for a publication under way.
    */
-  async settleAttempt(node: FileNode): Promise<void> {
-    while (node.publishing !== undefined) await node.publishing.then(undefined, () => undefined);
+  async settleAttempt(node: FileNode, patience?: AbortSignal): Promise<void> {
+    await this.notPublishing(node, patience);
     if (node.attempted === undefined || node.writers > 0) return;
     node.publishing = this.#adoptAttempt(node).finally(() => {
       node.publishing = undefined;
       this.#volume.nodes.trackBusy(node);
     });
     await node.publishing;
+  }
+
+  /** Resolves when no publication of the file is under way; rejects with the signal's reason. */
+  async notPublishing(node: FileNode, patience?: AbortSignal): Promise<void> {
+    while (node.publishing !== undefined) {
+      const ended = node.publishing.then(undefined, () => undefined);
+      await unlessAborted(ended, patience);
+    }
   }
 
   async #adoptAttempt(node: FileNode): Promise<void> {

@@ -143,10 +143,11 @@ export class Volume {
   }
 
   /** Runs `task` while the node's key stays what it is: nobody renames or removes the node, or a directory above it. */
-  touching<T>(node: FsNode, task: () => Promise<T>): Promise<T> {
+  touching<T>(node: FsNode, task: () => Promise<T>, patience?: AbortSignal): Promise<T> {
     return this.locks.run(
       () => ({ touches: [node.kind === 'file' ? this.keyOf(node) : this.prefixOf(node)] }),
       task,
+      patience,
     );
   }
 }

@@ -9,6 +9,7 @@ import { Part } from './part.js';
 import type { Spiller } from './spiller.js';
 import type { Spool } from './spool.js';
 import { SpoolFullError } from './spool-full.js';
+import { unlessAborted } from './unless-aborted.js';
 
 /** A stretch of the file whose bytes are in one place. `part` goes with `memory`, `spool` and `upload`. */
 export interface Stretch {
@@ -91,9 +92,9 @@ export class FileContent {
 
   /**
    * Copies data in, which must lie in one part; waits for memory and for whoever uses the part. The part. Errors: SpoolFullError; the
-   * signal's reason.
+   * reason of either signal, and then nothing was copied.
    */
-  async write(offset: number, data: Uint8Array, signal: AbortSignal): Promise<Part> {
+  async write(offset: number, data: Uint8Array, closing: AbortSignal, patience?: AbortSignal): Promise<Part> {
     const end = offset + data.length;
     const part = this.#open(this.partMap.indexAt(offset));
     const { spiller } = this.#options;
@@ -103,7 +104,7 @@ export class FileContent {
         if (part.lock !== undefined) {
           spiller.release(reserved);
           reserved = 0;
-          await part.lock;
+          await unlessAborted(part.lock, patience);
           continue;
         }
         const needed = part.memory.needed(offset, end);
@@ -111,10 +112,11 @@ export class FileContent {
         // Not the difference: who waits holds nothing.
         spiller.release(reserved);
         reserved = 0;
-        await spiller.reserve(needed, signal);
+        await spiller.reserve(needed, closing, patience);
         reserved = needed;
       }
-      signal.throwIfAborted();
+      closing.throwIfAborted();
+      patience?.throwIfAborted();
       if (part.uploadOnly) throw new SpoolFullError(part.uploadOnlyMessage);
       reserved -= part.memory.needed(offset, end);
       part.write(offset, data);

@@ -81,14 +81,14 @@ export class Spiller {
     this.#parts.delete(part);
   }
 
-  /** Reserves memory for written data. Errors: SpoolFullError; the signal's reason. */
-  async reserve(bytes: number, signal?: AbortSignal): Promise<void> {
+  /** Reserves memory for written data. Errors: SpoolFullError; the reason of the first signal that is aborted. */
+  async reserve(bytes: number, ...signals: readonly (AbortSignal | undefined)[]): Promise<void> {
     if (bytes === 0 || this.#budget.tryReserve(bytes)) return;
     const stuck = new AbortController();
     this.#waiting.set(stuck, bytes);
     try {
-      const either = signal === undefined ? stuck.signal : AbortSignal.any([stuck.signal, signal]);
-      const reserved = this.#budget.reserve(bytes, either);
+      const given = signals.filter((signal) => signal !== undefined);
+      const reserved = this.#budget.reserve(bytes, AbortSignal.any([stuck.signal, ...given]));
       this.#scheduleCheck();
       await reserved;
     } finally {

@@ -154,9 +154,10 @@ export class WriteSession {
 
   /**
    * Takes all of `data`, copied when the promise resolves. Waits for memory and for a publication under way, never for a gap to fill.
-   * Errors: StoreError `too-large` past the largest file, `aborted` once discarded; SpoolFullError.
+   * `patience` ends these waits as long as nothing was copied: then nothing ever is. Errors: StoreError `too-large` past the largest
+   * file, `aborted` once discarded; SpoolFullError; the reason of `patience`.
    */
-  async write(offset: number, data: Buffer): Promise<void> {
+  async write(offset: number, data: Buffer, patience?: AbortSignal): Promise<void> {
     if (data.length === 0) return;
     this.#assertSize(Math.max(offset + data.length, this.#content.size));
     await this.#gate.shared(async () => {
@@ -168,20 +169,23 @@ export class WriteSession {
           from + PIECE_BYTES_MAX,
           offset + data.length,
         );
-        const part = await this.#content.write(from, data.subarray(done, end - offset), this.#closing.signal);
+        const piece = data.subarray(done, end - offset);
+        // All or nothing, as far as the caller has a say.
+        const until = done === 0 ? patience : undefined;
+        const part = await this.#content.write(from, piece, this.#closing.signal, until);
         this.#upload.written(part);
         done = end - offset;
       }
-    });
+    }, patience);
   }
 
-  /** Sets the size; growth reads back zeros. Errors: as of write. */
-  async truncate(size: number): Promise<void> {
+  /** Sets the size; growth reads back zeros. `patience` ends the wait for others. Errors: as of write. */
+  async truncate(size: number, patience?: AbortSignal): Promise<void> {
     this.#assertSize(size);
     await this.#gate.exclusive(async () => {
       this.#closing.signal.throwIfAborted();
       await this.#content.truncate(size);
-    });
+    }, patience);
   }
 
   /** Unpublished data over the base, clipped to the size. Errors: StoreError; SpoolFullError for data only an upload holds. */
