@@ -1,6 +1,7 @@
 /** Bytes and attributes of files: reading them and changing them. What was changed is published by publishing.ts. */
 import type { ByteSlices } from '../memory/byte-slices.js';
 import { fileBytesMax } from '../write/part-map.js';
+import { unlessAborted } from '../write/unless-aborted.js';
 import { WriteSession } from '../write/write-session.js';
 import { FsError } from './errors.js';
 import type { AttributeChanges } from './file-system.js';
@@ -46,7 +47,11 @@ export class Content {
       const key = this.#volume.keyOf(node);
       try {
         if (node.session !== undefined) return await node.session.read(offset, wanted, signal);
-        if (node.version === undefined) throw new FsError('EFAULT', `"${key}" has a size and no version`);
+        if (node.version === undefined) {
+          // A conflict is being settled: afterwards the winner's object is looked at.
+          await this.#settleConflict(node);
+          continue;
+        }
         return await this.#volume.readers.read({ key, ...node.version }, offset, wanted, signal);
       } catch (error) {
         if (!isReplaced(error)) throw toFsError(error);
@@ -119,7 +124,10 @@ export class Content {
         await this.#change(node, (session) => session.truncate(size, patience), patience);
     }
     // A publication under way carries the attributes of before, and makes the version that the journal must name.
-    await this.#publishing.notPublishing(node, size === undefined ? patience : undefined);
+    // Once the size was changed the rest is.
+    const unchanged = size === undefined ? patience : undefined;
+    await this.#publishing.notPublishing(node, unchanged);
+    await this.#settleConflict(node, unchanged);
     if (size === undefined) {
       witness?.mayBegin();
       witness?.before();
@@ -156,6 +164,7 @@ export class Content {
   ): Promise<void> {
     const volume = this.#volume;
     if (node.attempted !== undefined) await this.#publishing.settleAttempt(node, patience);
+    await this.#settleConflict(node, patience);
     const nowNs = volume.nowNs;
     node.writers++;
     volume.nodes.trackBusy(node);
@@ -173,6 +182,18 @@ export class Content {
       node.writers--;
       this.#publishing.dropCleanSession(node);
       volume.nodes.trackBusy(node);
+    }
+  }
+
+  /**
+   * A conflict leaves a file without a version: what is read or changed next is the winner's, once it was looked at. ESTALE when
+   * nobody won.
+   */
+  async #settleConflict(node: FileNode, patience?: AbortSignal): Promise<void> {
+    while (node.version === undefined && node.session === undefined && !node.created) {
+      if (node.publishing !== undefined) await this.#publishing.notPublishing(node, patience);
+      else if (node.unpublished || node.relocating) return;
+      else await unlessAborted(this.#freshness.file(node), patience);
     }
   }
 

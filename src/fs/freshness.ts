@@ -18,9 +18,17 @@ const PROOF_AFTER_MS = 2000;
 /** S3's largest page. */
 export const LIST_KEYS_MAX = 1000;
 
+/** A question on its way to the store. */
+interface Asked {
+  readonly askedMs: number;
+  readonly answer: Promise<unknown>;
+  /** The same question once more, for those who came too late to be served by this answer. */
+  next?: Promise<unknown>;
+}
+
 export class Freshness {
   readonly #volume: Volume;
-  readonly #running = new Map<string, Promise<unknown>>();
+  readonly #running = new Map<string, Asked>();
 
   constructor(volume: Volume) {
     this.#volume = volume;
@@ -73,6 +81,7 @@ export class Freshness {
     const { listing } = parent;
     if (listing !== undefined && volume.clock.nowMs() - listing.takenMs < volume.metadataTtlMs) {
       const listed = listing.entries.get(name);
+      if (known !== undefined && listed?.kind !== known.kind && volume.nodes.isHeld(known)) return known;
       if (listed === undefined) {
         // Somebody else removed it: whoever makes the name anew makes another file.
         if (known !== undefined) this.#vanished(known);
@@ -119,8 +128,8 @@ export class Freshness {
     return false;
   }
 
-  /** What HEAD told of a file. */
-  applyHead(node: FileNode, head: ObjectHead): void {
+  /** What a HEAD told of a file that was asked for at `askedMs`: an answer is as old as its question. */
+  applyHead(node: FileNode, head: ObjectHead, askedMs: number): void {
     const posix = readPosixMetadata(head.metadata);
     const before = visibleState(node);
     const known = node.version;
@@ -140,7 +149,7 @@ export class Freshness {
     node.atimeNs = posix.atimeNs ?? node.mtimeNs;
     node.proven = head.dateMs - head.lastModifiedMs >= PROOF_AFTER_MS;
     if (known === undefined || visibleState(node) !== before) node.touchCtime(toNs(head.lastModifiedMs));
-    node.validatedMs = this.#volume.clock.nowMs();
+    node.validatedMs = askedMs;
     this.#volume.nodes.save(node);
   }
 
@@ -148,6 +157,7 @@ export class Freshness {
     const volume = this.#volume;
     const { epoch } = node;
     const key = volume.keyOf(node);
+    const askedMs = volume.clock.nowMs();
     const head = await volume.store.head(key).catch((error: unknown) => {
       throw toFsError(error);
     });
@@ -159,7 +169,7 @@ export class Freshness {
       this.#vanished(node);
       return false;
     }
-    this.applyHead(node, head);
+    this.applyHead(node, head, askedMs);
     return true;
   }
 
@@ -168,15 +178,15 @@ export class Freshness {
     const volume = this.#volume;
     const { entryChanges } = node;
     const prefix = volume.prefixOf(node);
+    const takenMs = volume.clock.nowMs();
     const page = await this.firstPage(node).catch((error: unknown) => {
       throw toFsError(error);
     });
     if (node.gone) return false;
     if (volume.prefixOf(node) !== prefix) return this.#list(node);
-    const takenMs = volume.clock.nowMs();
     const marker = prefix === '' ? undefined : page.objects.find((object) => object.key === prefix);
     const empty = page.objects.length === 0 && page.prefixes.length === 0;
-    if (empty && !node.permanent && node.unpublishedFiles.size === 0 && node.entryChanges === entryChanges) {
+    if (empty && node.entryChanges === entryChanges && !volume.nodes.isHeld(node)) {
       this.#vanished(node);
       return false;
     }
@@ -250,6 +260,7 @@ export class Freshness {
     if (known !== undefined && (await this.#stillThere(known))) return known;
     for (;;) {
       const { entryChanges } = parent;
+      const askedMs = volume.clock.nowMs();
       const [head, page] = await Promise.all([
         volume.store.head(key),
         volume.store.list({ prefix: `${key}/`, delimiter: '/', maxKeys: 1 }),
@@ -257,7 +268,8 @@ export class Freshness {
         throw toFsError(error);
       });
       if (parent.entryChanges === entryChanges) {
-        return this.#probed(parent, name, head, page.objects.length > 0 || page.prefixes.length > 0);
+        const isDirectory = page.objects.length > 0 || page.prefixes.length > 0;
+        return this.#probed(parent, name, { head, isDirectory, askedMs });
       }
       // Something was made or removed here meanwhile: what is held now is newer than the answer.
       const made = volume.table.child(parent.id, name);
@@ -269,21 +281,29 @@ export class Freshness {
   async #probed(
     parent: DirectoryNode,
     name: string,
-    head: ObjectHead | undefined,
-    isDirectory: boolean,
+    answer: {
+      readonly head: ObjectHead | undefined;
+      readonly isDirectory: boolean;
+      readonly askedMs: number;
+    },
   ): Promise<FsNode | undefined> {
     const volume = this.#volume;
+    const { head, isDirectory, askedMs } = answer;
+    const record = volume.table.child(parent.id, name);
+    const known = record === undefined ? undefined : volume.nodes.peek(record.id);
+    const kind = isDirectory ? 'directory' : head === undefined ? undefined : 'file';
+    if (known !== undefined && !known.gone && known.kind !== kind && volume.nodes.isHeld(known)) return known;
     if (isDirectory) {
       const node = volume.nodes.entry(parent, name, 'directory');
       await this.directory(node);
       return node;
     }
     if (head === undefined) {
-      parent.negatives.set(name, volume.clock.nowMs());
+      parent.negatives.set(name, askedMs);
       return undefined;
     }
     const node = volume.nodes.entry(parent, name, 'file');
-    if (!node.unpublished) this.applyHead(node, head);
+    if (!node.unpublished) this.applyHead(node, head, askedMs);
     return node;
   }
 
@@ -309,13 +329,26 @@ export class Freshness {
     volume.nodes.forget(node.id);
   }
 
-  /** Callers that want the same answer at the same time share one request. */
+  /**
+   * Callers that want the same answer at the same time share one request. An answer may be as old as its question: who comes when a time
+   * to live has passed since is served by the next one.
+   */
   #once<T>(key: string, ask: () => Promise<T>): Promise<T> {
-    const running = this.#running.get(key) as Promise<T> | undefined;
-    if (running !== undefined) return running;
-    const asked = ask().finally(() => this.#running.delete(key));
-    this.#running.set(key, asked);
-    return asked;
+    const volume = this.#volume;
+    const running = this.#running.get(key);
+    if (running === undefined) return this.#ask(key, ask);
+    if (volume.clock.nowMs() - running.askedMs < volume.metadataTtlMs) return running.answer as Promise<T>;
+    const askAgain = (): Promise<T> =>
+      (this.#running.get(key)?.answer as Promise<T> | undefined) ?? this.#ask(key, ask);
+    running.next ??= running.answer.then(askAgain, askAgain);
+    return running.next as Promise<T>;
+  }
+
+  #ask<T>(key: string, ask: () => Promise<T>): Promise<T> {
+    const askedMs = this.#volume.clock.nowMs();
+    const answer = ask().finally(() => this.#running.delete(key));
+    this.#running.set(key, { askedMs, answer });
+    return answer;
   }
 }
 

@@ -211,7 +211,7 @@ export class Namespace {
     const prefix = volume.prefixOf(directory);
     const page = await volume.store.list({ prefix, maxKeys: 2 }).catch(rethrow);
     const occupied = page.objects.some(({ key }) => key !== prefix);
-    if (occupied || directory.unpublishedFiles.size > 0)
+    if (occupied || volume.nodes.hasBusyBelow(directory))
       throw new FsError('ENOTEMPTY', `"${prefix}" is not empty`);
   }
 

@@ -64,6 +64,8 @@ export class NodeCache {
   entryId(parent: DirectoryNode, name: string, kind: 'file' | 'directory'): bigint {
     const known = this.#table.child(parent.id, name);
     if (known !== undefined && kindOf(known.facts) === kind) return known.id;
+    const present = known === undefined ? undefined : this.peek(known.id);
+    if (present !== undefined && !present.gone && this.isHeld(present)) return present.id;
     return this.entry(parent, name, kind).id;
   }
 
@@ -75,6 +77,24 @@ export class NodeCache {
     if (node?.kind !== 'directory') throw new FsError('EFAULT', `the root of ${volume} is not a directory`);
     node.permanent = true;
     return node;
+  }
+
+  /** What the store says of its name doesn't end the node: it, or something below it, isn't published, or an export begins at it. */
+  isHeld(node: FsNode): boolean {
+    if (node.kind === 'file') return node.unpublished || node.relocating;
+    return node.permanent || this.hasBusyBelow(node);
+  }
+
+  /** Something below the directory isn't published. */
+  hasBusyBelow(directory: DirectoryNode): boolean {
+    for (const node of this.#busy) {
+      let record = this.#table.get(node.id);
+      while (record !== undefined && !record.removed && record.parent !== 0n) {
+        if (record.parent === directory.id) return true;
+        record = this.#table.get(record.parent);
+      }
+    }
+    return false;
   }
 
   /** Remembers what is known of a node over a restart. */

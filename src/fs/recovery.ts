@@ -87,7 +87,7 @@ async function changeAgain(
     return;
   }
   const { node } = fileAt(volume, intent.path);
-  freshness.applyHead(node, head);
+  freshness.applyHead(node, head, volume.clock.nowMs());
   if (intent.keptBytes !== undefined) await content.setattr(node, { size: intent.keptBytes });
   if (intent.sizeBytes !== undefined) await content.setattr(node, { size: intent.sizeBytes });
   restore(node, intent.attributes);

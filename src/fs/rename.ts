@@ -32,6 +32,9 @@ interface Place {
   readonly name: string;
 }
 
+/** ETags of what has a copy, by the key it was copied from. */
+type Copied = ReadonlyMap<string, string>;
+
 /** What a rename did to its two directories; nothing, where source and target are one. */
 export interface RenameChanges {
   readonly from?: EntryChange;
@@ -153,7 +156,8 @@ export class Rename {
         // What is replaced goes, whichever version it is; but nothing goes that nobody here has seen.
         ...(target === undefined && { condition: { ifNoneMatch: '*' } }),
       });
-      await this.#deleteOrUndo(fromKey, toKey, target === undefined ? written.etag : undefined);
+      const copyEtag = target === undefined ? written.etag : undefined;
+      await this.#deleteOrUndo({ fromKey, etag: version.etag }, toKey, copyEtag);
       this.#moveNode(source, from, to);
       source.version = { ...written, size: version.size };
       source.epoch++;
@@ -168,11 +172,18 @@ export class Rename {
     volume.nodes.save(source);
   }
 
-  /** A file whose source stays has not been renamed: the copy goes, unless it replaced something. */
-  async #deleteOrUndo(fromKey: string, toKey: string, copyEtag: string | undefined): Promise<void> {
+  /**
+   * A file whose source stays has not been renamed: the copy goes, unless it replaced something. The source stays where somebody
+   * replaced it since it was copied.
+   */
+  async #deleteOrUndo(
+    { fromKey, etag }: { readonly fromKey: string; readonly etag: string },
+    toKey: string,
+    copyEtag: string | undefined,
+  ): Promise<void> {
     const { store, log } = this.#volume;
     try {
-      await store.delete(fromKey);
+      await store.delete(fromKey, { ifMatch: etag });
     } catch (error) {
       if (copyEtag !== undefined) {
         await store.delete(toKey, { ifMatch: copyEtag }).catch((undoError: unknown) => {
@@ -199,9 +210,9 @@ export class Rename {
       nodeId: String(source.id),
     };
     await volume.intents.put(ref, intent);
-    let keys: string[];
+    let copied: Copied;
     try {
-      keys = await this.#copyOrUndo(fromPrefix, toPrefix);
+      copied = await this.#copyOrUndo(fromPrefix, toPrefix);
     } catch (error) {
       // Whoever asked hears of a failure; the intent is for a crash alone.
       volume.intents.end(ref);
@@ -211,15 +222,15 @@ export class Rename {
     this.#moveNode(source, from, to);
     this.#distrust(source);
     await volume.nodes.settled();
-    await this.#deleteSources(ref, fromPrefix, keys);
+    await this.#deleteSources(ref, fromPrefix, copied);
   }
 
   /** The directory is at its new name: sources that can't be deleted now go at the next start. */
-  async #deleteSources(ref: string, fromPrefix: string, keys: readonly string[]): Promise<void> {
+  async #deleteSources(ref: string, fromPrefix: string, copied: Copied): Promise<void> {
     const volume = this.#volume;
     for (let attempt = 1; ; attempt++) {
       try {
-        await deleteKeys(volume, keys);
+        await this.#deleteUnchanged(fromPrefix, copied);
         volume.intents.end(ref);
         return;
       } catch (error) {
@@ -231,8 +242,26 @@ export class Rename {
     }
   }
 
+  /** Deletes what is still the version that was copied: copying takes minutes, and what somebody put there meanwhile has no copy. */
+  async #deleteUnchanged(fromPrefix: string, copied: Copied): Promise<void> {
+    const volume = this.#volume;
+    for await (const page of pagesBelow(volume, fromPrefix)) {
+      const gone = page.filter(({ key, etag }) => copied.get(key) === etag);
+      await deleteKeys(
+        volume,
+        gone.map(({ key }) => key),
+      );
+      if (gone.length === page.length) continue;
+      const left = { prefix: fromPrefix, keys: page.length - gone.length };
+      volume.log.warn(
+        left,
+        'what others wrote into a directory while it was renamed stays under the old name',
+      );
+    }
+  }
+
   /** A directory that can't be copied whole stays where it is, and none of its copies stay at the target. */
-  async #copyOrUndo(fromPrefix: string, toPrefix: string): Promise<string[]> {
+  async #copyOrUndo(fromPrefix: string, toPrefix: string): Promise<Copied> {
     const volume = this.#volume;
     const copies: string[] = [];
     try {
@@ -269,9 +298,9 @@ export class Rename {
       await this.#deleteCopied(fromPrefix, toPrefix);
       return;
     }
-    const keys = await this.#copyTree(fromPrefix, toPrefix, { condition: { ifNoneMatch: '*' } });
+    const copied = await this.#copyTree(fromPrefix, toPrefix, { condition: { ifNoneMatch: '*' } });
     this.#finishMove(source, intent.to);
-    await deleteKeys(volume, keys);
+    await this.#deleteUnchanged(fromPrefix, copied);
   }
 
   /** Deletes what the new name has too; what somebody wrote under the old name since stays. */
@@ -279,8 +308,8 @@ export class Rename {
     const volume = this.#volume;
     for await (const page of pagesBelow(volume, fromPrefix)) {
       for (const { key, etag, size } of page) {
-        const copy = await volume.store.head(toPrefix + key.slice(fromPrefix.length));
-        if (copy?.etag === etag && copy.size === size) await volume.store.delete(key);
+        const target = toPrefix + key.slice(fromPrefix.length);
+        if (await isCopy(volume, target, { etag, size })) await volume.store.delete(key, { ifMatch: etag });
       }
     }
   }
@@ -299,29 +328,34 @@ export class Rename {
   }
 
   /**
-   * Copies every key below a prefix to another; the source keys. With `condition` copies that are there already are left alone. Fails
+   * Copies every key below a prefix to another; what was copied. With `condition` copies that are there already are left alone. Fails
    * with the first failure, once no copy is under way any more.
    */
   async #copyTree(
     fromPrefix: string,
     toPrefix: string,
     how: { readonly condition?: WriteCondition; readonly onCopied?: (key: string) => void },
-  ): Promise<string[]> {
+  ): Promise<Copied> {
     const volume = this.#volume;
     const { condition, onCopied } = how;
     const limit = pLimit(COPIES_MAX);
-    const keys: string[] = [];
+    const versions = new Map<string, string>();
     let copied = 0;
     let failing = false;
     const copy = async ({ key, etag, size }: ObjectSummary): Promise<void> => {
       if (failing) return;
       const target = toPrefix + key.slice(fromPrefix.length);
       const options = { sourceEtag: etag, size, ...(condition !== undefined && { condition }) };
-      await volume.store.copy(key, target, options).catch((error: unknown) => {
-        if (condition !== undefined && isPresent(error)) return;
-        failing = true;
-        throw error;
+      const made = await volume.store.copy(key, target, options).catch((error: unknown) => {
+        if (condition === undefined || !isPresent(error)) {
+          failing = true;
+          throw error;
+        }
+        // Made before a crash: of this version, or of one that somebody has replaced since.
+        return undefined;
       });
+      if (made === undefined && !(await isCopy(volume, target, { etag, size }))) return;
+      versions.set(key, etag);
       onCopied?.(target);
       copied++;
       if (copied % PROGRESS_EVERY_KEYS === 0) {
@@ -332,9 +366,8 @@ export class Rename {
       const results = await Promise.allSettled(page.map((object) => limit(() => copy(object))));
       const failed = results.find((result) => result.status === 'rejected');
       if (failed !== undefined) throw failed.reason;
-      keys.push(...page.map(({ key }) => key));
     }
-    return keys;
+    return versions;
   }
 
   #moveNode(source: FsNode, from: Place, to: Place): void {
@@ -377,6 +410,15 @@ export class Rename {
     for (const node of new Set<FsNode>([source, from.directory, to.directory])) volume.nodes.save(node);
     return { from: left, to: entered };
   }
+}
+
+async function isCopy(
+  volume: Volume,
+  key: string,
+  source: Pick<ObjectSummary, 'etag' | 'size'>,
+): Promise<boolean> {
+  const head = await volume.store.head(key);
+  return head?.etag === source.etag && head.size === source.size;
 }
 
 const isPresent = (error: unknown): boolean =>

@@ -20,6 +20,12 @@ export interface ScannedEntry {
   readonly node?: FsNode;
 }
 
+/** One call: how many entries it takes, and when it began (milliseconds since the epoch). */
+interface ScanCall {
+  readonly max: number;
+  readonly begunMs: number;
+}
+
 /** Names that files had before they were renamed, for scans under way then. */
 const RENAMED_MAX = 4096;
 /** Sorts after every key that continues a prefix. */
@@ -44,18 +50,24 @@ export class Scans {
     max: number,
   ): Promise<{ readonly entries: readonly ScannedEntry[]; readonly end: boolean }> {
     if (cookie === 0n) this.#held.drop(directory.id);
-    return this.#readAfter(directory, this.#positionOf(directory, cookie), max);
+    const call = { max, begunMs: this.#volume.clock.nowMs() };
+    return this.#readAfter(directory, this.#positionOf(directory, cookie), call);
   }
 
   async #readAfter(
     directory: DirectoryNode,
     after: string,
-    max: number,
+    call: ScanCall,
   ): Promise<{ readonly entries: readonly ScannedEntry[]; readonly end: boolean }> {
     const { listing } = directory;
-    if (listing !== undefined) {
+    const { max } = call;
+    // A listing that changes made here overtook says nothing about changes made elsewhere.
+    if (listing !== undefined && listing.takenMs >= directory.validatedMs) {
       const sorted = this.#withUnpublished(directory, [...listing.entries.values()], after, undefined);
-      return { entries: this.#scanned(directory, sorted.slice(0, max)), end: sorted.length <= max };
+      return {
+        entries: this.#scanned(directory, sorted.slice(0, max), listing.takenMs, call),
+        end: sorted.length <= max,
+      };
     }
     let page = this.#held.after(directory.id, after);
     while (page === undefined || (page.entries.length === 0 && page.continuationToken !== undefined)) {
@@ -70,8 +82,8 @@ export class Scans {
     const last = taken.at(-1);
     // What was removed since the page was taken is left out; with nothing left the scan goes on behind it.
     if (there.length === 0 && last !== undefined && !end)
-      return this.#readAfter(directory, sortKeyOf(last), max);
-    return { entries: this.#scanned(directory, there), end };
+      return this.#readAfter(directory, sortKeyOf(last), call);
+    return { entries: this.#scanned(directory, there, takenMs, call), end };
   }
 
   /** An entry has left its name: scans that stand there go on from there, not from where it is now. */
@@ -180,26 +192,34 @@ export class Scans {
       .map(({ entry }) => entry);
   }
 
-  #scanned(directory: DirectoryNode, entries: readonly ListedEntry[]): ScannedEntry[] {
+  #scanned(
+    directory: DirectoryNode,
+    entries: readonly ListedEntry[],
+    takenMs: number,
+    { begunMs }: ScanCall,
+  ): ScannedEntry[] {
     const volume = this.#volume;
-    const atMs = volume.clock.nowMs();
+    // A held page is as old as it is: it proves nothing once a time to live has passed.
+    const proves = takenMs >= begunMs || volume.clock.nowMs() - takenMs < volume.metadataTtlMs;
     return entries.map((entry) => {
       const id = volume.nodes.entryId(directory, entry.name, entry.kind);
-      // Its cookie is given out under this name from now on.
-      this.#oldNames.delete(`${directory.id}:${id}`);
       const node = volume.nodes.get(id);
-      const proven = node !== undefined && this.#isProven(node, entry, atMs);
+      // Its cookie is given out under this name from now on.
+      if (node === undefined || node.kind === entry.kind) this.#oldNames.delete(`${directory.id}:${id}`);
+      // Somebody made a directory of a file that isn't published yet, or the other way round: it stands where the store has the name.
+      else this.#oldNames.set(`${directory.id}:${id}`, sortKeyOf(entry));
+      const proven = node !== undefined && this.#isProven(node, entry, proves ? takenMs : undefined);
       return { id, name: entry.name, ...(proven && { node }) };
     });
   }
 
-  #isProven(node: FsNode, entry: ListedEntry, atMs: number): boolean {
+  #isProven(node: FsNode, entry: ListedEntry, takenMs: number | undefined): boolean {
     const volume = this.#volume;
     if (node.kind === 'directory') return volume.isFresh(node);
     if (node.unpublished || volume.isFresh(node)) return true;
     const { version } = entry;
-    if (version?.lastModifiedMs === undefined) return false;
-    return this.#freshness.adopt(node, { ...version, lastModifiedMs: version.lastModifiedMs }, atMs);
+    if (takenMs === undefined || version?.lastModifiedMs === undefined) return false;
+    return this.#freshness.adopt(node, { ...version, lastModifiedMs: version.lastModifiedMs }, takenMs);
   }
 }
 
