@@ -262,6 +262,55 @@ await t.test('no more GETs than allowed are in flight, and readahead leaves room
   t.equal(await rig.leaked(), 0);
 });
 
+/** 64 streams, two READs of each in line at a time, over a store that finishes GETs in the order they came; the most GETs anybody waited. */
+async function mostGetsWaited(budgetBytes: number, requestsMax: number): Promise<number> {
+  const rig = new ReadRig({ budgetBytes, requestsMax });
+  const readBytes = 64 * KIB;
+  const sizeBytes = 20 * readBytes;
+  const body = pattern(sizeBytes);
+  let finished = 0;
+  let most = 0;
+  let reading = 64 * 2;
+  rig.store.holdGets();
+  const lanes = Array.from({ length: 64 }, (_, at) => {
+    const version = rig.put(`k${at}`, body);
+    let next = 0;
+    return [0, 1].map(async () => {
+      for (let offset = next; offset < sizeBytes; offset = next) {
+        next += readBytes;
+        const asked = finished;
+        const read = await rig.readers.read(version, offset, readBytes);
+        most = Math.max(most, finished - asked);
+        // The reply is on its way for a while.
+        await settle(1);
+        if (!taken(read).equals(body.subarray(offset, offset + readBytes))) throw new Error('wrong bytes');
+      }
+      reading -= 1;
+    });
+  });
+  while (reading > 0) {
+    await settle(2);
+    const held = rig.store.heldGets.shift();
+    if (held === undefined) continue;
+    finished += 1;
+    held.finish();
+  }
+  await Promise.all(lanes.flat());
+  rig.store.releaseGets();
+  if ((await rig.leaked()) !== 0) throw new Error('leaked');
+  return most;
+}
+
+await t.test('each of 64 readers gets its bytes within one round of the others', async (t) => {
+  for (const budgetBytes of [2 * MIB, 64 * MIB]) {
+    for (const requestsMax of [4, 32]) {
+      const most = await mostGetsWaited(budgetBytes, requestsMax);
+      // What the others had asked for before, one GET each at most, and what was on its way.
+      t.ok(most <= 64 * 2 + requestsMax, `${most} GETs, budget ${budgetBytes}, ${requestsMax} at a time`);
+    }
+  }
+});
+
 await t.test('close fails what waits', async (t) => {
   const rig = new ReadRig({ budgetBytes: 256 * KIB });
   const version = rig.put('k', pattern(8 * MIB));

@@ -356,3 +356,35 @@ await t.test('unsigned requests carry no signature; options add their headers', 
   t.equal(seen['x-amz-request-payer'], 'requester');
   t.equal(seen['x-amz-expected-bucket-owner'], '123456789012');
 });
+
+await t.test('a large body leaves the turns of the event loop to others', async (t) => {
+  const length = 8 * 1024 * 1024;
+  const body = Buffer.alloc(length, 1);
+  const { store } = await setUp(t, [
+    (response) => {
+      response.writeHead(206, {
+        etag,
+        'content-range': `bytes 0-${String(length - 1)}/${String(length)}`,
+        'content-length': String(length),
+      });
+      response.end(body);
+    },
+  ]);
+  let reading = true;
+  let inTurn = 0;
+  let most = 0;
+  const nextTurn = (): void => {
+    most = Math.max(most, inTurn);
+    inTurn = 0;
+    if (reading) setImmediate(nextTurn);
+  };
+  nextTurn();
+  const result = await store.get('key', { offset: 0, length }, {}, (chunk) => {
+    inTurn += chunk.length;
+  });
+  reading = false;
+  nextTurn();
+  t.equal(result.length, length);
+  // The 128 KiB, and what was read already when it paused.
+  t.ok(most <= 256 * 1024, `${String(most)} bytes in one turn`);
+});
