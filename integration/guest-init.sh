@@ -13,6 +13,7 @@ for option in $(cat /proc/cmdline); do
   case "$option" in
     guest.out=*) out=${option#guest.out=} ;;
     guest.address=*) address=${option#guest.address=} ;;
+    guest.project=*) project=${option#guest.project=} ;;
   esac
 done
 cd /mnt/root && mkdir -p out mnt/s3 oldroot
@@ -23,4 +24,6 @@ mkdir -p dev/pts dev/shm && mount -t devpts devpts dev/pts
 mount -t tmpfs tmpfs tmp && chmod 1777 tmp
 mount -t tmpfs tmpfs run && mkdir -p run/rpcbind run/lock
 mount -t hostfs -o "$out" none out
+# The project may lie below what was just covered.
+mkdir -p ".$project" && mount -t hostfs -o "$project,ro" none ".$project"
 exec chroot . /bin/sh /out/guest-loop.sh "$address"

@@ -74,6 +74,7 @@ export class Guest {
       `init=${join(SCRIPTS, 'guest-init.sh')}`,
       'vec0:transport=tap,ifname=tap0,depth=128,gro=1',
       `guest.out=${directory}`,
+      `guest.project=${resolve('.')}`,
       `guest.address=${GUEST_ADDRESS}`,
     ].flatMap((argument) => argument.split(' '));
     const child = spawn(command, args, {

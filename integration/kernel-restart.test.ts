@@ -67,18 +67,18 @@ await t.test('a restart under a mounted client', { skip: noGuestReason() ?? fals
       const long = 'so-long-that-a-pipe-does-not-hold-all-of-the-listing';
       for (let first = 0; first < ENTRIES; first += 100) {
         const numbers = Array.from({ length: 100 }, (_, index) => first + index);
-        await Promise.all(numbers.map((n) => bucket.put(`${directory}/entry-${long}-${n}`, '')));
+        await Promise.all(numbers.map((n) => bucket.put(`${directory}/entry-${long}-${n}`, 'x')));
       }
       const done = run(
         t,
         `cd /mnt/s3; ls -U1 ${directory} | (read first; : >/out/listing-${name}; ${await_(`resumed-${name}`)}
-         echo "$first"; cat) | sort -u | wc -l; ls ${directory} | wc -l`,
+         echo "$first"; cat) | sort >/tmp/listed; wc -l </tmp/listed; uniq /tmp/listed | wc -l; ls ${directory} | wc -l`,
       );
       await guest.mark(`listing-${name}`);
       await end(s);
       await daemon.start();
       await guest.tell(`resumed-${name}`);
-      t.equal(await done, `${ENTRIES}\n${ENTRIES}\n`);
+      t.equal(await done, `${ENTRIES}\n`.repeat(3));
     });
 
     await t.test(`${name}: a file that is being written is whole in the end`, async (t) => {
