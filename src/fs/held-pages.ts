@@ -53,8 +53,8 @@ export class HeldPages {
   }
 }
 
-/** Index of the first entry behind the sort key. */
-function firstAfter(entries: readonly ListedEntry[], after: string): number {
+/** Index of the first entry behind the sort key, of entries in order. */
+export function firstAfter(entries: readonly ListedEntry[], after: string): number {
   let low = 0;
   let high = entries.length;
   while (low < high) {

@@ -23,9 +23,16 @@ export class LongOperations {
   async run<T>(key: string, operation: () => Promise<T>): Promise<T> {
     const owed = this.#owed.get(key) as Promise<T> | undefined;
     const running = owed ?? operation();
-    const result = await this.within(running, key, () => this.#owe(key, running));
-    this.#owed.delete(key);
-    return result;
+    let late = false;
+    try {
+      return await this.within(running, key, () => {
+        late = true;
+        this.#owe(key, running);
+      });
+    } finally {
+      // Told, be it a result or a failure: whoever asks from now on means it anew.
+      if (!late && this.#owed.get(key) === running) this.#owed.delete(key);
+    }
   }
 
   /** `running`'s result, or EJUKEBOX past the deadline. For operations that join by themselves when they are called again. */

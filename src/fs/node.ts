@@ -2,9 +2,9 @@
  * Files and directories as the daemon holds them in memory: what the store was last seen to have, and what isn't there yet.
  * Nodes hold state and the rules that keep it consistent; whoever changes them does the I/O.
  */
-import { LRUCache } from 'lru-cache';
 import type { ObjectHeaders } from '../store/object-store.js';
 import type { WriteSession } from '../write/write-session.js';
+import { AbsentNames } from './absent-names.js';
 import type { FsError } from './errors.js';
 import type { FileType } from './file-system.js';
 
@@ -132,9 +132,6 @@ export interface EntryChange {
   readonly after: Times;
 }
 
-/** Names known not to exist, a directory. */
-const NEGATIVES_MAX = 1024;
-
 export class DirectoryNode extends NodeState {
   readonly kind = 'directory';
   readonly type = 'directory';
@@ -146,8 +143,8 @@ export class DirectoryNode extends NodeState {
   listing: Listing | undefined;
   /** Files made here that the store doesn't have yet. */
   readonly unpublishedFiles = new Map<string, FileNode>();
-  /** When each name was found absent (milliseconds since the epoch). */
-  readonly negatives = new LRUCache<string, number>({ max: NEGATIVES_MAX });
+  /** When each name was found absent. */
+  readonly negatives = new AbsentNames();
   /** Changes of entries made here: a LIST that began before one is not kept as the listing. */
   entryChanges = 0;
 

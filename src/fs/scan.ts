@@ -7,9 +7,16 @@ import { LRUCache } from 'lru-cache';
 import type { ListPage } from '../store/object-store.js';
 import { kindOf } from './facts.js';
 import { LIST_KEYS_MAX, entriesOf, type Freshness } from './freshness.js';
-import { HeldPages, type ListedPage } from './held-pages.js';
+import { HeldPages, firstAfter, type ListedPage } from './held-pages.js';
 import { compareKeys } from './names.js';
-import { NEVER_MS, sortKeyOf, type DirectoryNode, type FsNode, type ListedEntry } from './node.js';
+import {
+  NEVER_MS,
+  sortKeyOf,
+  type DirectoryNode,
+  type FsNode,
+  type ListedEntry,
+  type Listing,
+} from './node.js';
 import { toFsError } from './store-errors.js';
 import type { Volume } from './volume.js';
 
@@ -26,6 +33,13 @@ interface ScanCall {
   readonly begunMs: number;
 }
 
+/** The entries of a listing in order, with the files that weren't published then, as long as neither has changed since. */
+interface Order {
+  readonly entries: readonly ListedEntry[];
+  readonly entryChanges: number;
+  readonly unpublished: number;
+}
+
 /** Names that files had before they were renamed, for scans under way then. */
 const RENAMED_MAX = 4096;
 /** Sorts after every key that continues a prefix. */
@@ -35,6 +49,7 @@ export class Scans {
   readonly #volume: Volume;
   readonly #freshness: Freshness;
   readonly #held = new HeldPages();
+  readonly #orders = new WeakMap<Listing, Order>();
   /** Names of renamed files, by the directory they left and their id. */
   readonly #oldNames = new LRUCache<string, string>({ max: RENAMED_MAX, ttl: 600_000 });
 
@@ -63,10 +78,12 @@ export class Scans {
     const { max } = call;
     // A listing that changes made here overtook says nothing about changes made elsewhere.
     if (listing !== undefined && listing.takenMs >= directory.validatedMs) {
-      const sorted = this.#withUnpublished(directory, [...listing.entries.values()], after, undefined);
+      const { entries } = this.#orderOf(directory, listing);
+      const from = firstAfter(entries, after);
+      const taken = entries.slice(from, from + max);
       return {
-        entries: this.#scanned(directory, sorted.slice(0, max), listing.takenMs, call),
-        end: sorted.length <= max,
+        entries: this.#scanned(directory, taken, listing.takenMs, call),
+        end: from + max >= entries.length,
       };
     }
     let page = this.#held.after(directory.id, after);
@@ -172,6 +189,17 @@ export class Scans {
       }),
     );
     return entries.filter(({ kind, name }) => kind === 'directory' || !shadowed.includes(name));
+  }
+
+  /** Sorting a thousand names takes longer than answering a page of them: it is done once, until an entry comes or goes. */
+  #orderOf(directory: DirectoryNode, listing: Listing): Order {
+    const { entryChanges, unpublishedFiles } = directory;
+    const known = this.#orders.get(listing);
+    if (known?.entryChanges === entryChanges && known.unpublished === unpublishedFiles.size) return known;
+    const entries = this.#withUnpublished(directory, [...listing.entries.values()], '', undefined);
+    const order = { entries, entryChanges, unpublished: unpublishedFiles.size };
+    this.#orders.set(listing, order);
+    return order;
   }
 
   /** Entries after a position, with the files that the store doesn't have yet up to `last`, in order. */

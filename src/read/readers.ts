@@ -75,7 +75,8 @@ export class Readers {
     const reader = this.#readers.get(key);
     if (reader === undefined) return;
     reader.discard();
-    this.#leaving.add(reader);
+    // Where nothing is under way there is nothing to keep it for: files that come and go by the thousand leave no readers behind.
+    if (!reader.expire(Infinity)) this.#leaving.add(reader);
     this.#readers.delete(key);
   }
 

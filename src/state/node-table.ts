@@ -1,12 +1,12 @@
 /**
  * The inode tree: which id a path has, and which path an id has. Ids stay the same across restart and rename and are never given
  * to another file: the first node at a path takes a keyed hash of the volume and the path, so that a lost table heals on the next path walk;
- * where that id is taken (its first owner was moved or removed) a fresh one is hashed. A move changes one record, however
+ * where that id is taken (its first owner was moved or removed) a fresh one is drawn. A move changes one record, however
  * much lies below.
  *
  * Reads are synchronous and see every change at once; settled() and flushed() tell when changes survive a kill and a power cut.
  */
-import { createHmac } from 'node:crypto';
+import { createHmac, randomBytes } from 'node:crypto';
 import { NodeStore, type NodeRecord } from './node-store.js';
 
 export type { NodeRecord } from './node-store.js';
@@ -175,8 +175,9 @@ export class NodeTable {
   #freeId(names: readonly string[]): bigint {
     // Names hold no NUL, so no two lists give the same text.
     const text = names.join('\0');
-    for (let counter = 0; ; counter++) {
-      const digest = createHmac('sha256', this.#secret).update(`s3nfsd node\0${counter}\0${text}`).digest();
+    // The first node's id can be found again. Later ones are drawn: counting would take longer with every file at the path.
+    for (let draw = '0'; ; draw = randomBytes(16).toString('hex')) {
+      const digest = createHmac('sha256', this.#secret).update(`s3nfsd node\0${draw}\0${text}`).digest();
       const id = digest.readBigUInt64BE(0) >> ID_SHIFT;
       if (id >= ID_MIN && this.#store.node(id) === undefined) return id;
     }

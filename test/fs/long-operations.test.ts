@@ -42,6 +42,24 @@ await t.test('a retry that comes after the end collects the result, once', async
   t.equal(await long.run('k', () => Promise.resolve('third')), 'third');
 });
 
+await t.test('a failure is told to the retry, once', async (t) => {
+  const clock = new FakeClock();
+  const long = new LongOperations(clock);
+  let fail = (): void => undefined;
+  const work = new Promise<string>((_, reject) => {
+    fail = () => reject(new FsError('EIO', 'no'));
+  });
+  const first = long.run('k', () => work);
+  clock.advance(20_000);
+  await t.rejects(first, { code: 'EJUKEBOX' });
+  fail();
+  await t.rejects(
+    long.run('k', () => Promise.resolve('second')),
+    { code: 'EIO' },
+  );
+  t.equal(await long.run('k', () => Promise.resolve('third')), 'third');
+});
+
 await t.test('callers of the same operation that were not put off run it each', async (t) => {
   const long = new LongOperations(new FakeClock());
   let runs = 0;

@@ -14,6 +14,11 @@ export class FakeClock implements Clock {
     this.#nowMs = startMs;
   }
 
+  /** Tasks that wait for their time. */
+  get size(): number {
+    return this.#tasks.size;
+  }
+
   nowMs(): number {
     return this.#nowMs;
   }

@@ -1,0 +1,119 @@
+/** READDIR over directories that change, from cookies of any kind: what is there all the time comes once, and every scan ends. */
+import t, { type Test } from 'tap';
+import type { Handle } from '../../src/fs/file-system.js';
+import { Mounted } from './mounted.js';
+
+t.setTimeout(300_000);
+const DOTS = new Set(['.', '..']);
+
+async function directoryOf(test: Test, files: number, metadataTtlMs = 3000): Promise<Mounted> {
+  const m = await Mounted.start({ metadataTtlMs });
+  test.teardown(() => m.end());
+  for (let i = 0; i < files; i++) m.store.putNow(`d/${nameOf(i)}`, Buffer.from('x'));
+  m.store.putNow('d/', Buffer.alloc(0));
+  return m;
+}
+
+const nameOf = (at: number): string => `f${String(at).padStart(5, '0')}`;
+
+/** A whole scan; `between` runs after each page. Fails where it doesn't end or a cookie comes twice. */
+async function scan(
+  m: Mounted,
+  directory: Handle,
+  pageEntries: number,
+  options: { from?: bigint; callsMax?: number; between?: (call: number) => Promise<void> } = {},
+): Promise<string[]> {
+  const names: string[] = [];
+  const cookies = new Set<bigint>();
+  let cookie = options.from ?? 0n;
+  for (let call = 0; ; call++) {
+    if (call > (options.callsMax ?? 10_000)) throw new Error(`no end after ${call} calls`);
+    const page = await m.fs.readdir(m.context, directory, cookie, pageEntries);
+    for (const entry of page.entries) {
+      if (cookies.has(entry.cookie)) throw new Error(`${entry.name.toString()} came twice`);
+      cookies.add(entry.cookie);
+      cookie = entry.cookie;
+      names.push(entry.name.toString());
+    }
+    if (page.end) return names.filter((name) => !DOTS.has(name));
+    if (page.entries.length === 0) throw new Error('an empty page that is not the end');
+    await options.between?.(call);
+  }
+}
+
+for (const files of [0, 1, 2, 999, 1000, 1001, 2500]) {
+  await t.test(`a directory of ${files} files, in pages of 1, 2, 3 and more`, async (t) => {
+    const m = await directoryOf(t, files);
+    const expected = Array.from({ length: files }, (_, at) => nameOf(at));
+    const directory = await m.at('d');
+    for (const pageEntries of files > 1001 ? [3, 5000] : files > 2 ? [1, 2, 3] : [1, 2, 3, 100])
+      t.strictSame(await scan(m, directory, pageEntries), expected, `${pageEntries} a page`);
+  });
+
+  await t.test(`${files} files while others come, go and get other names`, async (t) => {
+    const m = await directoryOf(t, files);
+    const directory = await m.at('d');
+    const staying = Array.from({ length: files }, (_, at) => nameOf(at)).filter((_, at) => at % 3 !== 0);
+    const gone = new Set<string>();
+    let made = 0;
+    const names = await scan(m, directory, files > 100 ? 7 : 1, {
+      callsMax: files + 200,
+      between: async (call) => {
+        // Removes or renames just behind, at and ahead of where the scan stands.
+        const at = call * (files > 100 ? 7 : 1);
+        if (call % 10 > 2 && files > 100) return;
+        const victim = nameOf((at - (at % 3) + 3 * (call % 3)) % Math.max(files, 1));
+        if (
+          files > 0 &&
+          !gone.has(victim) &&
+          victim <= nameOf(files - 1) &&
+          Number(victim.slice(1)) % 3 === 0
+        ) {
+          gone.add(victim);
+          if (call % 2 === 0) await m.remove(`d/${victim}`);
+          else await m.rename(`d/${victim}`, `d/a${victim}`);
+        }
+        if (made < 50) await m.write(`d/${nameOf(at + 1)}-new`, 'x', { commit: made++ % 2 === 0 });
+        if (call % 7 === 0) m.clock.advance(3001);
+        m.store.putNow(`d/theirs${call % 5}`, Buffer.from('y'));
+      },
+    });
+    t.strictSame(
+      names.filter((name) => staying.includes(name)),
+      staying,
+    );
+    t.equal(new Set(names).size, names.length, 'no name twice');
+  });
+}
+
+await t.test(
+  'cookies of other directories, of nothing, and of what is gone end the scan all the same',
+  async (t) => {
+    const m = await directoryOf(t, 1500);
+    m.store.putNow('e/zzz', Buffer.from('x'));
+    m.store.putNow('e/f00100/below', Buffer.from('x'));
+    const directory = await m.at('d');
+    const elsewhere = (await m.fs.readdir(m.context, await m.at('e'), 0n, 10)).entries.map(
+      ({ cookie }) => cookie,
+    );
+    const forged = [3n, 4n, 0x7fffffffffffffffn, 1n << 40n, (await m.stat('d')).fileid, ...elsewhere];
+    for (const from of forged) {
+      const names = await scan(m, directory, 400, { from, callsMax: 20 });
+      t.equal(new Set(names).size, names.length);
+    }
+  },
+);
+
+await t.test('a listing is sorted once, not at every call', async (t) => {
+  const m = await directoryOf(t, 900);
+  const directory = await m.at('d');
+  await scan(m, directory, 100);
+  const compares = t.capture(Buffer, 'compare', Buffer.compare.bind(Buffer));
+  t.equal((await scan(m, directory, 3)).length, 900);
+  const count = compares().length;
+  t.ok(count < 900 * 20, `${count} comparisons`);
+  // What changes is seen all the same.
+  await m.write('d/f00000-new', 'x', { commit: false });
+  await m.remove('d/f00001');
+  t.strictSame((await scan(m, directory, 3)).slice(0, 3), ['f00000', 'f00000-new', 'f00002']);
+});
