@@ -242,7 +242,7 @@ export class ExportedFileSystem implements Fs.FileSystem {
     const parent = await this.#places.changeable(context, directory);
     const { exported, node, caller } = parent;
     const { namespace, volume } = exported.volume;
-    const made = await this.#long.run(`MKDIR ${entryOf(node, name)}`, () =>
+    const made = await this.#long.run(`${context.caller.address} MKDIR ${entryOf(node, name)}`, () =>
       namespace.mkdir(node, parseName(name), attributes, caller),
     );
     await volume.nodes.settled();
@@ -260,7 +260,7 @@ export class ExportedFileSystem implements Fs.FileSystem {
     const { exported, node, caller } = parent;
     const { namespace, volume } = exported.volume;
     const copy = Buffer.from(target);
-    const made = await this.#long.run(`SYMLINK ${entryOf(node, name)}`, () =>
+    const made = await this.#long.run(`${context.caller.address} SYMLINK ${entryOf(node, name)}`, () =>
       namespace.symlink(node, parseName(name), copy, attributes, caller),
     );
     await volume.nodes.settled();
@@ -270,7 +270,7 @@ export class ExportedFileSystem implements Fs.FileSystem {
   async remove(context: Fs.Context, directory: Fs.Handle, name: Buffer): Promise<Fs.ChangeReport> {
     const parent = await this.#places.changeable(context, directory);
     const { exported, node } = parent;
-    const change = await this.#long.run(`REMOVE ${entryOf(node, name)}`, () =>
+    const change = await this.#long.run(`${context.caller.address} REMOVE ${entryOf(node, name)}`, () =>
       exported.volume.namespace.remove(node, parseName(name), this.#unlinkGuard(parent)),
     );
     await exported.volume.volume.nodes.settled();
@@ -280,7 +280,7 @@ export class ExportedFileSystem implements Fs.FileSystem {
   async rmdir(context: Fs.Context, directory: Fs.Handle, name: Buffer): Promise<Fs.ChangeReport> {
     const parent = await this.#places.changeable(context, directory);
     const { exported, node } = parent;
-    const change = await this.#long.run(`RMDIR ${entryOf(node, name)}`, () =>
+    const change = await this.#long.run(`${context.caller.address} RMDIR ${entryOf(node, name)}`, () =>
       exported.volume.namespace.rmdir(node, parseName(name), this.#unlinkGuard(parent)),
     );
     await exported.volume.volume.nodes.settled();
@@ -299,7 +299,7 @@ export class ExportedFileSystem implements Fs.FileSystem {
     if (from.exported !== to.exported) throw new FsError('EXDEV', 'a rename stays within one export');
     const { exported } = from;
     const changes = await this.#long.run(
-      `RENAME ${entryOf(from.node, fromName)} ${entryOf(to.node, toName)}`,
+      `${context.caller.address} RENAME ${entryOf(from.node, fromName)} ${entryOf(to.node, toName)}`,
       () =>
         exported.volume.rename.run(
           { directory: from.node, name: parseName(fromName) },

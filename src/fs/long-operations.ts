@@ -12,7 +12,7 @@ const RESULT_KEPT_MS = 120_000;
 
 export class LongOperations {
   readonly #clock: Clock;
-  /** Operations whose caller was told to come back, by what they do. */
+  /** Operations whose caller was told to come back, by who asked for what. */
   readonly #owed = new Map<string, Promise<unknown>>();
 
   constructor(clock: Clock) {
