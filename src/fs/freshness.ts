@@ -4,19 +4,17 @@
  * An answer is applied only if nothing changed here since it was asked for (`epoch`), and never to a file with unpublished
  * changes: those are authoritative until they are published under the condition that nobody else changed the object.
  */
-import type { ListPage, ObjectHead, ObjectHeaders, ObjectSummary } from '../store/object-store.js';
+import type { ListPage, ObjectHead, ObjectSummary } from '../store/object-store.js';
 import { toNs } from './clock.js';
 import { FsError } from './errors.js';
-import { usableSegment } from './names.js';
-import { NEVER_MS, type DirectoryNode, type FileNode, type FsNode, type ListedEntry } from './node.js';
+import { NEVER_MS, type DirectoryNode, type FileNode, type FsNode } from './node.js';
 import { readPosixMetadata } from './posix-metadata.js';
+import { LIST_KEYS_MAX, entriesOf, headersOnly, sameEntries } from './store-answers.js';
 import { toFsError } from './store-errors.js';
 import type { Volume } from './volume.js';
 
 /** S3's LastModified has seconds: a HEAD dated this much later can't have been overtaken by a change of the same second. */
 const PROOF_AFTER_MS = 2000;
-/** S3's largest page. */
-export const LIST_KEYS_MAX = 1000;
 
 /** A question on its way to the store. */
 interface Asked {
@@ -352,62 +350,9 @@ export class Freshness {
   }
 }
 
-/** A page's usable entries. A file that shares its name with a directory is hidden behind it. */
-export function entriesOf(page: ListPage, prefix: string): ListedEntry[] {
-  const directories = page.prefixes
-    .map((key) => key.slice(prefix.length, -1))
-    .filter(usableSegment)
-    .map((name): ListedEntry => ({ name, kind: 'directory' }));
-  const shadowed = new Set(directories.map(({ name }) => name));
-  const files = page.objects
-    .map(({ key, etag, size, lastModifiedMs }): ListedEntry => ({
-      name: key.slice(prefix.length),
-      kind: 'file',
-      version: { etag, size, lastModifiedMs },
-    }))
-    .filter(({ name }) => usableSegment(name) && !shadowed.has(name));
-  return [...files, ...directories];
-}
-
-/** Files that are being published may be listed already: they are no news. */
-function sameEntries(
-  known: ReadonlyMap<string, ListedEntry>,
-  listed: ReadonlyMap<string, ListedEntry>,
-  unpublished: ReadonlyMap<string, FileNode>,
-): boolean {
-  const has = (entries: ReadonlyMap<string, ListedEntry>, { name, kind }: ListedEntry): boolean =>
-    entries.get(name)?.kind === kind || (kind === 'file' && unpublished.has(name));
-  return (
-    [...known.values()].every((entry) => has(listed, entry)) &&
-    [...listed.values()].every((entry) => has(known, entry))
-  );
-}
-
 const stale = (volume: Volume, node: FsNode): FsError =>
   new FsError('ESTALE', `file ${node.id} is gone from ${volume.name}`);
 
 /** What a client could see of a change. The ETag stands for the bytes. */
 const visibleState = (node: FileNode): string =>
   [node.version?.etag, node.size, node.type, node.mode, node.uid, node.gid, node.mtimeNs].join('|');
-
-/** The headers that a rewrite keeps, without what only describes this version. */
-export function headersOnly(head: ObjectHead): ObjectHeaders {
-  const {
-    metadata,
-    contentType,
-    contentEncoding,
-    contentLanguage,
-    contentDisposition,
-    cacheControl,
-    storageClass,
-  } = head;
-  return {
-    metadata,
-    ...(contentType !== undefined && { contentType }),
-    ...(contentEncoding !== undefined && { contentEncoding }),
-    ...(contentLanguage !== undefined && { contentLanguage }),
-    ...(contentDisposition !== undefined && { contentDisposition }),
-    ...(cacheControl !== undefined && { cacheControl }),
-    ...(storageClass !== undefined && { storageClass }),
-  };
-}

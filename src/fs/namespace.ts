@@ -5,7 +5,8 @@
 import type { AttributeChanges, Caller, CreateMode } from './file-system.js';
 import { applyAttributes, type ChangeWitness, type Content } from './content.js';
 import { FsError } from './errors.js';
-import { headersOnly, type Freshness } from './freshness.js';
+import type { Freshness } from './freshness.js';
+import { headersOnly } from './store-answers.js';
 import { journal } from './journaling.js';
 import { KEY_BYTES_MAX } from './names.js';
 import { DirectoryNode, FileNode, type EntryChange, type FsNode } from './node.js';

@@ -14,7 +14,7 @@ import { StoreError } from '../store/errors.js';
 import type { ObjectHeaders, WriteCondition } from '../store/object-store.js';
 import { unlessAborted } from '../write/unless-aborted.js';
 import { FsError } from './errors.js';
-import { headersOnly } from './freshness.js';
+import { headersOnly } from './store-answers.js';
 import { changeRef, createRef, journal } from './journaling.js';
 import { NEVER_MS, type FileNode } from './node.js';
 import { differsInTimesOnly } from './posix-metadata.js';

@@ -3,13 +3,11 @@
  * source deleted, a directory is that for every key below it. An intent in the journal finishes what a crash interrupts. Open
  * files follow: handles belong to nodes, and nodes move.
  */
-import pLimit from 'p-limit';
-import { StoreError } from '../store/errors.js';
-import type { ObjectSummary, WriteCondition } from '../store/object-store.js';
 import { FsError } from './errors.js';
-import { LIST_KEYS_MAX, type Freshness } from './freshness.js';
+import type { Freshness } from './freshness.js';
 import type { Intent } from './intent-log.js';
 import { journal } from './journaling.js';
+import { copyTree, copyTreeOrUndo, deleteCopied, deleteUnchanged, type Copied } from './key-trees.js';
 import type { Guard, Namespace } from './namespace.js';
 import { NEVER_MS, type DirectoryNode, type EntryChange, type FileNode, type FsNode } from './node.js';
 import type { Claim } from './path-locks.js';
@@ -18,12 +16,8 @@ import type { Scans } from './scan.js';
 import { isReplaced, toFsError } from './store-errors.js';
 import type { Volume } from './volume.js';
 
-/** Copies under way at a time during the rename of a directory. */
-const COPIES_MAX = 16;
 /** Somebody else writes at the source or the target: looked at again this often. */
 const ATTEMPTS_MAX = 3;
-/** A rename of a directory says how far it is every so many keys. */
-const PROGRESS_EVERY_KEYS = 1000;
 
 type RenameIntent = Extract<Intent, { kind: 'rename-file' | 'rename-directory' }>;
 
@@ -31,9 +25,6 @@ interface Place {
   readonly directory: DirectoryNode;
   readonly name: string;
 }
-
-/** ETags of what has a copy, by the key it was copied from. */
-type Copied = ReadonlyMap<string, string>;
 
 /** What a rename did to its two directories; nothing, where source and target are one. */
 export interface RenameChanges {
@@ -212,7 +203,7 @@ export class Rename {
     await volume.intents.put(ref, intent);
     let copied: Copied;
     try {
-      copied = await this.#copyOrUndo(fromPrefix, toPrefix);
+      copied = await copyTreeOrUndo(volume, fromPrefix, toPrefix);
     } catch (error) {
       // Whoever asked hears of a failure; the intent is for a crash alone.
       volume.intents.end(ref);
@@ -230,7 +221,7 @@ export class Rename {
     const volume = this.#volume;
     for (let attempt = 1; ; attempt++) {
       try {
-        await this.#deleteUnchanged(fromPrefix, copied);
+        await deleteUnchanged(volume, fromPrefix, copied);
         volume.intents.end(ref);
         return;
       } catch (error) {
@@ -239,39 +230,6 @@ export class Rename {
         volume.log.error(left, 'a renamed directory is left behind under its old name until the next start');
         return;
       }
-    }
-  }
-
-  /** Deletes what is still the version that was copied: copying takes minutes, and what somebody put there meanwhile has no copy. */
-  async #deleteUnchanged(fromPrefix: string, copied: Copied): Promise<void> {
-    const volume = this.#volume;
-    for await (const page of pagesBelow(volume, fromPrefix)) {
-      const gone = page.filter(({ key, etag }) => copied.get(key) === etag);
-      await deleteKeys(
-        volume,
-        gone.map(({ key }) => key),
-      );
-      if (gone.length === page.length) continue;
-      const left = { prefix: fromPrefix, keys: page.length - gone.length };
-      volume.log.warn(
-        left,
-        'what others wrote into a directory while it was renamed stays under the old name',
-      );
-    }
-  }
-
-  /** A directory that can't be copied whole stays where it is, and none of its copies stay at the target. */
-  async #copyOrUndo(fromPrefix: string, toPrefix: string): Promise<Copied> {
-    const volume = this.#volume;
-    const copies: string[] = [];
-    try {
-      return await this.#copyTree(fromPrefix, toPrefix, { onCopied: (key) => copies.push(key) });
-    } catch (error) {
-      await deleteKeys(volume, copies).catch((undoError: unknown) => {
-        const left = { err: undoError, prefix: toPrefix };
-        volume.log.error(left, 'copies of a failed directory rename are left behind');
-      });
-      throw error;
     }
   }
 
@@ -295,23 +253,12 @@ export class Rename {
     const toPrefix = `${intent.to.join('/')}/`;
     if (intent.copied === true) {
       this.#finishMove(source, intent.to);
-      await this.#deleteCopied(fromPrefix, toPrefix);
+      await deleteCopied(volume, fromPrefix, toPrefix);
       return;
     }
-    const copied = await this.#copyTree(fromPrefix, toPrefix, { condition: { ifNoneMatch: '*' } });
+    const copied = await copyTree(volume, fromPrefix, toPrefix, { condition: { ifNoneMatch: '*' } });
     this.#finishMove(source, intent.to);
-    await this.#deleteUnchanged(fromPrefix, copied);
-  }
-
-  /** Deletes what the new name has too; what somebody wrote under the old name since stays. */
-  async #deleteCopied(fromPrefix: string, toPrefix: string): Promise<void> {
-    const volume = this.#volume;
-    for await (const page of pagesBelow(volume, fromPrefix)) {
-      for (const { key, etag, size } of page) {
-        const target = toPrefix + key.slice(fromPrefix.length);
-        if (await isCopy(volume, target, { etag, size })) await volume.store.delete(key, { ifMatch: etag });
-      }
-    }
+    await deleteUnchanged(volume, fromPrefix, copied);
   }
 
   /** Moves the node of an interrupted rename, unless it was moved before the crash. */
@@ -325,49 +272,6 @@ export class Rename {
     for (const segment of toPath.slice(0, -1))
       directory = volume.nodes.entry(directory, segment, 'directory');
     volume.nodes.move(source, directory, name);
-  }
-
-  /**
-   * Copies every key below a prefix to another; what was copied. With `condition` copies that are there already are left alone. Fails
-   * with the first failure, once no copy is under way any more.
-   */
-  async #copyTree(
-    fromPrefix: string,
-    toPrefix: string,
-    how: { readonly condition?: WriteCondition; readonly onCopied?: (key: string) => void },
-  ): Promise<Copied> {
-    const volume = this.#volume;
-    const { condition, onCopied } = how;
-    const limit = pLimit(COPIES_MAX);
-    const versions = new Map<string, string>();
-    let copied = 0;
-    let failing = false;
-    const copy = async ({ key, etag, size }: ObjectSummary): Promise<void> => {
-      if (failing) return;
-      const target = toPrefix + key.slice(fromPrefix.length);
-      const options = { sourceEtag: etag, size, ...(condition !== undefined && { condition }) };
-      const made = await volume.store.copy(key, target, options).catch((error: unknown) => {
-        if (condition === undefined || !isPresent(error)) {
-          failing = true;
-          throw error;
-        }
-        // Made before a crash: of this version, or of one that somebody has replaced since.
-        return undefined;
-      });
-      if (made === undefined && !(await isCopy(volume, target, { etag, size }))) return;
-      versions.set(key, etag);
-      onCopied?.(target);
-      copied++;
-      if (copied % PROGRESS_EVERY_KEYS === 0) {
-        volume.log.info({ from: fromPrefix, to: toPrefix, copied }, 'renaming a directory');
-      }
-    };
-    for await (const page of pagesBelow(volume, fromPrefix)) {
-      const results = await Promise.allSettled(page.map((object) => limit(() => copy(object))));
-      const failed = results.find((result) => result.status === 'rejected');
-      if (failed !== undefined) throw failed.reason;
-    }
-    return versions;
   }
 
   #moveNode(source: FsNode, from: Place, to: Place): void {
@@ -410,37 +314,4 @@ export class Rename {
     for (const node of new Set<FsNode>([source, from.directory, to.directory])) volume.nodes.save(node);
     return { from: left, to: entered };
   }
-}
-
-async function isCopy(
-  volume: Volume,
-  key: string,
-  source: Pick<ObjectSummary, 'etag' | 'size'>,
-): Promise<boolean> {
-  const head = await volume.store.head(key);
-  return head?.etag === source.etag && head.size === source.size;
-}
-
-const isPresent = (error: unknown): boolean =>
-  error instanceof StoreError && error.kind === 'precondition-failed';
-
-/** Pages of every key below a prefix, markers included. */
-export async function* pagesBelow(volume: Volume, prefix: string): AsyncGenerator<readonly ObjectSummary[]> {
-  let continuationToken: string | undefined;
-  do {
-    const page = await volume.store.list({
-      prefix,
-      maxKeys: LIST_KEYS_MAX,
-      ...(continuationToken !== undefined && { continuationToken }),
-    });
-    yield page.objects;
-    continuationToken = page.continuationToken;
-  } while (continuationToken !== undefined);
-}
-
-/** Deletes keys; fails with the first error. */
-export async function deleteKeys(volume: Volume, keys: readonly string[]): Promise<void> {
-  if (keys.length === 0) return;
-  const failed = await volume.store.deleteMany(keys);
-  for (const error of failed.values()) throw error;
 }

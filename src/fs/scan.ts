@@ -6,7 +6,8 @@
 import { LRUCache } from 'lru-cache';
 import type { ListPage } from '../store/object-store.js';
 import { kindOf } from './facts.js';
-import { LIST_KEYS_MAX, entriesOf, type Freshness } from './freshness.js';
+import type { Freshness } from './freshness.js';
+import { LIST_KEYS_MAX, entriesOf } from './store-answers.js';
 import { HeldPages, firstAfter, type ListedPage } from './held-pages.js';
 import { compareKeys } from './names.js';
 import {

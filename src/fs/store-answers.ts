@@ -1,0 +1,60 @@
+/** What LIST and HEAD tell, in the words of this layer. */
+import type { ListPage, ObjectHead, ObjectHeaders } from '../store/object-store.js';
+import { usableSegment } from './names.js';
+import type { FileNode, ListedEntry } from './node.js';
+
+/** S3's largest page. */
+export const LIST_KEYS_MAX = 1000;
+
+/** A page's usable entries. A file that shares its name with a directory is hidden behind it. */
+export function entriesOf(page: ListPage, prefix: string): ListedEntry[] {
+  const directories = page.prefixes
+    .map((key) => key.slice(prefix.length, -1))
+    .filter(usableSegment)
+    .map((name): ListedEntry => ({ name, kind: 'directory' }));
+  const shadowed = new Set(directories.map(({ name }) => name));
+  const files = page.objects
+    .map(({ key, etag, size, lastModifiedMs }): ListedEntry => ({
+      name: key.slice(prefix.length),
+      kind: 'file',
+      version: { etag, size, lastModifiedMs },
+    }))
+    .filter(({ name }) => usableSegment(name) && !shadowed.has(name));
+  return [...files, ...directories];
+}
+
+/** Files that are being published may be listed already: they are no news. */
+export function sameEntries(
+  known: ReadonlyMap<string, ListedEntry>,
+  listed: ReadonlyMap<string, ListedEntry>,
+  unpublished: ReadonlyMap<string, FileNode>,
+): boolean {
+  const has = (entries: ReadonlyMap<string, ListedEntry>, { name, kind }: ListedEntry): boolean =>
+    entries.get(name)?.kind === kind || (kind === 'file' && unpublished.has(name));
+  return (
+    [...known.values()].every((entry) => has(listed, entry)) &&
+    [...listed.values()].every((entry) => has(known, entry))
+  );
+}
+
+/** The headers that a rewrite keeps, without what only describes this version. */
+export function headersOnly(head: ObjectHead): ObjectHeaders {
+  const {
+    metadata,
+    contentType,
+    contentEncoding,
+    contentLanguage,
+    contentDisposition,
+    cacheControl,
+    storageClass,
+  } = head;
+  return {
+    metadata,
+    ...(contentType !== undefined && { contentType }),
+    ...(contentEncoding !== undefined && { contentEncoding }),
+    ...(contentLanguage !== undefined && { contentLanguage }),
+    ...(contentDisposition !== undefined && { contentDisposition }),
+    ...(cacheControl !== undefined && { cacheControl }),
+    ...(storageClass !== undefined && { storageClass }),
+  };
+}
