@@ -141,7 +141,9 @@ const ACTIONS: readonly Action[] = [
   {
     name: 'rename of a directory of two files',
     run: ({ nfs, root }) => nfs.rename(root, 'dir', root, 'moved'),
+    // The last LIST: only what is still the version that was copied is deleted.
     requests: [
+      LIST,
       LIST,
       LIST,
       LIST,
