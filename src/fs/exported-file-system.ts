@@ -10,7 +10,7 @@ import { Export } from './exports.js';
 import type * as Fs from './file-system.js';
 import type { LongOperations } from './long-operations.js';
 import { NAME_BYTES_MAX, parseName } from './names.js';
-import type { DirectoryNode, EntryChange, FsNode } from './node.js';
+import type { DirectoryNode, EntryChange, FileNode, FsNode } from './node.js';
 import {
   permissionOf,
   requireRead,
@@ -198,7 +198,9 @@ export class ExportedFileSystem implements Fs.FileSystem {
     await this.#long.patiently(`WRITE to file ${node.id}`, async (patience) => {
       // Not left alone while it has `data`, which is used for another call when this one was answered.
       if (data.length > 0) await content.write(node, offset, data, patience);
-      if (stability !== 'unstable') await unlessAborted(exported.volume.publishing.publish(node), patience);
+      if (stability !== 'unstable') {
+        await answered(node, unlessAborted(exported.volume.publishing.publish(node), patience));
+      }
     });
     const committed = stability === 'unstable' ? 'unstable' : 'fileSync';
     return {
@@ -389,25 +391,28 @@ export class ExportedFileSystem implements Fs.FileSystem {
     return (node) => requireUnlink(exported.attributes(directory), exported.attributes(node), caller);
   }
 
-  /**
-   * Publishes a file; past the client's patience it is told to come back, and joins. A conflict that a publication in the background
-   * met is told to the first who asks.
-   */
+  /** Publishes a file; past the client's patience it is told to come back, and joins. */
   async #publish({ exported, node }: FilePlace): Promise<void> {
-    try {
-      await this.#long.within(exported.volume.publishing.publish(node), `publishing file ${node.id}`);
-    } catch (error) {
-      if (error === node.conflict) node.conflict = undefined;
-      throw error;
-    }
-    const { conflict } = node;
-    node.conflict = undefined;
-    if (conflict !== undefined) throw conflict;
+    const publication = exported.volume.publishing.publish(node);
+    await answered(node, this.#long.within(publication, `publishing file ${node.id}`));
   }
 }
 
 const entryOf = (directory: DirectoryNode, name: Buffer): string =>
   `${directory.id}/${name.toString('utf8')}`;
+
+/** A publication's outcome for a client. A conflict that one in the background met is told to the first who asks, once. */
+async function answered(node: FileNode, publication: Promise<void>): Promise<void> {
+  try {
+    await publication;
+  } catch (error) {
+    if (error === node.conflict) node.conflict = undefined;
+    throw error;
+  }
+  const { conflict } = node;
+  node.conflict = undefined;
+  if (conflict !== undefined) throw conflict;
+}
 
 /** Attributes of a directory right before and after one change of its entries. */
 function report(

@@ -265,3 +265,11 @@ await t.test('a conflict that the background met is told by the next COMMIT, onc
     ),
   );
 });
+
+await t.test('a conflict that a synchronous WRITE met is not told again', async (t) => {
+  const m = await mounted(t);
+  const handle = await m.write('f', 'first');
+  m.store.putNow('f', Buffer.from('winner'));
+  t.equal(await codeOf(m.fs.write(m.context, handle, 0, Buffer.from('loser'), 'fileSync')), 'EIO');
+  t.equal(await codeOf(m.fs.commit(m.context, handle)), 'none');
+});
