@@ -2,10 +2,14 @@
 import { createHash } from 'node:crypto';
 import { lstat, readdir, readFile, readlink } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 import pLimit from 'p-limit';
-import type { ObjectFacts } from './bucket.js';
+import type { Bucket, ObjectFacts } from './bucket.js';
 
 const PARALLEL = 16;
+/** Attributes that were changed after the bytes are answered from the journal and reach S3 after a rest of 250 ms. */
+const REST_MS = 250;
+const LOOKS_MAX = 20;
 const NS_PER_SECOND = 1_000_000_000n;
 
 /** One line for each entry: what `diff -r` doesn't compare. Of directories no times: copying into them changes those. */
@@ -36,8 +40,23 @@ export async function expectedObjects(directory: string): Promise<ReadonlyMap<st
   return new Map(facts);
 }
 
+/** What differs in the end between the tree expected and what the bucket has below the prefix. */
+export async function differencesAtRest(
+  expected: ReadonlyMap<string, ObjectFacts>,
+  bucket: Bucket,
+  prefix: string,
+): Promise<readonly string[]> {
+  for (let look = 1; ; look++) {
+    const objects = new Map(await bucket.tree(prefix));
+    objects.delete('');
+    const lines = differences(expected, objects);
+    if (lines.length === 0 || look === LOOKS_MAX) return lines;
+    await pause(REST_MS);
+  }
+}
+
 /** What differs between the two, one line each; empty when the bucket holds just what is expected, with those attributes. */
-export function differences(
+function differences(
   expected: ReadonlyMap<string, ObjectFacts>,
   actual: ReadonlyMap<string, ObjectFacts>,
 ): readonly string[] {
