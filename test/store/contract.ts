@@ -274,16 +274,20 @@ async function listTests(t: Test, suite: Suite, options: ContractOptions): Promi
     t.same(await store.list({ prefix: `${prefix}b` }), { objects: [], prefixes: [] });
   });
 
-  await t.test('paging gives every key once, in order', { skip: unordered }, async (t) => {
-    const prefix = suite.prefix();
-    const keys = Array.from({ length: 23 }, (_, n) => `${prefix}k${String(n).padStart(2, '0')}`);
-    await Promise.all(keys.map((key) => suite.put(key, 'x')));
-    const listed = await suite.listAll({ prefix, maxKeys: 5 });
-    t.same(listed.keys, keys);
-    t.equal(listed.pages, 5);
-    t.same((await suite.listAll({ prefix, startAfter: keys[9] ?? '' })).keys, keys.slice(10));
-    t.same((await suite.listAll({ prefix, startAfter: `${keys[9] ?? ''}!` })).keys, keys.slice(10));
-  });
+  await t.test(
+    'paging gives every key once, in order',
+    { skip: unordered && 'the bucket lists without order' },
+    async (t) => {
+      const prefix = suite.prefix();
+      const keys = Array.from({ length: 23 }, (_, n) => `${prefix}k${String(n).padStart(2, '0')}`);
+      await Promise.all(keys.map((key) => suite.put(key, 'x')));
+      const listed = await suite.listAll({ prefix, maxKeys: 5 });
+      t.same(listed.keys, keys);
+      t.equal(listed.pages, 5);
+      t.same((await suite.listAll({ prefix, startAfter: keys[9] ?? '' })).keys, keys.slice(10));
+      t.same((await suite.listAll({ prefix, startAfter: `${keys[9] ?? ''}!` })).keys, keys.slice(10));
+    },
+  );
 
   await t.test('delimiter: keys of one level and each common prefix once', async (t) => {
     const prefix = suite.prefix();
