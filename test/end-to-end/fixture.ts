@@ -33,6 +33,9 @@ import { S3nfsdProcess } from '../support/s3nfsd-process.js';
 // Told once is enough: package.json says what this version wants.
 process.env['AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED'] ??= 'true';
 
+/** Who ends what was started: a test, or a command. */
+export type Ends = Pick<Test, 'teardown'>;
+
 export const BUCKET = 'data';
 export const CREDENTIALS = {
   accessKeyId: 'AKIAENDTOENDEXAMPLE0',
@@ -85,7 +88,7 @@ export class Bucket {
   }
 
   /** `files` lie in the bucket's directory from the start, each with its name as its content. */
-  static async start(t: Test, files: readonly string[] = []): Promise<Bucket> {
+  static async start(t: Ends, files: readonly string[] = []): Promise<Bucket> {
     // Not t.testdir: it is removed before the daemon has let go of what lies there.
     const directory = mkdtempSync(join(tmpdir(), 's3nfsd-end-to-end-'));
     t.teardown(() => rmSync(directory, { recursive: true, force: true }));
@@ -254,7 +257,7 @@ export async function startIn(
 
 /** The daemon as a child; its end is the test's business, but not beyond the test. */
 export async function serveChild(
-  t: Test,
+  t: Ends,
   bucket: Bucket,
   args: readonly string[] = [`s3://${BUCKET}`],
   env: Readonly<Record<string, string>> = {},
@@ -271,7 +274,7 @@ export interface Mounted {
 
 /** A client of its own connection, at the root of an export. */
 export async function mount(
-  t: Test,
+  t: Ends,
   report: DaemonReport,
   options: { readonly path?: string; readonly credential?: opaque_auth; readonly host?: string } = {},
 ): Promise<Mounted> {
