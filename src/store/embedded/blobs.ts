@@ -3,7 +3,7 @@
  * whose keys can't be paths.
  */
 import { randomUUID } from 'node:crypto';
-import { mkdirSync, readdirSync, unlinkSync } from 'node:fs';
+import { copyFileSync, linkSync, lstatSync, mkdirSync, readdirSync, unlinkSync } from 'node:fs';
 import { open, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Fingerprint } from './records.js';
@@ -82,6 +82,25 @@ export class Blobs {
 
   create(): Promise<BlobWriter> {
     return BlobWriter.create(this.#directory);
+  }
+
+  /** Gives the bytes of the file at `path` a second name here, so that they outlive the first. Where links aren't had, a copy. */
+  async link(path: string): Promise<Blob> {
+    const id = randomUUID();
+    try {
+      linkSync(path, this.path(id));
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      if (!['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'EMLINK', 'EXDEV', 'ENOSYS'].includes(code ?? '')) throw error;
+      copyFileSync(path, this.path(id));
+    }
+    // The name must be on disk before a journal line counts on it.
+    for (const each of [this.path(id), this.#directory]) {
+      const file = await open(each, 'r');
+      await file.sync().finally(() => file.close());
+    }
+    const { size, mtimeNs } = lstatSync(this.path(id), { bigint: true });
+    return { id, size: Number(size), mtimeNs };
   }
 
   /** The ids on disk. */

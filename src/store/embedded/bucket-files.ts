@@ -51,6 +51,13 @@ export class BucketFiles {
     }
   }
 
+  /** The path of the bytes of an object. */
+  pathOf(key: string, record: ObjectRecord): string {
+    const path = record.blob === undefined ? this.#plain.path(key) : this.blobs.path(record.blob);
+    if (path === undefined) throw new Error(`${key} can't be a path`);
+    return path;
+  }
+
   /** Moves a blob to the key's path. What the file system refuses stays in the side area, which serves as well. */
   place(key: string, blob: string): boolean {
     try {

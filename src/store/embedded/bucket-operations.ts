@@ -1,5 +1,6 @@
 /** ListBuckets, CreateBucket, HeadBucket, DeleteBucket, GetBucketLocation, GetBucketVersioning. */
 import { bucketOf, OWNER_ID, OWNER_NAME, xmlAnswer, xmlTime, type Answer, type Call } from './call.js';
+import { isDirectoryBucket } from './directory-buckets.js';
 import { S3Error } from './errors.js';
 import { refuseUnsupported } from './object-headers.js';
 import { receiveSmall } from './payload.js';
@@ -13,6 +14,8 @@ const CLASSIC_REGION = 'us-east-1';
 export async function listBuckets(call: Call): Promise<Answer> {
   const buckets: XmlElement[] = [];
   for (const name of call.buckets.names()) {
+    // ListDirectoryBuckets tells those.
+    if (isDirectoryBucket(name)) continue;
     const bucket = await call.buckets.find(name);
     if (bucket === undefined) continue;
     buckets.push([

@@ -8,14 +8,20 @@
  * object with no metadata, and so is one that was changed by hand since.
  */
 import { open, type FileHandle } from 'node:fs/promises';
+import { createReadStream } from 'node:fs';
 import { join } from 'node:path';
 import type { Logger } from '../../telemetry/log.js';
 import { Blobs, type Blob, type BlobWriter } from './blobs.js';
 import { BucketFiles, type OpenObject } from './bucket-files.js';
+import { DIRECTORY_HEADERS, isDirectoryBucket, randomEtag } from './directory-buckets.js';
+import { S3Error } from './errors.js';
+import { hashedOrder } from './hashed-order.js';
+import { joinBlob } from './joined-blob.js';
 import { Journal } from './journal.js';
 import { KeyedLock } from './keyed-lock.js';
 import { ObjectIndex } from './object-index.js';
 import { PlainFiles, STORE_DIRECTORY } from './plain-files.js';
+import type { RenameTokens } from './rename-tokens.js';
 import {
   applyLine,
   emptyState,
@@ -42,12 +48,15 @@ export type Check = (current: ObjectRecord | undefined) => void;
 export class Bucket {
   readonly name: string;
   readonly createdMs: number;
+  /** A directory bucket, with its rules. */
+  readonly isDirectory: boolean;
   /** The objects, for looking at; changes of them are made here. */
   readonly index: ObjectIndex;
   readonly #files: BucketFiles;
   readonly #journal: Journal;
   readonly #lock = new KeyedLock();
   readonly #uploads: Map<string, UploadRecord>;
+  readonly #renames: RenameTokens;
 
   private constructor(parts: {
     readonly name: string;
@@ -56,13 +65,16 @@ export class Bucket {
     readonly files: BucketFiles;
     readonly journal: Journal;
     readonly uploads: Map<string, UploadRecord>;
+    readonly renames: RenameTokens;
   }) {
     this.name = parts.name;
+    this.isDirectory = isDirectoryBucket(parts.name);
     this.createdMs = parts.createdMs;
     this.index = parts.index;
     this.#files = parts.files;
     this.#journal = parts.journal;
     this.#uploads = parts.uploads;
+    this.#renames = parts.renames;
   }
 
   /** Opens the bucket in `root`, finishing what a crash cut off. */
@@ -84,10 +96,12 @@ export class Bucket {
     if (badLines > 0) log?.error({ bucket: name, badLines }, 'damaged lines in the journal were left out');
     const files = new BucketFiles({ name, plain, blobs, log });
     files.settle(state);
-    const { objects, uploads } = state;
-    const index = new ObjectIndex(plain, objects);
+    const { objects, uploads, renames } = state;
+    const index = isDirectoryBucket(name)
+      ? new ObjectIndex(plain, objects, hashedOrder(name), DIRECTORY_HEADERS)
+      : new ObjectIndex(plain, objects);
     await index.takeStock();
-    const bucket = new Bucket({ name, createdMs, index, files, journal, uploads });
+    const bucket = new Bucket({ name, createdMs, index, files, journal, uploads, renames });
     await journal.rewrite(bucket.#lines());
     return bucket;
   }
@@ -115,6 +129,27 @@ export class Bucket {
     return open(this.#files.blobs.path(id), 'r');
   }
 
+  /** A blob's bytes, piece by piece; opened when the first is asked for. */
+  async *readBlob(id: string): AsyncGenerator<Buffer> {
+    const stream: AsyncIterable<Buffer> = createReadStream(this.#files.blobs.path(id));
+    yield* stream;
+  }
+
+  /** The ETag of a part whose MD5 this is. */
+  partEtag(md5: string): string {
+    return this.isDirectory ? randomEtag() : md5;
+  }
+
+  /** What an object's description becomes in this bucket. */
+  #asHere(description: ObjectDescription): ObjectDescription {
+    if (!this.isDirectory) return description;
+    return {
+      ...description,
+      etag: randomEtag(),
+      headers: { ...description.headers, ...DIRECTORY_HEADERS },
+    };
+  }
+
   /** Makes `blob` the object at `key`, if `check` lets it. The blob is taken, or discarded when this fails. */
   async publish(
     key: string,
@@ -122,29 +157,120 @@ export class Bucket {
     description: ObjectDescription,
     check: Check,
   ): Promise<ObjectRecord> {
-    return this.#changing(key, async () => {
-      let record: ObjectRecord = { ...description, size: blob.size, mtimeNs: blob.mtimeNs, blob: blob.id };
-      let current: ObjectRecord | undefined;
+    return this.#changing([key], () => this.#publishAlone(key, blob, description, check));
+  }
+
+  async #publishAlone(
+    key: string,
+    blob: Blob,
+    description: ObjectDescription,
+    check: Check,
+  ): Promise<ObjectRecord> {
+    const record: ObjectRecord = {
+      ...this.#asHere(description),
+      size: blob.size,
+      mtimeNs: blob.mtimeNs,
+      blob: blob.id,
+    };
+    let current: ObjectRecord | undefined;
+    try {
+      current = this.lookup(key);
+      check(current);
+      await this.#journal.append(putLine(key, record, blob.id));
+    } catch (error) {
+      this.#files.blobs.remove(blob.id);
+      throw error;
+    }
+    const placed = this.#settleAt(key, record, blob.id, current);
+    if (description.uploadId !== undefined) this.#dropUpload(description.uploadId);
+    return placed;
+  }
+
+  /** The journal has it: the bytes of `record`, in the side area, go to the key's path, and what was there goes. */
+  #settleAt(key: string, record: ObjectRecord, blob: string, before: ObjectRecord | undefined): ObjectRecord {
+    let placed = record;
+    if (this.#files.place(key, blob)) placed = { ...record, blob: undefined };
+    else if (before !== undefined && before.blob === undefined) this.#files.unplace(key);
+    this.index.remember(key, placed);
+    if (before?.blob !== undefined) this.#files.blobs.remove(before.blob);
+    return placed;
+  }
+
+  /**
+   * Adds `tail` to the object at `key`, or makes it the object where there is none, if `check` lets it. `describe` tells what the object
+   * is then. The tail stays the caller's.
+   */
+  async append(
+    key: string,
+    tail: Blob,
+    check: Check,
+    describe: (current: ObjectRecord | undefined) => Promise<ObjectDescription>,
+  ): Promise<ObjectRecord> {
+    return this.#changing([key], async () => {
+      const current = this.lookup(key);
+      check(current);
+      const description = await describe(current);
+      const blob =
+        current === undefined
+          ? await this.#files.blobs.link(this.#files.blobs.path(tail.id))
+          : await joinBlob(this.#files.blobs, this.#files.pathOf(key, current), current.size, tail);
+      // Somebody may have changed the file by hand while it was copied.
+      return this.#publishAlone(key, blob, description, (now) => {
+        check(now);
+        if (now !== current) throw new S3Error('InvalidWriteOffset');
+      });
+    });
+  }
+
+  /**
+   * Gives the object at `from` the name `to`, over an object that is there, if `check` lets it; one journal line makes it so. A request
+   * that was carried out under its token has nothing left to do.
+   */
+  async rename(
+    from: string,
+    to: string,
+    repeat: { readonly token: string; readonly request: string } | undefined,
+    check: (source: ObjectRecord | undefined, target: ObjectRecord | undefined) => void,
+  ): Promise<void> {
+    await this.#changing([from, to], async () => {
+      if (repeat !== undefined && this.#renames.has(repeat.token, repeat.request)) return;
+      const source = this.lookup(from);
+      const target = this.lookup(to);
+      check(source, target);
+      if (source === undefined) return;
+      const { blobs } = this.#files;
+      // A second name for the bytes first: whatever a crash leaves, one of the two is there.
+      const linked =
+        source.blob === undefined ? await blobs.link(this.#files.pathOf(from, source)) : undefined;
+      const record = {
+        ...source,
+        mtimeNs: linked?.mtimeNs ?? source.mtimeNs,
+        blob: linked?.id ?? source.blob ?? '',
+      };
+      const made = repeat === undefined ? undefined : { ...repeat, atMs: Date.now() };
       try {
-        current = this.lookup(key);
-        check(current);
-        await this.#journal.append(putLine(key, record, blob.id));
+        await this.#journal.append({
+          op: 'rename',
+          from,
+          fromMtimeNs: String(source.mtimeNs),
+          put: putLine(to, record, record.blob),
+          ...(made !== undefined && { made }),
+        });
       } catch (error) {
-        this.#files.blobs.remove(blob.id);
+        if (linked !== undefined) blobs.remove(linked.id);
         throw error;
       }
-      if (this.#files.place(key, blob.id)) record = { ...record, blob: undefined };
-      else if (current !== undefined && current.blob === undefined) this.#files.unplace(key);
-      this.index.remember(key, record);
-      if (current?.blob !== undefined) this.#files.blobs.remove(current.blob);
-      if (description.uploadId !== undefined) this.#dropUpload(description.uploadId);
-      return record;
+      if (linked !== undefined) this.#files.unplace(from);
+      this.index.forget(from);
+      this.#settleAt(to, record, record.blob, target);
+      if (made !== undefined) this.#renames.add(made);
+      await this.#journal.append({ op: 'gone', key: from });
     });
   }
 
   /** Deletes the object at `key`, if `check` lets it. Nothing is fine, unless `check` minds. */
   async delete(key: string, check: Check): Promise<void> {
-    await this.#changing(key, async () => {
+    await this.#changing([key], async () => {
       const current = this.lookup(key);
       check(current);
       if (current === undefined) return;
@@ -167,9 +293,10 @@ export class Bucket {
   }
 
   async createUpload(upload: Omit<UploadRecord, 'parts'>): Promise<void> {
-    await this.#changing(upload.key, async () => {
-      await this.#journal.append({ ...upload, op: 'upload' });
-      this.#uploads.set(upload.uploadId, { ...upload, parts: new Map() });
+    const headers = this.isDirectory ? { ...upload.headers, ...DIRECTORY_HEADERS } : upload.headers;
+    await this.#changing([upload.key], async () => {
+      await this.#journal.append({ ...upload, headers, op: 'upload' });
+      this.#uploads.set(upload.uploadId, { ...upload, headers, parts: new Map() });
     });
   }
 
@@ -188,7 +315,7 @@ export class Bucket {
 
   /** Adds a part, over one of the same number; false when the upload is gone. The part's blob is taken, or discarded when this fails. */
   async addPart(upload: UploadRecord, part: PartRecord): Promise<boolean> {
-    return this.#changing(upload.key, async () => {
+    return this.#changing([upload.key], async () => {
       const current = this.#uploads.get(upload.uploadId);
       if (current === undefined) {
         this.#files.blobs.remove(part.blob);
@@ -209,7 +336,7 @@ export class Bucket {
 
   /** Ends an upload without an object; false when there is none. */
   async abortUpload(key: string, uploadId: string): Promise<boolean> {
-    return this.#changing(key, async () => {
+    return this.#changing([key], async () => {
       if (this.upload(key, uploadId) === undefined) return false;
       await this.#journal.append({ op: 'abort', uploadId });
       this.#dropUpload(uploadId);
@@ -224,8 +351,8 @@ export class Bucket {
   }
 
   /** Runs one change: changes of one key come one after another. */
-  async #changing<T>(key: string, change: () => Promise<T>): Promise<T> {
-    const result = await this.#lock.shared(key, change);
+  async #changing<T>(keys: readonly string[], change: () => Promise<T>): Promise<T> {
+    const result = await this.#lock.shared(keys, change);
     const { now, compact } = this.#journal.bytes;
     if (now > REWRITE_BYTES_MIN && now > 4 * compact) {
       await this.#lock.exclusive(async () => {
@@ -239,6 +366,7 @@ export class Bucket {
   /** The whole state as lines. Objects without a line of their own (made by hand) need none. */
   *#lines(): Generator<JournalLine> {
     for (const [key, record] of this.index.records()) yield putLine(key, record, record.blob ?? '');
+    for (const made of this.#renames.all()) yield { ...made, op: 'renamed' };
     for (const { parts, ...upload } of this.#uploads.values()) {
       yield { ...upload, op: 'upload' };
       for (const part of parts.values()) yield { ...part, op: 'part', uploadId: upload.uploadId };

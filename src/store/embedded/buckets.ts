@@ -3,11 +3,13 @@ import { lstatSync, mkdirSync, readdirSync, rmSync, statSync, unlinkSync, writeF
 import { join } from 'node:path';
 import type { Logger } from '../../telemetry/log.js';
 import { Bucket } from './bucket.js';
+import { isDirectoryBucket, zoneOf } from './directory-buckets.js';
 import { S3Error } from './errors.js';
 import { STORE_DIRECTORY } from './plain-files.js';
 
-/** The rules for names of general purpose buckets (S3 user guide), but for the reserved prefixes and suffixes. */
+/** The rules for names of general purpose buckets (S3 user guide), but for the reserved prefixes and suffixes; and of directory buckets. */
 export function isBucketName(name: string): boolean {
+  if (isDirectoryBucket(name)) return zoneOf(name) !== undefined;
   return (
     /^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/.test(name) && !name.includes('..') && !/^(\d+\.){3}\d+$/.test(name)
   );

@@ -4,6 +4,7 @@ import type { Bucket } from './bucket.js';
 import type { Buckets } from './buckets.js';
 import { invalidArgument, S3Error } from './errors.js';
 import type { PayloadSource } from './payload.js';
+import type { Credentials } from './sigv4.js';
 
 /** The canonical user id of the one account there is. */
 export const OWNER_ID = '75aa57f09aa0c8caeab4f8c24e99d10f8e7faeebf76c078efc7c6caea54ba06a';
@@ -11,6 +12,8 @@ export const OWNER_NAME = 's3nfsd';
 
 export interface Call {
   readonly buckets: Buckets;
+  /** The keys of the one account there is. */
+  readonly account: Credentials;
   readonly region: string;
   readonly bucketName: string;
   /** '' where the operation has none. */

@@ -53,6 +53,11 @@ function parseParts(body: Buffer): readonly ClaimedPart[] {
   return claimed;
 }
 
+/** In directory buckets "the PartNumber must start at 1 and the part numbers must be consecutive" (API reference, CompletedPart). */
+function requireConsecutive(claimed: readonly ClaimedPart[]): void {
+  if (claimed.some(({ partNumber }, at) => partNumber !== at + 1)) throw new S3Error('InvalidPartOrder');
+}
+
 /** The uploaded parts that are claimed, each checked against what came. */
 function chooseParts(upload: UploadRecord, claimed: readonly ClaimedPart[]): readonly PartRecord[] {
   const composite = upload.checksum?.type === 'COMPOSITE';
@@ -172,6 +177,7 @@ export async function completeMultipartUpload(call: Call): Promise<Answer> {
   const upload = uploadOf(bucket, call);
   const check = writeCheck(call.headers);
   const parts = chooseParts(upload, claimed);
+  if (bucket.isDirectory) requireConsecutive(claimed);
   check(before);
   const whole = upload.checksum?.type === 'FULL_OBJECT' ? upload.checksum.algorithm : undefined;
   const made = await copyToBlob(bucket, whole, async (take) => {

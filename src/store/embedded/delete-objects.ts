@@ -2,6 +2,7 @@
 import type { Bucket } from './bucket.js';
 import { bucketOf, xmlAnswer, type Answer, type Call } from './call.js';
 import { checkMatch } from './conditions.js';
+import { deleteCheck } from './delete-conditions.js';
 import { S3Error } from './errors.js';
 import { refuseVersion } from './object-operations.js';
 import { receiveSmall } from './payload.js';
@@ -17,19 +18,32 @@ interface Deletion {
   readonly key: string;
   readonly etag: string | undefined;
   readonly versionId: string | undefined;
+  readonly lastModified: string | undefined;
+  readonly size: string | undefined;
 }
 
 function parseDeletion(node: XmlNode): Deletion {
   const key = childText(node, 'Key');
   if (key === undefined || key === '') throw new S3Error('MalformedXML');
-  return { key, etag: childText(node, 'ETag'), versionId: childText(node, 'VersionId') };
+  return {
+    key,
+    etag: childText(node, 'ETag'),
+    versionId: childText(node, 'VersionId'),
+    lastModified: childText(node, 'LastModifiedTime')?.trim(),
+    size: childText(node, 'Size')?.trim(),
+  };
 }
 
-async function deleteOne(bucket: Bucket, { key, etag, versionId }: Deletion): Promise<S3Error | undefined> {
+async function deleteOne(bucket: Bucket, deletion: Deletion): Promise<S3Error | undefined> {
+  const { key, etag, versionId } = deletion;
   try {
     refuseVersion(versionId);
     if (Buffer.byteLength(key) > KEY_BYTES_MAX) throw new S3Error('KeyTooLongError');
-    await bucket.delete(key, (current) => checkMatch(etag, current));
+    const sameAs = deleteCheck(bucket, deletion);
+    await bucket.delete(key, (current) => {
+      checkMatch(etag, current);
+      sameAs(current);
+    });
     return undefined;
   } catch (error) {
     return error instanceof S3Error ? error : new S3Error('InternalError', undefined, {}, { cause: error });

@@ -14,6 +14,11 @@ const CODES = {
   BucketNotEmpty: [409, 'The bucket you tried to delete is not empty'],
   EntityTooLarge: [400, 'Your proposed upload exceeds the maximum allowed size'],
   EntityTooSmall: [400, 'Your proposed upload is smaller than the minimum allowed size'],
+  ExpiredToken: [400, 'The provided token has expired.'],
+  IdempotencyParameterMismatch: [
+    400,
+    'Parameters on this idempotent request are inconsistent with parameters used in previous request(s).',
+  ],
   IllegalLocationConstraintException: [
     400,
     'The location constraint is incompatible for the region specific endpoint this request was sent to.',
@@ -37,7 +42,12 @@ const CODES = {
   InvalidRange: [416, 'The requested range is not satisfiable'],
   InvalidRequest: [400, 'Invalid Request'],
   InvalidStorageClass: [400, 'The storage class you specified is not valid'],
+  InvalidToken: [400, 'The provided token is malformed or otherwise not valid.'],
   InvalidURI: [400, "Couldn't parse the specified URI."],
+  InvalidWriteOffset: [
+    400,
+    'The write offset value that you specified does not match the current object size.',
+  ],
   KeyTooLongError: [400, 'Your key is too long'],
   MalformedTrailerError: [400, 'The request contained trailing data that was not well-formed.'],
   MalformedXML: [
@@ -61,6 +71,10 @@ const CODES = {
   SignatureDoesNotMatch: [
     403,
     'The request signature we calculated does not match the signature you provided. Check your key and signing method.',
+  ],
+  TooManyParts: [
+    400,
+    'You have attempted to add more parts than the maximum of 10000 that are allowed for this object.',
   ],
   XAmzContentSHA256Mismatch: [
     400,

@@ -7,21 +7,21 @@ export class KeyedLock {
   #running = 0;
   #idle: (() => void) | undefined;
 
-  /** Runs `work` when no other work of `key` runs. */
-  async shared<T>(key: string, work: () => Promise<T>): Promise<T> {
+  /** Runs `work` when no other work of any of `keys` runs. They are taken together: no two wait for each other. */
+  async shared<T>(keys: readonly string[], work: () => Promise<T>): Promise<T> {
     while (this.#gate !== undefined) await this.#gate;
     this.#running++;
-    const before = this.#tails.get(key);
+    const before = keys.flatMap((key) => this.#tails.get(key) ?? []);
     let done = (): void => undefined;
     const tail = new Promise<void>((resolve) => {
       done = resolve;
     });
-    this.#tails.set(key, tail);
+    for (const key of keys) this.#tails.set(key, tail);
     try {
-      await before;
+      await Promise.all(before);
       return await work();
     } finally {
-      if (this.#tails.get(key) === tail) this.#tails.delete(key);
+      for (const key of keys) if (this.#tails.get(key) === tail) this.#tails.delete(key);
       done();
       this.#running--;
       if (this.#running === 0) this.#idle?.();

@@ -27,11 +27,11 @@ function encoder(call: Call): Encode {
 }
 
 /** Opaque to clients, and recognisable: anything else is refused. */
-function encodeToken(last: string): string {
+export function encodeToken(last: string): string {
   return Buffer.from(`1${last}`, 'utf8').toString('base64');
 }
 
-function decodeToken(token: string): string {
+export function decodeToken(token: string): string {
   const text = Buffer.from(token, 'base64').toString('utf8');
   if (!text.startsWith('1') || encodeToken(text.slice(1)) !== token) {
     throw invalidArgument('continuation-token', token, 'The continuation token provided is incorrect');
@@ -39,7 +39,7 @@ function decodeToken(token: string): string {
   return text.slice(1);
 }
 
-function contents(
+export function contents(
   page: Listing & { readonly records: readonly ObjectRecord[] },
   encode: Encode,
   withOwner: boolean,
@@ -73,11 +73,11 @@ function contents(
   });
 }
 
-function commonPrefixes(page: Listing, encode: Encode): XmlElement[] {
+export function commonPrefixes(page: Pick<Listing, 'commonPrefixes'>, encode: Encode): XmlElement[] {
   return page.commonPrefixes.map((prefix) => ['CommonPrefixes', [['Prefix', encode(prefix)]]]);
 }
 
-function optional(name: string, value: string | undefined): XmlElement {
+export function optional(name: string, value: string | undefined): XmlElement {
   return [name, value === '' ? undefined : value];
 }
 

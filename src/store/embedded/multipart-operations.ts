@@ -120,18 +120,19 @@ export async function uploadPart(call: Call): Promise<Answer> {
   }
   const told = received.claimed ?? wanted;
   const value = told === undefined ? undefined : received.checksums.get(told);
+  const etag = bucket.partEtag(received.md5);
   await addPart(bucket, upload, {
     partNumber,
     blob: blob.id,
     size: blob.size,
-    etag: received.md5,
+    etag,
     lastModifiedMs: nowSeconds(),
     checksum: wanted === undefined ? undefined : value,
   });
   return {
     status: 200,
     headers: {
-      etag: quoted(received.md5),
+      etag: quoted(etag),
       ...(told === undefined || value === undefined ? {} : { [checksumHeader(told)]: value }),
       ...encryptionHeaders(upload.headers),
     },
@@ -154,17 +155,18 @@ export async function uploadPartCopy(call: Call): Promise<Answer> {
     }
     const made = await copyToBlob(bucket, algorithm, (take) => pour(file, range, take));
     const lastModifiedMs = nowSeconds();
+    const etag = bucket.partEtag(made.md5);
     await addPart(bucket, upload, {
       partNumber,
       blob: made.blob.id,
       size: made.blob.size,
-      etag: made.md5,
+      etag,
       lastModifiedMs,
       checksum: made.checksum,
     });
     return xmlAnswer(
       xmlDocument('CopyPartResult', [
-        ['ETag', quoted(made.md5)],
+        ['ETag', quoted(etag)],
         ['LastModified', xmlTime(lastModifiedMs)],
         [checksumElement(algorithm ?? 'CRC32'), made.checksum],
       ]),

@@ -3,9 +3,10 @@
  * at is compared with its file; what is listed, with its directories.
  */
 import { createHash } from 'node:crypto';
+import type { KeyOrder } from './hashed-order.js';
 import { isPast, listPage, type Listing, type ListingQuery } from './listing.js';
 import type { PlainFile, PlainFiles } from './plain-files.js';
-import type { ObjectRecord } from './records.js';
+import type { ObjectRecord, StoredHeaders } from './records.js';
 import { SortedKeys } from './sorted-keys.js';
 import { compareUtf8 } from './utf8-order.js';
 
@@ -14,14 +15,14 @@ const RESCAN_DIRECTORIES_FREE = 1000;
 const RESCAN_INTERVAL_MS = 1000;
 
 /** A file that came by hand. The ETag has the form of a multipart one, which promises no MD5 of the bytes. */
-function handMade(file: PlainFile): ObjectRecord {
+function handMade(file: PlainFile, headers: StoredHeaders): ObjectRecord {
   const seed = `${file.inode} ${file.mtimeNs} ${file.size}`;
   return {
     size: file.size,
     mtimeNs: file.mtimeNs,
     etag: `${createHash('md5').update(seed).digest('hex')}-1`,
     lastModifiedMs: Math.floor(file.mtimeMs / 1000) * 1000,
-    headers: {},
+    headers,
     checksum: undefined,
     partSizes: undefined,
     uploadId: undefined,
@@ -32,13 +33,26 @@ function handMade(file: PlainFile): ObjectRecord {
 export class ObjectIndex {
   readonly #plain: PlainFiles;
   readonly #objects: Map<string, ObjectRecord>;
-  #keys = new SortedKeys();
+  readonly #order: KeyOrder;
+  readonly #handMadeHeaders: StoredHeaders;
+  #keys: SortedKeys;
   #rescannedMs = 0;
 
-  /** `objects` is what the journal knows; `takeStock` compares it with what is there. */
-  constructor(plain: PlainFiles, objects: Map<string, ObjectRecord>) {
+  /**
+   * `objects` is what the journal knows; `takeStock` compares it with what is there. Keys are listed in `order`; files that came by
+   * hand have `handMadeHeaders`.
+   */
+  constructor(
+    plain: PlainFiles,
+    objects: Map<string, ObjectRecord>,
+    order: KeyOrder = compareUtf8,
+    handMadeHeaders: StoredHeaders = {},
+  ) {
     this.#plain = plain;
     this.#objects = objects;
+    this.#order = order;
+    this.#handMadeHeaders = handMadeHeaders;
+    this.#keys = new SortedKeys(order);
   }
 
   /** What is known, without a look at the disk. */
@@ -57,7 +71,7 @@ export class ObjectIndex {
       if (record.blob !== undefined) found.add(key);
       else if (!found.has(key)) this.#objects.delete(key);
     }
-    this.#keys = SortedKeys.from(found);
+    this.#keys = SortedKeys.from(found, this.#order);
   }
 
   /** Brings the record of a key in line with the file found at its path. */
@@ -68,7 +82,7 @@ export class ObjectIndex {
       return undefined;
     }
     if (known?.size === file.size && known.mtimeNs === file.mtimeNs) return known;
-    const record = handMade(file);
+    const record = handMade(file, this.#handMadeHeaders);
     this.remember(key, record);
     return record;
   }
@@ -99,7 +113,7 @@ export class ObjectIndex {
   list(query: ListingQuery): Listing & { readonly records: readonly ObjectRecord[] } {
     this.#rescan();
     for (;;) {
-      const page = listPage(this.#keys, query);
+      const page = listPage(this.#keys, query, this.#order);
       const records: ObjectRecord[] = [];
       for (const key of page.keys) {
         const known = this.#objects.get(key);
@@ -130,7 +144,7 @@ export class ObjectIndex {
 
   /** Keys directly in a directory whose bytes lie in plain files. */
   *#plainChildren(prefix: string): Generator<string> {
-    let at = this.#keys.seek((key) => compareUtf8(key, prefix) >= 0);
+    let at = this.#keys.seek((key) => this.#order(key, prefix) >= 0);
     for (let key = this.#keys.at(at); key?.startsWith(prefix) === true; key = this.#keys.at(at)) {
       const slash = key.indexOf('/', prefix.length);
       if (slash < 0) {
@@ -138,7 +152,7 @@ export class ObjectIndex {
         at = this.#keys.next(at);
       } else {
         const below = key.slice(0, slash + 1);
-        at = this.#keys.seek((other) => isPast(other, below));
+        at = this.#keys.seek((other) => isPast(other, below, this.#order));
       }
     }
   }

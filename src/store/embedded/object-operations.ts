@@ -5,6 +5,7 @@ import type { Blob } from './blobs.js';
 import { bucketOf, quoted, type Answer, type Call } from './call.js';
 import { checksumHeader, type Checksum, type ChecksumAlgorithm } from './checksums.js';
 import { checkMatch, checkRead, writeCheck } from './conditions.js';
+import { deleteCheck } from './delete-conditions.js';
 import { invalidArgument, S3Error } from './errors.js';
 import {
   answerHeaders,
@@ -75,7 +76,7 @@ export async function putObject(call: Call): Promise<Answer> {
     claimed === undefined || value === undefined
       ? undefined
       : { algorithm: claimed, type: 'FULL_OBJECT', value };
-  await bucket.publish(
+  const { etag } = await bucket.publish(
     key,
     blob,
     {
@@ -90,7 +91,7 @@ export async function putObject(call: Call): Promise<Answer> {
   );
   return {
     status: 200,
-    headers: { etag: quoted(md5), ...checksumHeaders(checksum), ...encryptionHeaders(stored) },
+    headers: { etag: quoted(etag), ...checksumHeaders(checksum), ...encryptionHeaders(stored) },
   };
 }
 
@@ -190,10 +191,14 @@ export async function headObject(call: Call): Promise<Answer> {
 export async function deleteObject(call: Call): Promise<Answer> {
   refuseVersion(call.query.get('versionId'));
   const match = call.headers.get('if-match');
-  for (const name of ['x-amz-if-match-last-modified-time', 'x-amz-if-match-size']) {
-    // Directory buckets have these.
-    if (call.headers.has(name)) throw new S3Error('NotImplemented', undefined, { Header: name });
-  }
-  await (await bucketOf(call)).delete(call.key, (current) => checkMatch(match, current));
+  const bucket = await bucketOf(call);
+  const sameAs = deleteCheck(bucket, {
+    lastModified: call.headers.get('x-amz-if-match-last-modified-time'),
+    size: call.headers.get('x-amz-if-match-size'),
+  });
+  await bucket.delete(call.key, (current) => {
+    checkMatch(match, current);
+    sameAs(current);
+  });
   return { status: 204 };
 }

@@ -1,4 +1,5 @@
 /** What the store keeps of objects and uploads: in memory, and as lines of a bucket's journal. */
+import { RenameTokens, type MadeRename } from './rename-tokens.js';
 import type { Checksum, ChecksumAlgorithm, ChecksumType } from './checksums.js';
 
 /** Headers kept with an object and given back: lower-case names of HTTP headers, and the user's metadata among them. */
@@ -63,20 +64,39 @@ export type JournalLine =
   | { readonly op: 'gone'; readonly key: string }
   | (Omit<UploadRecord, 'parts'> & { readonly op: 'upload' })
   | (PartRecord & { readonly op: 'part'; readonly uploadId: string })
-  | { readonly op: 'abort'; readonly uploadId: string };
+  | { readonly op: 'abort'; readonly uploadId: string }
+  | RenameLine
+  | (MadeRename & { readonly op: 'renamed' });
+
+/**
+ * The object at `from` is at `key` from here on: as a `put` there, whose bytes have a second name in the side area until they are in
+ * place, and a `delete` of `from` (whose file has `mtimeNs` of its own where the bytes had to be copied), in one line.
+ */
+interface RenameLine {
+  readonly op: 'rename';
+  readonly from: string;
+  readonly fromMtimeNs: string;
+  readonly put: Extract<JournalLine, { op: 'put' }>;
+  readonly made?: MadeRename;
+}
 
 export interface BucketState {
   readonly objects: Map<string, ObjectRecord>;
   /** Objects deleted whose files may still be there. */
   readonly deleted: Map<string, Fingerprint>;
   readonly uploads: Map<string, UploadRecord>;
+  readonly renames: RenameTokens;
 }
 
 export function emptyState(): BucketState {
-  return { objects: new Map(), deleted: new Map(), uploads: new Map() };
+  return { objects: new Map(), deleted: new Map(), uploads: new Map(), renames: new RenameTokens() };
 }
 
-export function putLine(key: string, record: ObjectRecord, blob: string): JournalLine {
+export function putLine(
+  key: string,
+  record: ObjectRecord,
+  blob: string,
+): Extract<JournalLine, { op: 'put' }> {
   return { ...record, op: 'put', key, blob, mtimeNs: String(record.mtimeNs) };
 }
 
@@ -115,5 +135,16 @@ export function applyLine(state: BucketState, line: JournalLine): void {
     }
     case 'abort':
       state.uploads.delete(line.uploadId);
+      return;
+    case 'rename':
+      state.objects.delete(line.from);
+      state.deleted.set(line.from, { size: line.put.size, mtimeNs: BigInt(line.fromMtimeNs) });
+      applyLine(state, line.put);
+      if (line.made !== undefined) state.renames.add(line.made);
+      return;
+    case 'renamed': {
+      const { op: _op, ...made } = line;
+      state.renames.add(made);
+    }
   }
 }

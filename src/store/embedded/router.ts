@@ -7,7 +7,7 @@ import {
   headBucket,
   listBuckets,
 } from './bucket-operations.js';
-import type { Operation } from './call.js';
+import type { Answer, Operation } from './call.js';
 import { completeMultipartUpload } from './complete-upload.js';
 import { copyObject } from './copy-object.js';
 import { deleteObjects } from './delete-objects.js';
@@ -52,9 +52,14 @@ function rule(
   return { method, scope, with: parameters, route, ...(header === undefined ? {} : { header }) };
 }
 
+async function onlyInDirectoryBuckets(): Promise<Answer> {
+  return Promise.reject(new S3Error('NotImplemented', 'Only directory buckets have this operation.'));
+}
+
 /** More particular rules come first. */
 const RULES: readonly Rule[] = [
   rule('GET', 'service', [], 'ListBuckets', listBuckets),
+  rule('GET', 'bucket', ['session'], 'CreateSession', onlyInDirectoryBuckets),
   rule('GET', 'bucket', ['location'], 'GetBucketLocation', getBucketLocation),
   rule('GET', 'bucket', ['versioning'], 'GetBucketVersioning', getBucketVersioning),
   rule('GET', 'bucket', ['uploads'], 'ListMultipartUploads', listMultipartUploads),
@@ -67,6 +72,7 @@ const RULES: readonly Rule[] = [
   rule('GET', 'object', ['uploadId'], 'ListParts', listParts),
   rule('GET', 'object', [], 'GetObject', getObject),
   rule('HEAD', 'object', [], 'HeadObject', headObject),
+  rule('PUT', 'object', ['renameObject'], 'RenameObject', onlyInDirectoryBuckets),
   rule('PUT', 'object', ['uploadId', 'partNumber'], 'UploadPartCopy', uploadPartCopy, 'x-amz-copy-source'),
   rule('PUT', 'object', ['uploadId', 'partNumber'], 'UploadPart', uploadPart),
   rule('PUT', 'object', [], 'CopyObject', copyObject, 'x-amz-copy-source'),
@@ -87,14 +93,17 @@ const SUB_RESOURCES = new Set(
   ).split(' '),
 );
 
-/** Finds the operation. Fails with NotImplemented for S3's others, and MethodNotAllowed where S3 has none. */
-export function route(request: {
+/** What a request is told apart by. */
+export interface RoutedRequest {
   readonly method: string;
   readonly bucket: string | undefined;
   readonly key: string | undefined;
   readonly query: ReadonlyMap<string, string>;
   readonly headers: ReadonlyMap<string, string>;
-}): Route {
+}
+
+/** Finds the operation. Fails with NotImplemented for S3's others, and MethodNotAllowed where S3 has none. */
+export function route(request: RoutedRequest): Route {
   const { method, bucket, key, query, headers } = request;
   const scope: Scope = bucket === undefined ? 'service' : key === undefined ? 'bucket' : 'object';
   const subResources = [...query.keys()].filter((name) => SUB_RESOURCES.has(name));

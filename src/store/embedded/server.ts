@@ -10,10 +10,12 @@ import type { AddressInfo } from 'node:net';
 import { Buckets } from './buckets.js';
 import type { Logger } from '../../telemetry/log.js';
 import type { Answer, Call } from './call.js';
+import { directorySigner } from './directory-access.js';
+import { isDirectoryBucket } from './directory-buckets.js';
+import { routeOf } from './directory-routes.js';
 import { S3Error } from './errors.js';
 import { sendAnswer, sendError } from './respond.js';
 import { lockDirectory } from './directory-lock.js';
-import { route } from './router.js';
 import { authorize, type Credentials } from './sigv4.js';
 import { parseTarget } from './target.js';
 
@@ -134,11 +136,17 @@ class S3Server {
     const { bucket, key } = target;
     progress.bucket = bucket;
     progress.key = key;
-    const { operation, run } = route({ method, bucket, key, query, headers });
+    const { operation, run } = routeOf({ method, bucket, key, query, headers });
     progress.operation = operation;
-    const authorization = authorize({ method, target, headers }, this.#credentials);
+    const nowMs = Date.now();
+    const signer =
+      isDirectoryBucket(bucket) || operation === 'ListDirectoryBuckets'
+        ? directorySigner({ operation, bucket: bucket ?? '', headers, query }, this.#credentials, nowMs)
+        : this.#credentials;
+    const authorization = authorize({ method, target, headers }, signer, nowMs);
     const call: Call = {
       buckets: this.#buckets,
+      account: this.#credentials,
       region: this.#credentials.region,
       bucketName: bucket ?? '',
       key: key ?? '',

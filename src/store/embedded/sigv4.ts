@@ -15,6 +15,8 @@ export interface Credentials {
   readonly accessKeyId: string;
   readonly secretAccessKey: string;
   readonly region: string;
+  /** `s3` unless told otherwise; directory buckets have `s3express`. */
+  readonly service?: 's3' | 's3express';
 }
 
 /** What a verified request leaves behind: how its body is signed, and what chunk signatures go on from. */
@@ -44,8 +46,8 @@ export function sha256Hex(data: string | Uint8Array): string {
   return createHash('sha256').update(data).digest('hex');
 }
 
-export function signingKey(secret: string, date: string, region: string): Buffer {
-  return hmac(hmac(hmac(hmac(`AWS4${secret}`, date), region), 's3'), 'aws4_request');
+export function signingKey(secret: string, date: string, region: string, service = 's3'): Buffer {
+  return hmac(hmac(hmac(hmac(`AWS4${secret}`, date), region), service), 'aws4_request');
 }
 
 /** Compares two signatures in hex in constant time. */
@@ -183,8 +185,11 @@ function checkCredential(claim: Claim, ours: Credentials): { readonly date: stri
   const parts = claim.credential.split('/');
   const [terminal, service, region, date] = parts.slice(-4).reverse();
   const accessKeyId = parts.slice(0, -4).join('/');
-  if (parts.length < 5 || terminal !== 'aws4_request' || service !== 's3' || date === undefined) {
-    throw malformed('The credential is mal-formed; expecting "<YOUR-AKID>/YYYYMMDD/REGION/s3/aws4_request".');
+  const wanted = ours.service ?? 's3';
+  if (parts.length < 5 || terminal !== 'aws4_request' || service !== wanted || date === undefined) {
+    throw malformed(
+      `The credential is mal-formed; expecting "<YOUR-AKID>/YYYYMMDD/REGION/${wanted}/aws4_request".`,
+    );
   }
   if (accessKeyId !== ours.accessKeyId) {
     throw new S3Error('InvalidAccessKeyId', undefined, { AWSAccessKeyId: accessKeyId });
@@ -200,7 +205,7 @@ function checkCredential(claim: Claim, ours: Credentials): { readonly date: stri
   if (!claim.timestamp.startsWith(date)) {
     throw malformed(`Invalid credential date "${date}". This date is not the same as X-Amz-Date.`);
   }
-  return { date, scope: `${date}/${region}/s3/aws4_request` };
+  return { date, scope: `${date}/${region}/${wanted}/aws4_request` };
 }
 
 /** S3 demands that the host and every x-amz- header be signed. */
@@ -240,7 +245,7 @@ export function authorize(request: SignedRequest, ours: Credentials, nowMs = Dat
   checkSignedHeaders(request, names);
   const canonical = canonicalRequest(request, names, claim.payload);
   const stringToSign = [ALGORITHM, claim.timestamp, scope, sha256Hex(canonical)].join('\n');
-  const key = signingKey(ours.secretAccessKey, date, ours.region);
+  const key = signingKey(ours.secretAccessKey, date, ours.region, ours.service);
   if (!sameSignature(hmac(key, stringToSign).toString('hex'), claim.signature)) {
     throw new S3Error('SignatureDoesNotMatch', undefined, {
       AWSAccessKeyId: ours.accessKeyId,

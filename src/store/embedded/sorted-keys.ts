@@ -1,7 +1,8 @@
 /**
- * A set of keys in UTF-8 byte order: a list of chunks, each a sorted array, so that an insertion moves at most one chunk's keys
+ * A set of keys in order, that of UTF-8 bytes unless told otherwise: a list of chunks, each a sorted array, so that an insertion moves at most one chunk's keys
  * and a million keys cost no more than a binary search and a short move.
  */
+import type { KeyOrder } from './hashed-order.js';
 import { compareUtf8 } from './utf8-order.js';
 
 /** A chunk is split past this many keys: 8 KiB of pointers, moved in under a microsecond. */
@@ -16,15 +17,20 @@ export interface Position {
 export class SortedKeys {
   #chunks: string[][] = [];
   #size = 0;
+  readonly #order: KeyOrder;
+
+  constructor(order: KeyOrder = compareUtf8) {
+    this.#order = order;
+  }
 
   get size(): number {
     return this.#size;
   }
 
   /** Builds the set at once; cheaper than adding one by one. Duplicates count once. */
-  static from(keys: Iterable<string>): SortedKeys {
-    const sorted = [...new Set(keys)].sort(compareUtf8);
-    const made = new SortedKeys();
+  static from(keys: Iterable<string>, order: KeyOrder = compareUtf8): SortedKeys {
+    const sorted = [...new Set(keys)].sort(order);
+    const made = new SortedKeys(order);
     for (let at = 0; at < sorted.length; at += CHUNK_KEYS_MAX / 2) {
       made.#chunks.push(sorted.slice(at, at + CHUNK_KEYS_MAX / 2));
     }
@@ -34,7 +40,7 @@ export class SortedKeys {
 
   /** Adds `key`; false when it is there already. */
   add(key: string): boolean {
-    const at = this.seek((other) => compareUtf8(other, key) >= 0);
+    const at = this.seek((other) => this.#order(other, key) >= 0);
     if (this.at(at) === key) return false;
     // Past the end of a chunk and before the next one's first key: append to the former, which keeps chunks full.
     const back = at.index === 0 && at.chunk > 0;
@@ -52,7 +58,7 @@ export class SortedKeys {
 
   /** Removes `key`; false when it isn't there. */
   delete(key: string): boolean {
-    const at = this.seek((other) => compareUtf8(other, key) >= 0);
+    const at = this.seek((other) => this.#order(other, key) >= 0);
     if (this.at(at) !== key) return false;
     const keys = this.#chunks[at.chunk];
     if (keys === undefined) return false;

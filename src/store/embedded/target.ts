@@ -1,4 +1,5 @@
 /** What a request is about: bucket, key and query of its URL, taken from the raw target so that nothing is normalised away. */
+import { isDirectoryBucket } from './directory-buckets.js';
 import { S3Error } from './errors.js';
 
 /** S3's limit on keys, in bytes of UTF-8. */
@@ -49,7 +50,9 @@ export function parseTarget(url: string, host: string): Target {
   const rest = path.slice(1);
   const slash = hosted === undefined ? rest.indexOf('/') : -1;
   const bucket = hosted ?? (slash < 0 ? rest : rest.slice(0, slash));
-  const key = hosted === undefined ? (slash < 0 ? '' : rest.slice(slash + 1)) : rest;
+  let key = hosted === undefined ? (slash < 0 ? '' : rest.slice(slash + 1)) : rest;
+  // AWS has no path style of directory buckets; the endpoint rules of its SDKs write `/bucket//key` where an endpoint is an IP address.
+  if (hosted === undefined && key.startsWith('/') && isDirectoryBucket(bucket)) key = key.slice(1);
   if (Buffer.byteLength(key) > KEY_BYTES_MAX) {
     throw new S3Error('KeyTooLongError', undefined, {
       Size: String(Buffer.byteLength(key)),

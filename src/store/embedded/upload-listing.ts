@@ -107,6 +107,23 @@ function pageOf(
   return { ...page, truncated: false };
 }
 
+/** An upload as ListMultipartUploads tells it. */
+export function uploadElement(upload: UploadRecord, encode: (name: string) => string): XmlElement {
+  return [
+    'Upload',
+    [
+      ['Key', encode(upload.key)],
+      ['UploadId', upload.uploadId],
+      ['Initiator', PERSON],
+      ['Owner', PERSON],
+      ['StorageClass', storageClassOf(upload.headers)],
+      ['Initiated', new Date(upload.initiatedMs).toISOString()],
+      ['ChecksumAlgorithm', upload.checksum?.algorithm],
+      ['ChecksumType', upload.checksum?.type],
+    ],
+  ];
+}
+
 export async function listMultipartUploads(call: Call): Promise<Answer> {
   const bucket = await bucketOf(call);
   const encode = wantsUrlEncoding(call) ? (name: string) => uriEncode(name, true) : (name: string) => name;
@@ -128,19 +145,7 @@ export async function listMultipartUploads(call: Call): Promise<Answer> {
       ['EncodingType', call.query.get('encoding-type')],
       ['MaxUploads', max],
       ['IsTruncated', page.truncated],
-      ...page.uploads.map((upload): XmlElement => [
-        'Upload',
-        [
-          ['Key', encode(upload.key)],
-          ['UploadId', upload.uploadId],
-          ['Initiator', PERSON],
-          ['Owner', PERSON],
-          ['StorageClass', storageClassOf(upload.headers)],
-          ['Initiated', new Date(upload.initiatedMs).toISOString()],
-          ['ChecksumAlgorithm', upload.checksum?.algorithm],
-          ['ChecksumType', upload.checksum?.type],
-        ],
-      ]),
+      ...page.uploads.map((upload) => uploadElement(upload, encode)),
       ...page.commonPrefixes.map((common): XmlElement => ['CommonPrefixes', [['Prefix', encode(common)]]]),
     ]),
   );

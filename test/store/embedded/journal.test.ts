@@ -77,11 +77,11 @@ await t.test('work of one key runs in turn, of others at once, exclusive work al
     seen.push(`${name} ends`);
   };
   await Promise.all([
-    lock.shared('a', work('a1')),
-    lock.shared('a', work('a2')),
-    lock.shared('b', work('b1')),
+    lock.shared(['a'], work('a1')),
+    lock.shared(['a'], work('a2')),
+    lock.shared(['b'], work('b1')),
     lock.exclusive(work('all')),
-    lock.shared('c', work('c1')),
+    lock.shared(['c'], work('c1')),
   ]);
   t.ok(seen.indexOf('a1 ends') < seen.indexOf('a2 begins'));
   t.ok(seen.indexOf('b1 begins') < seen.indexOf('a1 ends'));
@@ -89,11 +89,11 @@ await t.test('work of one key runs in turn, of others at once, exclusive work al
   t.ok(seen.indexOf('a2 ends') < seen.indexOf('all begins'));
   t.ok(seen.indexOf('all ends') < seen.indexOf('c1 begins'));
   await t.rejects(
-    lock.shared('a', () => Promise.reject(new Error('refused'))),
+    lock.shared(['a'], () => Promise.reject(new Error('refused'))),
     { message: 'refused' },
   );
   await t.resolves(
-    lock.shared('a', () => Promise.resolve()),
+    lock.shared(['a'], () => Promise.resolve()),
     'a failure frees the key',
   );
 });
