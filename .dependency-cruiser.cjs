@@ -21,7 +21,8 @@ module.exports = {
     only('memory-is-a-leaf', '^src/memory/', '^src/memory/'),
     only('telemetry-is-a-leaf', '^src/telemetry/', '^src/telemetry/'),
     only('state-is-a-leaf', '^src/state/', '^src/(state|memory|telemetry)/'),
-    only('store-below-all', '^src/store/', '^src/(store|memory|telemetry)/'),
+    // How sizes, times and speeds are written is the same in a fault plan as in an option.
+    only('store-below-all', '^src/store/', '^(src/(store|memory|telemetry)/|config/(quantities|shaping))'),
     only('read-on-store', '^src/read/', '^src/(read|store|state|memory|telemetry)/'),
     only('write-on-store', '^src/write/', '^src/((write|store|state|memory|telemetry)/)'),
     only(

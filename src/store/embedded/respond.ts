@@ -1,13 +1,14 @@
 /** Sends answers: headers, XML, bytes of files at the client's pace. */
 import { once } from 'node:events';
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { IncomingMessage } from 'node:http';
+import type { AnswerStream } from '../faults/answer-stream.js';
 import type { Answer, FileBody } from './call.js';
 import { pour } from './copy-source.js';
 import type { S3Error } from './errors.js';
 import { xmlDocument, type XmlElement } from './xml.js';
 
 /** Sends a file's bytes; the file is closed whatever happens. */
-async function sendFile(response: ServerResponse, { file, start, length }: FileBody): Promise<number> {
+async function sendFile(response: AnswerStream, { file, start, length }: FileBody): Promise<number> {
   const gone = new AbortController();
   const onClose = (): void => gone.abort();
   response.once('close', onClose);
@@ -38,7 +39,7 @@ async function sendFile(response: ServerResponse, { file, start, length }: FileB
 /** Sends an answer; the bytes of its body. */
 export async function sendAnswer(
   request: IncomingMessage,
-  response: ServerResponse,
+  response: AnswerStream,
   answer: Answer,
 ): Promise<number> {
   const { status, headers = {}, body } = answer;
@@ -63,7 +64,7 @@ function resourceOf(request: IncomingMessage): string {
 /** Sends an error document; none in answer to HEAD. */
 export function sendError(
   request: IncomingMessage,
-  response: ServerResponse,
+  response: AnswerStream,
   error: S3Error,
   requestId: string,
 ): number {

@@ -1,14 +1,20 @@
 /**
  * The embedded S3 server: S3 on a directory, for tests and for a first try of the daemon. Correct before fast.
  *
- *     request -> target -> route -> signature -> operation -> answer
- *                   any of them fails: an S3Error, answered as XML
+ *     request -> faults -> target -> route -> signature -> operation -> answer
+ *                            any of them fails: an S3Error, answered as XML
+ *
+ * Faults (../faults/) are those that a plan asks for; without one the request goes past them.
  */
 import { randomBytes } from 'node:crypto';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import type { Readable } from 'node:stream';
 import { Buckets } from './buckets.js';
 import type { Logger } from '../../telemetry/log.js';
+import type { AnswerStream } from '../faults/answer-stream.js';
+import { FaultLayer, type Exchange } from '../faults/layer.js';
+import type { FaultPlan } from '../faults/plan.js';
 import type { Answer, Call } from './call.js';
 import { directorySigner } from './directory-access.js';
 import { isDirectoryBucket } from './directory-buckets.js';
@@ -43,12 +49,16 @@ export interface EmbeddedStoreOptions {
   readonly region?: string;
   readonly log?: Logger;
   readonly onRequest?: (request: FinishedRequest) => void;
+  /** What is to go wrong from the start on. */
+  readonly faultPlan?: FaultPlan | undefined;
 }
 
 export interface EmbeddedStore {
   /** `http://host:port`. */
   readonly endpoint: string;
   readonly port: number;
+  /** Sets and tells what goes wrong, while the server runs. */
+  readonly faults: Pick<FaultLayer, 'setPlan' | 'report'>;
   /** Finishes the requests under way, then ends. */
   close(): Promise<void>;
 }
@@ -78,6 +88,16 @@ function firstValues(query: readonly (readonly [string, string])[]): ReadonlyMap
   return values;
 }
 
+/** A request as an operation gets to see it. */
+interface ReceivedRequest {
+  readonly request: IncomingMessage;
+  readonly body: Readable;
+  /** To be called before the body is read. */
+  readonly begin: () => void;
+  /** The server's clock, milliseconds since the epoch. */
+  readonly nowMs: number;
+}
+
 /** What is learned of a request while it runs. */
 interface Progress {
   operation: string;
@@ -104,7 +124,7 @@ class S3Server {
   }
 
   /** Answers one request, whatever becomes of it. */
-  async serve(request: IncomingMessage, response: ServerResponse, expectsContinue: boolean): Promise<void> {
+  async serve({ request, body, answer: response, expectsContinue, skewMs }: Exchange): Promise<void> {
     const requestId = randomBytes(8).toString('hex').toUpperCase();
     const progress: Progress = { operation: 'Unknown', bucket: undefined, key: undefined, bytesIn: 0 };
     let bytesOut = 0;
@@ -112,10 +132,11 @@ class S3Server {
     response.setHeader('x-amz-request-id', requestId);
     response.setHeader('server', 's3nfsd');
     try {
-      const answer = await this.#run(request, progress, () => {
+      const begin = (): void => {
         if (awaitsContinue) response.writeContinue();
         awaitsContinue = false;
-      });
+      };
+      const answer = await this.#run({ request, body, begin, nowMs: Date.now() + skewMs }, progress);
       bytesOut = await sendAnswer(request, response, answer);
     } catch (error) {
       // A body that was never asked for may come or not: nothing after it could be told apart.
@@ -128,7 +149,8 @@ class S3Server {
     this.#onRequest?.({ operation, bucket, key, status, bytesIn, bytesOut });
   }
 
-  async #run(request: IncomingMessage, progress: Progress, begin: () => void): Promise<Answer> {
+  async #run(received: ReceivedRequest, progress: Progress): Promise<Answer> {
+    const { request, body, begin, nowMs } = received;
     const headers = headersOf(request);
     const method = request.method ?? '';
     const target = parseTarget(request.url ?? '', headers.get('host') ?? '');
@@ -138,7 +160,6 @@ class S3Server {
     progress.key = key;
     const { operation, run } = routeOf({ method, bucket, key, query, headers });
     progress.operation = operation;
-    const nowMs = Date.now();
     const signer =
       isDirectoryBucket(bucket) || operation === 'ListDirectoryBuckets'
         ? directorySigner({ operation, bucket: bucket ?? '', headers, query }, this.#credentials, nowMs)
@@ -153,7 +174,7 @@ class S3Server {
       query,
       headers,
       payload: {
-        stream: request,
+        stream: body,
         headers,
         authorization,
         begin,
@@ -166,7 +187,7 @@ class S3Server {
   }
 
   /** Answers with the error, or cuts the connection when the answer has begun. The bytes sent. */
-  #fail(request: IncomingMessage, response: ServerResponse, error: unknown, requestId: string): number {
+  #fail(request: IncomingMessage, response: AnswerStream, error: unknown, requestId: string): number {
     const expected = error instanceof S3Error;
     if (!expected) this.#log?.error({ err: error, url: request.url, requestId }, 'S3 request failed');
     if (response.headersSent) {
@@ -193,9 +214,13 @@ export async function startEmbeddedStore(options: EmbeddedStoreOptions): Promise
     throw error;
   });
   const s3 = new S3Server(buckets, options);
+  const faults = new FaultLayer({ plan: options.faultPlan, log: options.log });
   const running = new Set<Promise<void>>();
+  const carryOut = (exchange: Exchange): Promise<void> => s3.serve(exchange);
   const serve = (request: IncomingMessage, response: ServerResponse, expectsContinue: boolean): void => {
-    const serving = s3.serve(request, response, expectsContinue).finally(() => running.delete(serving));
+    const serving = faults
+      .handle(request, response, expectsContinue, carryOut)
+      .finally(() => running.delete(serving));
     running.add(serving);
   };
   // A body may take longer than any fixed limit; idle sockets are cut instead.
@@ -224,11 +249,13 @@ export async function startEmbeddedStore(options: EmbeddedStoreOptions): Promise
   return {
     endpoint: `http://${host}:${port}`,
     port,
+    faults,
     async close() {
       const closed = new Promise<void>((resolve) => {
         http.close(() => resolve());
       });
       http.closeIdleConnections();
+      faults.hurry();
       await Promise.all(running);
       http.closeAllConnections();
       await closed;
