@@ -15,7 +15,7 @@ import { invalidArgument } from './errors.js';
 import type { Listing } from './listing.js';
 import { storageClassOf } from './object-headers.js';
 import type { ObjectRecord } from './records.js';
-import { uriEncode } from './target.js';
+import { formEncode } from './target.js';
 import { xmlDocument, type XmlElement } from './xml.js';
 
 const PAGE_MAX = 1000;
@@ -23,7 +23,7 @@ const PAGE_MAX = 1000;
 type Encode = (name: string) => string;
 
 function encoder(call: Call): Encode {
-  return wantsUrlEncoding(call) ? (name) => uriEncode(name, true) : (name) => name;
+  return wantsUrlEncoding(call) ? formEncode : (name) => name;
 }
 
 /** Opaque to clients, and recognisable: anything else is refused. */

@@ -70,3 +70,11 @@ export function uriEncode(text: string, keepSlash: boolean): string {
   );
   return keepSlash ? encoded.replaceAll('%2F', '/') : encoded;
 }
+
+/**
+ * Names in answers to `encoding-type=url`: as forms have them, a space as `+`. The reference doesn't say which; AWS was seen
+ * to answer so, and clients decode so.
+ */
+export function formEncode(name: string): string {
+  return uriEncode(name, true).replaceAll('%20', '+');
+}

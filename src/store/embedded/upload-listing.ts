@@ -15,7 +15,7 @@ import { checksumElement } from './checksums.js';
 import { uploadOf } from './multipart-operations.js';
 import { storageClassOf } from './object-headers.js';
 import type { UploadRecord } from './records.js';
-import { uriEncode } from './target.js';
+import { formEncode } from './target.js';
 import { compareUtf8 } from './utf8-order.js';
 import { xmlDocument, type XmlElement } from './xml.js';
 
@@ -126,7 +126,7 @@ export function uploadElement(upload: UploadRecord, encode: (name: string) => st
 
 export async function listMultipartUploads(call: Call): Promise<Answer> {
   const bucket = await bucketOf(call);
-  const encode = wantsUrlEncoding(call) ? (name: string) => uriEncode(name, true) : (name: string) => name;
+  const encode = wantsUrlEncoding(call) ? formEncode : (name: string) => name;
   const max = countParameter(call, 'max-uploads', PAGE_MAX, PAGE_MAX);
   const prefix = call.query.get('prefix') ?? '';
   const delimiter = call.query.get('delimiter') ?? '';
