@@ -1,8 +1,11 @@
-/** The contract of object stores at an S3 server that nobody here wrote, by the project's own client. */
+/** An S3 server that nobody here wrote: the contract of object stores by the project's own client, and the wire cases below it. */
 import t from 'tap';
 import { createS3Store } from '../src/store/s3/s3-store.js';
 import { createLogger } from '../src/telemetry/log.js';
 import { objectStoreContract } from '../test/store/contract.js';
+import { WIRE_CASES } from '../test/store/wire/cases.js';
+import { VERSITYGW } from '../test/store/wire/differences.js';
+import { runWireCases } from '../test/store/wire/run.js';
 import { BUCKET, KEYS } from './daemon.js';
 import { Versitygw, whyNoVersitygw } from './versitygw.js';
 
@@ -22,5 +25,8 @@ await t.test('versitygw', { skip: whyNoVersitygw() ?? false }, async (t) => {
       conditionalCopy: false,
       controlCharacters: false,
     });
+  });
+  await t.test('answers as AWS documents, but for what is known', async (t) => {
+    await runWireCases(t, { url: server.endpoint, ...KEYS }, BUCKET, WIRE_CASES, VERSITYGW);
   });
 });
