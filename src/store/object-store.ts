@@ -85,6 +85,8 @@ export interface UploadedPart {
   readonly etag: string;
   /** base64 CRC32 of the part, where the upload carries checksums. */
   readonly crc32?: string;
+  /** Its size, where the store needs it to sum the whole. */
+  readonly bytes?: number;
 }
 
 /** An unfinished multipart upload, as ListMultipartUploads tells it. */

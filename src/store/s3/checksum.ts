@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto';
 import { crc32 } from 'node:zlib';
 import type { Body, UploadedPart } from '../object-store.js';
+import { combineCrc32 } from './crc-combine.js';
 
 export function bodyLength(body: Body): number {
   return body.reduce((sum, slice) => sum + slice.byteLength, 0);
@@ -40,6 +41,18 @@ export function compositeCrc32(parts: readonly UploadedPart[]): string | undefin
     digests.push(Buffer.from(partCrc32, 'base64'));
   }
   return `${crc32Base64(digests)}-${String(parts.length)}`;
+}
+
+/** The CRC32 of all parts' bytes in one. Undefined unless each part tells its own and its size. */
+export function fullCrc32(parts: readonly UploadedPart[]): string | undefined {
+  let sum = 0;
+  for (const { crc32: partCrc32, bytes } of parts) {
+    if (partCrc32 === undefined || bytes === undefined) return undefined;
+    sum = combineCrc32(sum, Buffer.from(partCrc32, 'base64').readUInt32BE(), bytes);
+  }
+  const digest = Buffer.alloc(4);
+  digest.writeUInt32BE(sum);
+  return digest.toString('base64');
 }
 
 export function unquoted(etag: string): string {

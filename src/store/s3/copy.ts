@@ -97,7 +97,7 @@ async function copyWhole(
     // A copy of an object put in one piece keeps its ETag; other copies can't be recognised, and the error stands.
     const evidence = {
       etag: source.etag === undefined ? undefined : unquoted(source.etag),
-      crc32: undefined,
+      crc32: [],
       size: source.size,
       metadata: source.headers.metadata,
       beganMs,
@@ -184,5 +184,6 @@ export async function copyPart(
     ),
   );
   const { ETag, ChecksumCRC32 } = output.CopyPartResult ?? {};
-  return { partNumber, etag: ETag ?? '', ...(ChecksumCRC32 === undefined ? {} : { crc32: ChecksumCRC32 }) };
+  const part = { partNumber, etag: ETag ?? '', bytes: length };
+  return { ...part, ...(ChecksumCRC32 === undefined ? {} : { crc32: ChecksumCRC32 }) };
 }

@@ -18,8 +18,8 @@ import { fromSdkHeaders } from './headers.js';
 export interface Evidence {
   /** ETags without quotes that this write would have given. */
   readonly etag: string | undefined;
-  /** base64, with `-N` for composites. */
-  readonly crc32: string | undefined;
+  /** Those it may have, base64, with `-N` for composites. */
+  readonly crc32: readonly (string | undefined)[];
   /** Bytes. */
   readonly size: number | undefined;
   readonly metadata: Readonly<Record<string, string>> | undefined;
@@ -40,7 +40,7 @@ export async function findOurs(
   if (head?.ETag === undefined) return undefined;
   const sameBytes =
     (evidence.etag !== undefined && unquoted(head.ETag) === evidence.etag) ||
-    (evidence.crc32 !== undefined && head.ChecksumCRC32 === evidence.crc32);
+    (head.ChecksumCRC32 !== undefined && evidence.crc32.includes(head.ChecksumCRC32));
   const sameSize = evidence.size === undefined || head.ContentLength === evidence.size;
   const sameMetadata =
     evidence.metadata === undefined ||

@@ -53,7 +53,7 @@ export async function putObject(
     return { etag: output.ETag ?? '' };
   } catch (error) {
     if (!lost || !(error instanceof StoreError) || error.kind !== 'precondition-failed') throw error;
-    const evidence = { etag: md5Etag(body), crc32, size, metadata: headers.metadata, beganMs };
+    const evidence = { etag: md5Etag(body), crc32: [crc32], size, metadata: headers.metadata, beganMs };
     const ours = await findOurs(context, key, evidence, signal);
     if (ours === undefined) throw error;
     return ours;
