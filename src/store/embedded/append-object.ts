@@ -1,12 +1,12 @@
 /** PutObject with x-amz-write-offset-bytes: adds to the end of an object (user guide, "Appending data to objects in directory buckets"). */
 import { bucketOf, quoted, type Answer, type Call } from './call.js';
 import { checksumAfter } from './checksum-after.js';
-import type { Checksum } from './checksums.js';
+import { checksumHeaders, DEFAULT_CHECKSUM, type Checksum, type ChecksumAlgorithm } from './checksums.js';
 import { writeCheck } from './conditions.js';
 import { invalidArgument, S3Error } from './errors.js';
 import { PARTS_MAX } from './multipart-operations.js';
 import { encryptionHeaders, headersToStore } from './object-headers.js';
-import { checksumHeaders, nowSeconds, receiveBlob } from './object-operations.js';
+import { nowSeconds, receiveBlob } from './object-operations.js';
 import type { Received } from './payload.js';
 import type { ObjectRecord, StoredHeaders } from './records.js';
 
@@ -46,12 +46,13 @@ function partSizesOf(record: ObjectRecord): readonly number[] {
   return record.partSizes ?? (record.size === 0 ? [] : [record.size]);
 }
 
-function checksumOf(received: Received): Checksum | undefined {
-  const { claimed } = received;
-  const value = claimed === undefined ? undefined : received.checksums.get(claimed);
-  return claimed === undefined || value === undefined
+/** Of the algorithm the client claims, or of `fallback`. */
+function checksumOf(received: Received, fallback?: ChecksumAlgorithm): Checksum | undefined {
+  const algorithm = received.claimed ?? fallback;
+  const value = algorithm === undefined ? undefined : received.checksums.get(algorithm);
+  return algorithm === undefined || value === undefined
     ? undefined
-    : { algorithm: claimed, type: 'FULL_OBJECT', value };
+    : { algorithm, type: 'FULL_OBJECT', value };
 }
 
 export async function appendObject(call: Call): Promise<Answer> {
@@ -65,20 +66,23 @@ export async function appendObject(call: Call): Promise<Answer> {
     checkAppend(current, offset, given);
   };
   check(bucket.lookup(key));
-  const { blob, received } = await receiveBlob(bucket, call.payload);
+  const { blob, received } = await receiveBlob(bucket, call.payload, {
+    otherwise: DEFAULT_CHECKSUM.algorithm,
+  });
   try {
     if (blob.size === 0) {
       throw new S3Error('InvalidRequest', "Request body cannot be empty when 'write offset' is specified.");
     }
     const tail = checksumOf(received);
+    const first = checksumOf(received, DEFAULT_CHECKSUM.algorithm);
     const record = await bucket.append(key, blob, check, async (current) => {
       const made = { etag: '', lastModifiedMs: nowSeconds(), uploadId: undefined };
-      if (current === undefined) return { ...made, headers: given, checksum: tail, partSizes: undefined };
+      if (current === undefined) return { ...made, headers: given, checksum: first, partSizes: undefined };
       const pieces = bucket.readBlob(blob.id);
       return {
         ...made,
         headers: current.headers,
-        checksum: current.size === 0 ? tail : await checksumAfter(current.checksum, tail, pieces),
+        checksum: current.size === 0 ? first : await checksumAfter(current.checksum, tail, pieces),
         partSizes: [...partSizesOf(current), blob.size],
       };
     });

@@ -11,6 +11,8 @@ import { createHash, type Hash } from 'node:crypto';
 import { S3Error } from './errors.js';
 import { hmac, sameSignature, sha256Hex } from './sigv4.js';
 
+/** Only the last chunk with data may be smaller (S3: "Transferring payload in multiple chunks"). */
+export const CHUNK_BYTES_MIN = 8 * 1024;
 /** A chunk header is `hex;chunk-signature=64`: no more than about 100 bytes. */
 const LINE_BYTES_MAX = 1024;
 /** Trailers are a checksum and a signature. */
@@ -31,6 +33,8 @@ export interface AwsChunkedOptions {
   /** `x-amz-decoded-content-length`, in bytes: more is refused, less is IncompleteBody. */
   readonly decodedLength: number;
   readonly signing: ChunkSigning | undefined;
+  /** Bytes every chunk but the last must have. */
+  readonly chunkBytesMin: number;
   /** A trailer is expected, or none is allowed. */
   readonly trailer: boolean;
 }
@@ -42,6 +46,8 @@ export class AwsChunkedDecoder {
   readonly #trailers = new Map<string, string>();
   #state: State = 'size';
   #line = '';
+  /** A chunk below the least size came: no data may follow it. */
+  #short = false;
   /** Bytes of the present chunk still to come. */
   #left = 0;
   #decoded = 0;
@@ -134,6 +140,8 @@ export class AwsChunkedDecoder {
     if (size > this.#options.decodedLength - this.#decoded) {
       throw this.#malformed('more data than x-amz-decoded-content-length');
     }
+    if (size > 0 && this.#short) throw new S3Error('InvalidChunkSizeError');
+    this.#short = size < this.#options.chunkBytesMin;
     const { signing } = this.#options;
     if ((signing !== undefined) !== (parts[2] !== undefined)) {
       throw new S3Error('SignatureDoesNotMatch', 'Chunks must be signed as x-amz-content-sha256 says.');

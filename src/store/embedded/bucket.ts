@@ -17,6 +17,7 @@ import { DIRECTORY_HEADERS, isDirectoryBucket, randomEtag } from './directory-bu
 import { S3Error } from './errors.js';
 import { hashedOrder } from './hashed-order.js';
 import { joinBlob } from './joined-blob.js';
+import { DeleteWatches, type Watch } from './delete-watch.js';
 import { Journal } from './journal.js';
 import { KeyedLock } from './keyed-lock.js';
 import { ObjectIndex } from './object-index.js';
@@ -31,6 +32,7 @@ import {
   type PartRecord,
   type UploadRecord,
 } from './records.js';
+import type { Tags } from './tags.js';
 import { compareUtf8 } from './utf8-order.js';
 
 /** A journal is rewritten when it is larger than this and four times what it was after the last rewrite. */
@@ -39,7 +41,7 @@ const REWRITE_BYTES_MIN = 32 * 1024 * 1024;
 /** What a new object is, beside its bytes. */
 export type ObjectDescription = Pick<
   ObjectRecord,
-  'etag' | 'lastModifiedMs' | 'headers' | 'checksum' | 'partSizes' | 'uploadId'
+  'etag' | 'lastModifiedMs' | 'headers' | 'checksum' | 'partSizes' | 'partChecksums' | 'tags' | 'uploadId'
 >;
 
 /** Looks at the object that is there now, and throws to refuse the change. */
@@ -57,6 +59,7 @@ export class Bucket {
   readonly #lock = new KeyedLock();
   readonly #uploads: Map<string, UploadRecord>;
   readonly #renames: RenameTokens;
+  readonly #watches = new DeleteWatches();
 
   private constructor(parts: {
     readonly name: string;
@@ -273,6 +276,8 @@ export class Bucket {
     await this.#changing([key], async () => {
       const current = this.lookup(key);
       check(current);
+      await this.#overtakeUploads(key);
+      this.#watches.note(key);
       if (current === undefined) return;
       await this.#journal.append({
         op: 'delete',
@@ -284,6 +289,32 @@ export class Bucket {
       else this.#files.blobs.remove(current.blob);
       this.index.forget(key);
       await this.#journal.append({ op: 'gone', key });
+    });
+  }
+
+  /** Marks the uploads of a key that is deleted. */
+  async #overtakeUploads(key: string): Promise<void> {
+    for (const upload of this.#uploads.values()) {
+      if (upload.key !== key || upload.overtaken === true) continue;
+      await this.#journal.append({ op: 'overtaken', uploadId: upload.uploadId });
+      this.#uploads.set(upload.uploadId, { ...upload, overtaken: true });
+    }
+  }
+
+  /** A write of `key` begins that wants to know of deletes meanwhile. */
+  watchDeletes(key: string): Watch {
+    return this.#watches.begin(key);
+  }
+
+  /** Gives the object at `key` other tags; false when there is no such key. */
+  async retag(key: string, tags: Tags | undefined): Promise<boolean> {
+    return this.#changing([key], async () => {
+      const current = this.lookup(key);
+      if (current === undefined) return false;
+      const record = { ...current, tags };
+      await this.#journal.append(putLine(key, record, record.blob ?? ''));
+      this.index.remember(key, record);
+      return true;
     });
   }
 

@@ -45,6 +45,8 @@ export async function checksumAfter(
     }
     case 'SHA1':
     case 'SHA256':
+    case 'SHA512':
+    case 'MD5':
       return undefined;
   }
 }

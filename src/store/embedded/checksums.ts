@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { crc32 } from 'node:zlib';
 import { crc32c, crc64nvme, type Crc64 } from './crc.js';
 
-export type ChecksumAlgorithm = 'CRC32' | 'CRC32C' | 'CRC64NVME' | 'SHA1' | 'SHA256';
+export type ChecksumAlgorithm = 'CRC32' | 'CRC32C' | 'CRC64NVME' | 'SHA1' | 'SHA256' | 'SHA512' | 'MD5';
 export type ChecksumType = 'FULL_OBJECT' | 'COMPOSITE';
 
 /** A checksum of an object or a part: base64, with `-N` where it is composed of N parts'. */
@@ -19,7 +19,28 @@ export const CHECKSUM_ALGORITHMS: readonly ChecksumAlgorithm[] = [
   'CRC64NVME',
   'SHA1',
   'SHA256',
+  'SHA512',
+  'MD5',
 ];
+
+/** The algorithms of S3 that this server doesn't compute: claims of them are refused, not passed over. */
+export const UNKNOWN_CHECKSUM_HEADERS: readonly string[] = [
+  'x-amz-checksum-xxhash64',
+  'x-amz-checksum-xxhash3',
+  'x-amz-checksum-xxhash128',
+];
+
+/** What S3 adds to an object that comes without a checksum (user guide, "Checking object integrity"). */
+export const DEFAULT_CHECKSUM = {
+  algorithm: 'CRC64NVME',
+  type: 'FULL_OBJECT',
+} as const satisfies UploadChecksum;
+
+/** How the parts of an upload are summed, and how the object is. */
+export interface UploadChecksum {
+  readonly algorithm: ChecksumAlgorithm;
+  readonly type: ChecksumType;
+}
 
 /** Bytes of the raw value. */
 export const CHECKSUM_BYTES: Readonly<Record<ChecksumAlgorithm, number>> = {
@@ -28,6 +49,8 @@ export const CHECKSUM_BYTES: Readonly<Record<ChecksumAlgorithm, number>> = {
   CRC64NVME: 8,
   SHA1: 20,
   SHA256: 32,
+  SHA512: 64,
+  MD5: 16,
 };
 
 export function parseChecksumAlgorithm(name: string): ChecksumAlgorithm | undefined {
@@ -42,6 +65,12 @@ export function checksumHeader(algorithm: ChecksumAlgorithm): string {
 /** `ChecksumCRC32` and so on, as in XML. */
 export function checksumElement(algorithm: ChecksumAlgorithm): string {
   return `Checksum${algorithm}`;
+}
+
+/** The headers that tell a checksum; none where there is none. */
+export function checksumHeaders(checksum: Checksum | undefined): Record<string, string> {
+  if (checksum === undefined) return {};
+  return { [checksumHeader(checksum.algorithm)]: checksum.value, 'x-amz-checksum-type': checksum.type };
 }
 
 /** base64 of exactly the algorithm's length. */
@@ -93,7 +122,9 @@ export function startChecksum(algorithm: ChecksumAlgorithm): ChecksumStream {
       };
     }
     case 'SHA1':
-    case 'SHA256': {
+    case 'SHA256':
+    case 'SHA512':
+    case 'MD5': {
       const hash = createHash(algorithm.toLowerCase());
       return {
         update: (data) => {
@@ -112,12 +143,12 @@ export function composeChecksums(algorithm: ChecksumAlgorithm, parts: readonly s
   return `${stream.digest()}-${parts.length}`;
 }
 
-/** The type an upload gets when its creator names none; the SHAs compose only, CRC64NVME is of the whole object only. */
+/** The type an upload gets when its creator names none; digests compose only, CRC64NVME is of the whole object only. */
 export function defaultChecksumType(algorithm: ChecksumAlgorithm): ChecksumType {
   return algorithm === 'CRC64NVME' ? 'FULL_OBJECT' : 'COMPOSITE';
 }
 
 export function allowsChecksumType(algorithm: ChecksumAlgorithm, type: ChecksumType): boolean {
   if (algorithm === 'CRC64NVME') return type === 'FULL_OBJECT';
-  return !(algorithm.startsWith('SHA') && type === 'FULL_OBJECT');
+  return type === 'COMPOSITE' || algorithm.startsWith('CRC');
 }

@@ -12,7 +12,7 @@ import {
 import { writeCheck } from './conditions.js';
 import { copyToBlob, pour } from './copy-source.js';
 import { S3Error } from './errors.js';
-import { PARTS_MAX, uploadOf } from './multipart-operations.js';
+import { checksumOf, PARTS_MAX, uploadOf } from './multipart-operations.js';
 import { encryptionHeaders } from './object-headers.js';
 import { receiveSmall, type PayloadSource } from './payload.js';
 import type { ObjectRecord, PartRecord, UploadRecord } from './records.js';
@@ -58,10 +58,28 @@ function requireConsecutive(claimed: readonly ClaimedPart[]): void {
   if (claimed.some(({ partNumber }, at) => partNumber !== at + 1)) throw new S3Error('InvalidPartOrder');
 }
 
+/** Compares the checksums a part is claimed with. */
+function checkPart(upload: UploadRecord, part: PartRecord, node: XmlNode): void {
+  const { algorithm, type } = checksumOf(upload);
+  const value = childText(node, checksumElement(algorithm))?.trim();
+  if (value === undefined && type === 'COMPOSITE') {
+    throw new S3Error(
+      'InvalidRequest',
+      `The upload was created using a ${algorithm.toLowerCase()} checksum. The complete request must include the checksum for each part. It was missing for part ${part.partNumber} in the request.`,
+    );
+  }
+  const other = CHECKSUM_ALGORITHMS.some(
+    (each) => each !== algorithm && childText(node, checksumElement(each)) !== undefined,
+  );
+  if (other || (value !== undefined && value !== part.checksum)) {
+    throw new S3Error('InvalidPart', undefined, { PartNumber: String(part.partNumber) });
+  }
+}
+
 /** The uploaded parts that are claimed, each checked against what came. */
 function chooseParts(upload: UploadRecord, claimed: readonly ClaimedPart[]): readonly PartRecord[] {
-  const composite = upload.checksum?.type === 'COMPOSITE';
-  const parts = claimed.map(({ partNumber, etag, node }) => {
+  const composite = checksumOf(upload).type === 'COMPOSITE';
+  const parts = claimed.map(({ partNumber, etag, node }, at) => {
     const part = upload.parts.get(partNumber);
     if (part === undefined || part.etag !== etag) {
       throw new S3Error('InvalidPart', undefined, {
@@ -70,19 +88,9 @@ function chooseParts(upload: UploadRecord, claimed: readonly ClaimedPart[]): rea
         ETag: etag,
       });
     }
-    if (upload.checksum !== undefined) {
-      const { algorithm } = upload.checksum;
-      const value = childText(node, checksumElement(algorithm))?.trim();
-      if (value === undefined && composite) {
-        throw new S3Error(
-          'InvalidRequest',
-          `The upload was created using a ${algorithm.toLowerCase()} checksum. The complete request must include the checksum for each part. It was missing for part ${partNumber} in the request.`,
-        );
-      }
-      if (value !== undefined && value !== part.checksum) {
-        throw new S3Error('InvalidPart', undefined, { PartNumber: String(partNumber) });
-      }
-    }
+    checkPart(upload, part, node);
+    // "Checking object integrity": with composite checksums, part numbers that don't follow each other from 1 fail, and in this way.
+    if (composite && partNumber !== at + 1) throw new S3Error('InternalError');
     return part;
   });
   const small = parts.slice(0, -1).find((part) => part.size < PART_BYTES_MIN);
@@ -104,29 +112,35 @@ function compositeEtag(parts: readonly PartRecord[]): string {
   return `${hash.digest('hex')}-${parts.length}`;
 }
 
+/** The parts' own checksums; undefined when one has none. */
+function checksumsOf(parts: readonly PartRecord[]): readonly string[] | undefined {
+  const values = parts.flatMap(({ checksum }) => checksum ?? []);
+  return values.length === parts.length ? values : undefined;
+}
+
 function objectChecksum(
   upload: UploadRecord,
   parts: readonly PartRecord[],
   whole: string | undefined,
 ): Checksum | undefined {
-  if (upload.checksum === undefined) return undefined;
-  const { algorithm, type } = upload.checksum;
+  const { algorithm, type } = checksumOf(upload);
   if (type === 'FULL_OBJECT') return whole === undefined ? undefined : { algorithm, type, value: whole };
-  return {
-    algorithm,
-    type,
-    value: composeChecksums(
-      algorithm,
-      parts.map((part) => part.checksum ?? ''),
-    ),
-  };
+  const values = parts.map((part) => part.checksum ?? '');
+  return { algorithm, type, value: composeChecksums(algorithm, values) };
 }
 
-/** Compares the object's checksum and size with what the request claims of them. */
-function checkClaims(call: Call, checksum: Checksum | undefined, size: number): void {
+/** Compares the object's checksum, its type, and the object's size with what the request claims of them. */
+function checkClaims(call: Call, upload: UploadRecord, checksum: Checksum | undefined, size: number): void {
+  const claimedType = call.headers.get('x-amz-checksum-type')?.toUpperCase();
+  if (claimedType !== undefined && claimedType !== checksumOf(upload).type) {
+    throw new S3Error('BadDigest', 'The checksum type you specified did not match that of the upload.');
+  }
   for (const algorithm of CHECKSUM_ALGORITHMS) {
     const claim = call.headers.get(checksumHeader(algorithm));
-    if (claim !== undefined && (checksum?.algorithm !== algorithm || checksum.value !== claim)) {
+    if (claim === undefined) continue;
+    // A composite is taken with the number of its parts and without.
+    const values = [checksum?.value, checksum?.value.replace(/-\d+$/, '')];
+    if (checksum?.algorithm !== algorithm || !values.includes(claim)) {
       throw new S3Error('BadDigest', `The ${algorithm} you specified did not match the calculated checksum.`);
     }
   }
@@ -175,11 +189,12 @@ export async function completeMultipartUpload(call: Call): Promise<Answer> {
     return answer(call, before);
 
   const upload = uploadOf(bucket, call);
-  const check = writeCheck(call.headers);
-  const parts = chooseParts(upload, claimed);
+  const check = writeCheck(call.headers, () => bucket.upload(call.key, uploadId)?.overtaken === true);
   if (bucket.isDirectory) requireConsecutive(claimed);
+  const parts = chooseParts(upload, claimed);
   check(before);
-  const whole = upload.checksum?.type === 'FULL_OBJECT' ? upload.checksum.algorithm : undefined;
+  const { algorithm, type } = checksumOf(upload);
+  const whole = type === 'FULL_OBJECT' ? algorithm : undefined;
   const made = await copyToBlob(bucket, whole, async (take) => {
     for (const part of parts) {
       const file = await openPart(bucket, part);
@@ -188,7 +203,7 @@ export async function completeMultipartUpload(call: Call): Promise<Answer> {
   });
   const checksum = objectChecksum(upload, parts, made.checksum);
   try {
-    checkClaims(call, checksum, made.blob.size);
+    checkClaims(call, upload, checksum, made.blob.size);
   } catch (error) {
     bucket.discardBlob(made.blob);
     throw error;
@@ -203,6 +218,8 @@ export async function completeMultipartUpload(call: Call): Promise<Answer> {
       headers: upload.headers,
       checksum,
       partSizes: parts.map((part) => part.size),
+      partChecksums: checksumsOf(parts),
+      tags: upload.tags,
       uploadId,
     },
     (current) => {

@@ -68,10 +68,14 @@ export function checkCopySource(headers: ReadonlyMap<string, string>, version: V
 }
 
 /**
- * The check of a write: If-None-Match takes `*` alone, If-Match an ETag (or `*`). A key that isn't there fails If-Match with NoSuchKey.
+ * The check of a write: If-None-Match takes `*` alone, If-Match an ETag. A key that isn't there fails If-Match with NoSuchKey;
+ * one that was deleted since the write began, as `overtaken` tells, fails If-None-Match with ConditionalRequestConflict.
  * Throws NotImplemented at once for what S3 doesn't have.
  */
-export function writeCheck(headers: ReadonlyMap<string, string>): (current: Version | undefined) => void {
+export function writeCheck(
+  headers: ReadonlyMap<string, string>,
+  overtaken: () => boolean = () => false,
+): (current: Version | undefined) => void {
   const match = headers.get('if-match');
   const noneMatch = headers.get('if-none-match');
   if (
@@ -80,13 +84,19 @@ export function writeCheck(headers: ReadonlyMap<string, string>): (current: Vers
   ) {
     throw new S3Error('NotImplemented', undefined, { Header: 'If-None-Match' });
   }
+  // A write's If-Match "expects the ETag value"; only that of a delete takes the asterisk.
+  if (match?.trim() === '*') throw new S3Error('NotImplemented', undefined, { Header: 'If-Match' });
   return (current) => {
-    if (noneMatch !== undefined && current !== undefined) throw failed('If-None-Match');
+    if (noneMatch !== undefined) {
+      if (current !== undefined) throw failed('If-None-Match');
+      if (overtaken())
+        throw new S3Error('ConditionalRequestConflict', undefined, { Condition: 'If-None-Match' });
+    }
     checkMatch(match, current);
   };
 }
 
-/** If-Match of a write or delete. */
+/** If-Match of a write or delete: an ETag, or for deletes `*`. A key that isn't there is NoSuchKey. */
 export function checkMatch(match: string | undefined, current: Version | undefined): void {
   if (match === undefined) return;
   if (current === undefined) throw new S3Error('NoSuchKey');

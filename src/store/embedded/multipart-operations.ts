@@ -6,16 +6,20 @@ import {
   allowsChecksumType,
   checksumElement,
   checksumHeader,
+  DEFAULT_CHECKSUM,
   defaultChecksumType,
   parseChecksumAlgorithm,
+  type ChecksumAlgorithm,
   type ChecksumType,
+  type UploadChecksum,
 } from './checksums.js';
 import { copyToBlob, openCopySource, parseCopyRange, parseCopySource, pour } from './copy-source.js';
 import { invalidArgument, S3Error } from './errors.js';
 import { encryptionHeaders, headersToStore } from './object-headers.js';
 import { nowSeconds, receiveBlob } from './object-operations.js';
 import { PUT_BYTES_MAX } from './payload.js';
-import type { PartRecord, UploadChecksum, UploadRecord } from './records.js';
+import type { PartRecord, UploadRecord } from './records.js';
+import { tagsOfHeader } from './tags.js';
 import { xmlDocument } from './xml.js';
 
 export const PARTS_MAX = 10_000;
@@ -46,6 +50,11 @@ function partNumberOf(call: Call): number {
   return number;
 }
 
+/** How an upload's parts and its object are summed. */
+export function checksumOf(upload: UploadRecord): UploadChecksum {
+  return upload.checksum ?? DEFAULT_CHECKSUM;
+}
+
 function isChecksumType(text: string): text is ChecksumType {
   return text === 'COMPOSITE' || text === 'FULL_OBJECT';
 }
@@ -68,7 +77,10 @@ function uploadChecksumOf(call: Call): UploadChecksum | undefined {
     );
   }
   const chosen = type ?? defaultChecksumType(algorithm);
-  if (!isChecksumType(chosen) || !allowsChecksumType(algorithm, chosen)) {
+  if (!isChecksumType(chosen)) {
+    throw new S3Error('InvalidRequest', 'Value for x-amz-checksum-type header is invalid.');
+  }
+  if (!allowsChecksumType(algorithm, chosen)) {
     throw new S3Error(
       'InvalidRequest',
       `The ${chosen} checksum type cannot be used with the ${algorithm.toLowerCase()} checksum algorithm.`,
@@ -81,9 +93,10 @@ export async function createMultipartUpload(call: Call): Promise<Answer> {
   const bucket = await bucketOf(call);
   const headers = headersToStore(call.headers);
   const checksum = uploadChecksumOf(call);
+  const tags = tagsOfHeader(call.headers);
   const initiatedMs = Date.now();
   const uploadId = newUploadId(initiatedMs);
-  await bucket.createUpload({ uploadId, key: call.key, initiatedMs, headers, checksum });
+  await bucket.createUpload({ uploadId, key: call.key, initiatedMs, headers, checksum, tags });
   return xmlAnswer(
     xmlDocument('InitiateMultipartUploadResult', [
       ['Bucket', bucket.name],
@@ -105,21 +118,32 @@ async function addPart(bucket: Bucket, upload: UploadRecord, part: PartRecord): 
   }
 }
 
+/**
+ * The checksum a part comes with must be of the algorithm that the upload was created with (UploadPart, x-amz-sdk-checksum-algorithm), and
+ * must be there where the object's is made of them. An upload created without one takes parts with any.
+ */
+function checkClaim(upload: UploadRecord, claimed: ChecksumAlgorithm | undefined): void {
+  if (upload.checksum === undefined) return;
+  const { algorithm, type } = upload.checksum;
+  if (claimed === algorithm || (claimed === undefined && type === 'FULL_OBJECT')) return;
+  throw new S3Error(
+    'InvalidRequest',
+    `Checksum Type mismatch occurred, expected checksum Type: ${algorithm.toLowerCase()}, actual checksum Type: ${claimed?.toLowerCase() ?? 'null'}`,
+  );
+}
+
 export async function uploadPart(call: Call): Promise<Answer> {
   const bucket = await bucketOf(call);
   const upload = uploadOf(bucket, call);
   const partNumber = partNumberOf(call);
-  const wanted = upload.checksum?.algorithm;
-  const { blob, received } = await receiveBlob(bucket, call.payload, wanted);
-  if (wanted !== undefined && received.claimed !== undefined && received.claimed !== wanted) {
+  const { algorithm } = checksumOf(upload);
+  const { blob, received } = await receiveBlob(bucket, call.payload, { also: algorithm });
+  try {
+    checkClaim(upload, received.claimed);
+  } catch (error) {
     bucket.discardBlob(blob);
-    throw new S3Error(
-      'InvalidRequest',
-      `Checksum Type mismatch occurred, expected checksum Type: ${wanted.toLowerCase()}, actual checksum Type: ${received.claimed.toLowerCase()}`,
-    );
+    throw error;
   }
-  const told = received.claimed ?? wanted;
-  const value = told === undefined ? undefined : received.checksums.get(told);
   const etag = bucket.partEtag(received.md5);
   await addPart(bucket, upload, {
     partNumber,
@@ -127,13 +151,15 @@ export async function uploadPart(call: Call): Promise<Answer> {
     size: blob.size,
     etag,
     lastModifiedMs: nowSeconds(),
-    checksum: wanted === undefined ? undefined : value,
+    checksum: received.checksums.get(algorithm),
   });
+  const told = received.claimed ?? algorithm;
+  const value = received.checksums.get(told);
   return {
     status: 200,
     headers: {
       etag: quoted(etag),
-      ...(told === undefined || value === undefined ? {} : { [checksumHeader(told)]: value }),
+      ...(value === undefined ? {} : { [checksumHeader(told)]: value }),
       ...encryptionHeaders(upload.headers),
     },
   };
@@ -143,7 +169,7 @@ export async function uploadPartCopy(call: Call): Promise<Answer> {
   const bucket = await bucketOf(call);
   const upload = uploadOf(bucket, call);
   const partNumber = partNumberOf(call);
-  const algorithm = upload.checksum?.algorithm;
+  const { algorithm } = checksumOf(upload);
   const { record, file } = await openCopySource(call, parseCopySource(call));
   try {
     const range = parseCopyRange(call.headers.get('x-amz-copy-source-range'), record.size);
@@ -168,7 +194,7 @@ export async function uploadPartCopy(call: Call): Promise<Answer> {
       xmlDocument('CopyPartResult', [
         ['ETag', quoted(etag)],
         ['LastModified', xmlTime(lastModifiedMs)],
-        [checksumElement(algorithm ?? 'CRC32'), made.checksum],
+        [checksumElement(algorithm), made.checksum],
       ]),
       encryptionHeaders(upload.headers),
     );

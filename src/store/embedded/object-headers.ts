@@ -46,7 +46,6 @@ const UNSUPPORTED = [
   'x-amz-server-side-encryption-customer-algorithm',
   'x-amz-copy-source-server-side-encryption-customer-algorithm',
   'x-amz-write-offset-bytes',
-  'x-amz-tagging',
 ];
 
 /** Fails with NotImplemented for headers whose meaning would be lost. */

@@ -1,13 +1,14 @@
 /** A request's body: decoded as `x-amz-content-sha256` says, with its length, digest, Content-MD5 and checksums verified at its end. */
 import { createHash } from 'node:crypto';
 import type { Readable } from 'node:stream';
-import { AwsChunkedDecoder } from './aws-chunked.js';
+import { AwsChunkedDecoder, CHUNK_BYTES_MIN } from './aws-chunked.js';
 import {
   CHECKSUM_ALGORITHMS,
   checksumHeader,
   isChecksumValue,
   parseChecksumAlgorithm,
   startChecksum,
+  UNKNOWN_CHECKSUM_HEADERS,
   type ChecksumAlgorithm,
 } from './checksums.js';
 import { S3Error } from './errors.js';
@@ -76,7 +77,7 @@ function wrappingOf({ headers, authorization }: PayloadSource): Wrapping {
   const { signingKey, timestamp, scope, signature } = authorization;
   const signing = signed ? { signingKey, timestamp, scope, seedSignature: signature } : undefined;
   return {
-    decoder: new AwsChunkedDecoder({ decodedLength, signing, trailer }),
+    decoder: new AwsChunkedDecoder({ decodedLength, signing, trailer, chunkBytesMin: CHUNK_BYTES_MIN }),
     length: decodedLength,
     sha256: undefined,
   };
@@ -92,6 +93,8 @@ function claimOf(headers: ReadonlyMap<string, string>): {
     .split(',')
     .map((name) => name.trim().toLowerCase())
     .filter((name) => name !== '');
+  const unknown = UNKNOWN_CHECKSUM_HEADERS.find((name) => headers.has(name) || trailers.includes(name));
+  if (unknown !== undefined) throw new S3Error('NotImplemented', undefined, { Header: unknown });
   const named = trailers.map((name) => CHECKSUM_ALGORITHMS.find((each) => checksumHeader(each) === name));
   if (named.includes(undefined)) {
     throw new S3Error('InvalidRequest', 'The value specified in the x-amz-trailer header is not supported');
@@ -124,12 +127,16 @@ function announcedAlgorithm(headers: ReadonlyMap<string, string>): ChecksumAlgor
 
 /**
  * Reads the body to its end, giving each decoded chunk to `take`, and verifies all that is claimed of it. `take` may keep the chunks.
- * `lengthMax` bounds it, in bytes; `also` is computed besides. Fails with S3's error for what doesn't match: only when this returns are
+ * `lengthMax` bounds it, in bytes; `also` is computed besides, `otherwise` when nothing is claimed. Fails with S3's error for what doesn't match: only when this returns are
  * the bytes proven.
  */
 export async function receive(
   source: PayloadSource,
-  options: { readonly lengthMax: number; readonly also?: ChecksumAlgorithm | undefined },
+  options: {
+    readonly lengthMax: number;
+    readonly also?: ChecksumAlgorithm | undefined;
+    readonly otherwise?: ChecksumAlgorithm | undefined;
+  },
   take: (chunk: Buffer) => Promise<void> | void,
 ): Promise<Received> {
   const { headers } = source;
@@ -154,7 +161,9 @@ export async function receive(
   if (contentMd5 !== undefined && Buffer.from(contentMd5, 'base64').length !== 16) {
     throw new S3Error('InvalidDigest', undefined, { 'Content-MD5': contentMd5 });
   }
-  const wanted = new Set([claim.algorithm, options.also].filter((each) => each !== undefined));
+  const wanted = new Set(
+    [claim.algorithm ?? options.otherwise, options.also].filter((each) => each !== undefined),
+  );
   const running = [...wanted].map((algorithm) => ({ algorithm, stream: startChecksum(algorithm) }));
   const md5 = createHash('md5');
   const sha = sha256 === undefined ? undefined : createHash('sha256');
@@ -182,6 +191,11 @@ export async function receive(
     throw error;
   }
   decoder?.finish();
+  for (const name of decoder?.trailers.keys() ?? []) {
+    if (claim.algorithm === undefined || name !== checksumHeader(claim.algorithm)) {
+      throw new S3Error('MalformedTrailerError', `The trailer ${name} was not named in x-amz-trailer.`);
+    }
+  }
   if (size !== length) throw new S3Error('IncompleteBody');
 
   if (sha !== undefined) {

@@ -1,6 +1,7 @@
 /** What the store keeps of objects and uploads: in memory, and as lines of a bucket's journal. */
+import type { Checksum, UploadChecksum } from './checksums.js';
 import { RenameTokens, type MadeRename } from './rename-tokens.js';
-import type { Checksum, ChecksumAlgorithm, ChecksumType } from './checksums.js';
+import type { Tags } from './tags.js';
 
 /** Headers kept with an object and given back: lower-case names of HTTP headers, and the user's metadata among them. */
 export type StoredHeaders = Readonly<Record<string, string>>;
@@ -19,6 +20,10 @@ export interface ObjectRecord extends Fingerprint {
   readonly checksum: Checksum | undefined;
   /** Sizes of the parts it was completed from, in order. */
   readonly partSizes: readonly number[] | undefined;
+  /** The parts' own checksums, base64, in the algorithm of `checksum`, where it was completed from parts. */
+  readonly partChecksums?: readonly string[] | undefined;
+  /** The object's tag set; undefined for none. */
+  readonly tags?: Tags | undefined;
   /** The upload that made it: a repeated CompleteMultipartUpload is known by it. */
   readonly uploadId: string | undefined;
   /** The side area's file that holds the bytes; undefined when they lie at the key's own path. */
@@ -31,13 +36,8 @@ export interface PartRecord {
   readonly size: number;
   readonly etag: string;
   readonly lastModifiedMs: number;
-  /** base64, where the upload has an algorithm. */
+  /** base64, in the upload's algorithm; undefined in journals older than S3's default checksum. */
   readonly checksum: string | undefined;
-}
-
-export interface UploadChecksum {
-  readonly algorithm: ChecksumAlgorithm;
-  readonly type: ChecksumType;
 }
 
 export interface UploadRecord {
@@ -45,7 +45,11 @@ export interface UploadRecord {
   readonly key: string;
   readonly initiatedMs: number;
   readonly headers: StoredHeaders;
+  /** What its creator asked for; undefined for S3's default. */
   readonly checksum: UploadChecksum | undefined;
+  readonly tags?: Tags | undefined;
+  /** A DELETE of the key succeeded since it began: it can't be completed with If-None-Match any more. */
+  readonly overtaken?: boolean;
   readonly parts: Map<number, PartRecord>;
 }
 
@@ -64,6 +68,7 @@ export type JournalLine =
   | { readonly op: 'gone'; readonly key: string }
   | (Omit<UploadRecord, 'parts'> & { readonly op: 'upload' })
   | (PartRecord & { readonly op: 'part'; readonly uploadId: string })
+  | { readonly op: 'overtaken'; readonly uploadId: string }
   | { readonly op: 'abort'; readonly uploadId: string }
   | RenameLine
   | (MadeRename & { readonly op: 'renamed' });
@@ -131,6 +136,11 @@ export function applyLine(state: BucketState, line: JournalLine): void {
     case 'part': {
       const { op: _op, uploadId, ...part } = line;
       state.uploads.get(uploadId)?.parts.set(part.partNumber, { ...part, checksum: part.checksum });
+      return;
+    }
+    case 'overtaken': {
+      const upload = state.uploads.get(line.uploadId);
+      if (upload !== undefined) state.uploads.set(line.uploadId, { ...upload, overtaken: true });
       return;
     }
     case 'abort':

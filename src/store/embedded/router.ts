@@ -19,7 +19,9 @@ import {
   uploadPart,
   uploadPartCopy,
 } from './multipart-operations.js';
+import { getObjectAttributes } from './object-attributes.js';
 import { deleteObject, getObject, headObject, putObject } from './object-operations.js';
+import { deleteObjectTagging, getObjectTagging, putObjectTagging } from './tagging-operations.js';
 import { listMultipartUploads, listParts } from './upload-listing.js';
 
 /** S3's name of the operation, and what carries it out. */
@@ -70,6 +72,10 @@ const RULES: readonly Rule[] = [
   rule('DELETE', 'bucket', [], 'DeleteBucket', deleteBucket),
   rule('POST', 'bucket', ['delete'], 'DeleteObjects', deleteObjects),
   rule('GET', 'object', ['uploadId'], 'ListParts', listParts),
+  rule('GET', 'object', ['tagging'], 'GetObjectTagging', getObjectTagging),
+  rule('PUT', 'object', ['tagging'], 'PutObjectTagging', putObjectTagging),
+  rule('DELETE', 'object', ['tagging'], 'DeleteObjectTagging', deleteObjectTagging),
+  rule('GET', 'object', ['attributes'], 'GetObjectAttributes', getObjectAttributes),
   rule('GET', 'object', [], 'GetObject', getObject),
   rule('HEAD', 'object', [], 'HeadObject', headObject),
   rule('PUT', 'object', ['renameObject'], 'RenameObject', onlyInDirectoryBuckets),

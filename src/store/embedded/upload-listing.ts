@@ -12,7 +12,7 @@ import {
   type Call,
 } from './call.js';
 import { checksumElement } from './checksums.js';
-import { uploadOf } from './multipart-operations.js';
+import { checksumOf, uploadOf } from './multipart-operations.js';
 import { storageClassOf } from './object-headers.js';
 import type { UploadRecord } from './records.js';
 import { formEncode } from './target.js';
@@ -36,7 +36,7 @@ export async function listParts(call: Call): Promise<Answer> {
     .sort((a, b) => a.partNumber - b.partNumber);
   const page = later.slice(0, max);
   const truncated = max > 0 && later.length > max;
-  const algorithm = upload.checksum?.algorithm;
+  const { algorithm, type } = checksumOf(upload);
   return xmlAnswer(
     xmlDocument('ListPartsResult', [
       ['Bucket', bucket.name],
@@ -50,7 +50,7 @@ export async function listParts(call: Call): Promise<Answer> {
       ['MaxParts', max],
       ['IsTruncated', truncated],
       ['ChecksumAlgorithm', algorithm],
-      ['ChecksumType', upload.checksum?.type],
+      ['ChecksumType', type],
       ...page.map((part): XmlElement => [
         'Part',
         [
@@ -58,7 +58,7 @@ export async function listParts(call: Call): Promise<Answer> {
           ['LastModified', xmlTime(part.lastModifiedMs)],
           ['ETag', quoted(part.etag)],
           ['Size', part.size],
-          [checksumElement(algorithm ?? 'CRC32'), part.checksum],
+          [checksumElement(algorithm), part.checksum],
         ],
       ]),
     ]),
@@ -118,8 +118,8 @@ export function uploadElement(upload: UploadRecord, encode: (name: string) => st
       ['Owner', PERSON],
       ['StorageClass', storageClassOf(upload.headers)],
       ['Initiated', new Date(upload.initiatedMs).toISOString()],
-      ['ChecksumAlgorithm', upload.checksum?.algorithm],
-      ['ChecksumType', upload.checksum?.type],
+      ['ChecksumAlgorithm', checksumOf(upload).algorithm],
+      ['ChecksumType', checksumOf(upload).type],
     ],
   ];
 }

@@ -1,7 +1,11 @@
 import { createHmac } from 'node:crypto';
 import fc from 'fast-check';
 import t from 'tap';
-import { AwsChunkedDecoder, type AwsChunkedOptions } from '../../../src/store/embedded/aws-chunked.js';
+import {
+  AwsChunkedDecoder,
+  CHUNK_BYTES_MIN,
+  type AwsChunkedOptions,
+} from '../../../src/store/embedded/aws-chunked.js';
 import { S3Error } from '../../../src/store/embedded/errors.js';
 import { signingKey } from '../../../src/store/embedded/sigv4.js';
 import { sha256 } from './support.js';
@@ -80,19 +84,19 @@ const MODES: readonly Mode[] = [
   {
     name: 'signed',
     encoded: encode(CHUNKS, true),
-    options: { decodedLength, signing: SIGNING, trailer: false },
+    options: { decodedLength, signing: SIGNING, chunkBytesMin: 1, trailer: false },
     trailers: {},
   },
   {
     name: 'unsigned with trailer',
     encoded: encode(CHUNKS, false, TRAILER),
-    options: { decodedLength, signing: undefined, trailer: true },
+    options: { decodedLength, signing: undefined, chunkBytesMin: 1, trailer: true },
     trailers: Object.fromEntries([TRAILER]),
   },
   {
     name: 'signed with trailer',
     encoded: encode(CHUNKS, true, TRAILER),
-    options: { decodedLength, signing: SIGNING, trailer: true },
+    options: { decodedLength, signing: SIGNING, chunkBytesMin: 1, trailer: true },
     trailers: Object.fromEntries([TRAILER]),
   },
 ];
@@ -155,12 +159,12 @@ await t.test('the example of the S3 documentation', async (t) => {
     `400;chunk-signature=0055627c9e194cb4542bae2aa5492e3c1575bbb81b612b7d234b86a503ef5497\r\n${'a'.repeat(1024)}`,
     '0;chunk-signature=b6c6ea8a5354eaf15b3cb7646744f4275b71ea724fed81ceb9323e279d449df9\r\n\r\n',
   ].join('\r\n');
-  const options = { decodedLength: 66560, signing, trailer: false };
+  const options = { decodedLength: 66560, signing, chunkBytesMin: CHUNK_BYTES_MIN, trailer: false };
   t.equal(decode([Buffer.from(body)], options).data, 'a'.repeat(66560));
 });
 
 await t.test('what a body may not be', async (t) => {
-  const unsigned = { decodedLength: 5, signing: undefined, trailer: false };
+  const unsigned = { decodedLength: 5, signing: undefined, chunkBytesMin: 1, trailer: false };
   const end = '\r\n0\r\n\r\n';
   const code = (text: string, options: AwsChunkedOptions = unsigned): string | undefined =>
     codeOf(() => decode([Buffer.from(text)], options));
@@ -180,4 +184,17 @@ await t.test('what a body may not be', async (t) => {
     'MalformedTrailerError',
     'a trailer twice',
   );
+});
+
+await t.test('only the last chunk with data may be smaller than 8 KiB', async (t) => {
+  const chunks = (...sizes: readonly number[]): string | undefined => {
+    const text = [...sizes, 0].map((size) => `${size.toString(16)}\r\n${'x'.repeat(size)}\r\n`).join('');
+    const decodedLength = sizes.reduce((sum, size) => sum + size, 0);
+    const options = { decodedLength, signing: undefined, chunkBytesMin: CHUNK_BYTES_MIN, trailer: false };
+    return codeOf(() => decode([Buffer.from(text)], options));
+  };
+  t.equal(chunks(8192, 8192, 1), undefined);
+  t.equal(chunks(1), undefined);
+  t.equal(chunks(8191, 8192), 'InvalidChunkSizeError');
+  t.equal(chunks(8192, 1, 1), 'InvalidChunkSizeError');
 });

@@ -35,15 +35,8 @@ async function upload(
   PartNumber: number,
   Body: Buffer,
 ): Promise<CompletedPart> {
-  const { ETag, ChecksumCRC32, ChecksumSHA256 } = await client.send(
-    new UploadPartCommand({ Bucket, Key, UploadId, PartNumber, Body }),
-  );
-  return {
-    PartNumber,
-    ETag,
-    ...(ChecksumCRC32 === undefined ? {} : { ChecksumCRC32 }),
-    ...(ChecksumSHA256 === undefined ? {} : { ChecksumSHA256 }),
-  };
+  const { ETag } = await client.send(new UploadPartCommand({ Bucket, Key, UploadId, PartNumber, Body }));
+  return { PartNumber, ETag };
 }
 
 function complete(
