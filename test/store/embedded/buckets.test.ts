@@ -128,7 +128,7 @@ await t.test('ListObjectsV2 over the wire', async (t) => {
   t.same(seen, ['a', 'b/', 'd e&<f>', 'tab\t', '\uffee', '\u{1f600}']);
 
   const encoded = await client.send(new ListObjectsV2Command({ Bucket, EncodingType: 'url', Prefix: 'd ' }));
-  t.match(encoded, { EncodingType: 'url', Prefix: 'd%20', Contents: [{ Key: 'd%20e%26%3Cf%3E' }] });
+  t.match(encoded, { EncodingType: 'url', Prefix: 'd+', Contents: [{ Key: 'd+e%26%3Cf%3E' }] });
   const none = await client.send(new ListObjectsV2Command({ Bucket, MaxKeys: 0 }));
   t.match(none, { KeyCount: 0, IsTruncated: false });
   for (const input of [
