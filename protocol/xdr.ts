@@ -197,6 +197,17 @@ export function array<T>(item: Codec<T>, max: number, itemBytesMin = 4): Codec<T
   };
 }
 
+/** Fixed-length array (RFC 4506 4.12). */
+export function fixedArray<T>(item: Codec<T>, count: number): Codec<T[]> {
+  return {
+    decode: (reader) => Array.from({ length: count }, () => item.decode(reader)),
+    encode: (writer, items) => {
+      if (items.length !== count) throw new XdrError(`expected ${count} items, got ${items.length}`);
+      for (const value of items) item.encode(writer, value);
+    },
+  };
+}
+
 /** Linked list as the RFCs write it (`entry *next`): a boolean before each item, false at the end; at most `max` items. */
 export function list<T>(item: Codec<T>, max: number): Codec<T[]> {
   return {

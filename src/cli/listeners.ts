@@ -1,5 +1,6 @@
 /** Where the daemon listens: NFS and MOUNT on every address, on one port or two. */
 import type { ListenAddress } from '../../config/addresses.js';
+import type { HostAndPort } from '../../protocol/portmap/universal-address.js';
 import type { RpcServer } from '../rpc/server.js';
 import type { Service } from '../rpc/service.js';
 import { freePort, listenFailure, presentAddresses } from './ports.js';
@@ -10,6 +11,9 @@ export interface Listening {
   /** NFS's port on the first address; addresses with a port of their own may have another. */
   readonly nfsPort: number;
   readonly mountPort: number;
+  /** Where each is, in the same order. */
+  readonly nfs: readonly HostAndPort[];
+  readonly mount: readonly HostAndPort[];
   /** `127.0.0.1:2049`, `[::1]:2049`. */
   readonly addresses: readonly string[];
 }
@@ -31,26 +35,24 @@ export async function listenOnAll(server: RpcServer, plan: ListenPlan): Promise<
   const port = plan.port === 0 ? await freePort(hosts) : plan.port;
   const separate = plan.mountPort !== undefined && plan.mountPort !== port;
   const mountPort = plan.mountPort === 0 ? await freePort(hosts) : (plan.mountPort ?? port);
-  const bound: { host: string; port: number }[] = [];
+  const bound: HostAndPort[] = [];
+  const mounts: HostAndPort[] = [];
   for (const address of present) {
     // MOUNT is on UDP as well, because mount.nfs asks mountd there first; NFS over UDP comes with it where they share a port.
     const services = separate ? plan.nfs : [...plan.nfs, ...plan.mount];
     const at = { host: address.host, port: address.port ?? port };
-    bound.push(await listening(server, 'NFS', '--port', { ...at, udp: !separate, services }));
-    if (separate) {
-      await listening(server, 'MOUNT', '--mount-port', {
-        host: at.host,
-        port: mountPort,
-        udp: true,
-        services: plan.mount,
-      });
-    }
+    const nfs = await listening(server, 'NFS', '--port', { ...at, udp: !separate, services });
+    bound.push(nfs);
+    const apart = { host: at.host, port: mountPort, udp: true, services: plan.mount };
+    mounts.push(separate ? await listening(server, 'MOUNT', '--mount-port', apart) : nfs);
   }
   const nfsPort = bound[0]?.port ?? port;
   return {
     hosts,
     nfsPort,
     mountPort: separate ? mountPort : nfsPort,
+    nfs: bound,
+    mount: mounts,
     addresses: bound.map(addressText),
   };
 }
@@ -60,7 +62,7 @@ async function listening(
   what: string,
   flag: string,
   at: Parameters<RpcServer['listen']>[0],
-): Promise<{ host: string; port: number }> {
+): Promise<HostAndPort> {
   try {
     return await server.listen(at);
   } catch (error) {
@@ -68,7 +70,7 @@ async function listening(
   }
 }
 
-export function addressText({ host, port }: { readonly host: string; readonly port: number }): string {
+export function addressText({ host, port }: HostAndPort): string {
   return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
 }
 

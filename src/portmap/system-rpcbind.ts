@@ -1,164 +1,163 @@
 /**
- * Registration with the rpcbind that already has port 111 of this machine, by PMAP SET and UNSET over UDP. (rpcbind takes them from loopback only and,
- * unless it was started with -i, from a privileged port: without root it may answer false, which is reported.)
+ * Registration with the rpcbind that already has port 111 of this machine. What a former run left behind is replaced; what another
+ * program registered and still serves never is.
  */
-import { createSocket, type Socket } from 'node:dgram';
-import { once } from 'node:events';
-import { connect } from 'node:net';
-import type { ArgsOf, ResultOf } from '../../protocol/program.js';
-import { IPPROTO_TCP, PMAP_PORT, PORTMAP2, type mapping } from '../../protocol/portmap/program.js';
-import { NULL_AUTH, RPC_VERSION, rpc_msg } from '../../protocol/rpc.js';
-import { XdrReader } from '../../protocol/xdr-cursors.js';
-import { encode } from '../../protocol/xdr.js';
+import type { rpcb } from '../../protocol/portmap/rpcbind.js';
+import {
+  internetTransport,
+  isUnspecified,
+  parseUniversalAddress,
+} from '../../protocol/portmap/universal-address.js';
+import type { Logger } from '../telemetry/log.js';
+import { presence } from './liveness.js';
+import {
+  connectRpcbind,
+  SystemRpcbindError,
+  type SystemRpcbind,
+  type SystemRpcbindOptions,
+} from './rpcbind-client.js';
 
-/** rpcbind didn't do what it was asked. The message says what, and what can be done. */
-export class SystemRpcbindError extends Error {
-  override readonly name = 'SystemRpcbindError';
-}
-
-export interface SystemRpcbindOptions {
-  /** Default 127.0.0.1 and 111. */
-  readonly host?: string;
-  readonly port?: number;
-  /** Milliseconds until a call is sent again. Default 500: it never leaves the machine. */
-  readonly timeoutMs?: number;
-  /** Times that a call is sent. Default 4. */
-  readonly attempts?: number;
-}
-
-type ProcedureOfMapping = 'SET' | 'UNSET' | 'GETPORT';
-
-/**
- * Registers the mappings, all or none. A mapping of a server that is gone (nobody listens at its TCP port) is replaced; one of a server
- * that lives is left alone: SystemRpcbindError.
- */
+/** Registers, all or none. Fails with SystemRpcbindError. */
 export async function registerWithRpcbind(
-  mappings: readonly mapping[],
-  options: SystemRpcbindOptions = {},
-): Promise<void> {
-  const done: mapping[] = [];
-  try {
-    for (const mapping of mappings) {
-      await register(mapping, options);
-      done.push(mapping);
-    }
-  } catch (error) {
-    await unregisterFromRpcbind(done, options);
-    throw error;
-  }
-}
-
-/** Takes the mappings away again. Those that aren't there are no error. */
-export async function unregisterFromRpcbind(
-  mappings: readonly mapping[],
-  options: SystemRpcbindOptions = {},
-): Promise<void> {
-  const versions = new Map(mappings.map((mapping) => [`${mapping.prog}.${mapping.vers}`, mapping]));
-  for (const mapping of versions.values()) await call('UNSET', mapping, options);
-}
-
-async function register(mapping: mapping, options: SystemRpcbindOptions): Promise<void> {
-  if (await call('SET', mapping, options)) return;
-  const { prog, vers } = mapping;
-  const tcpPort = await call('GETPORT', { ...mapping, prot: IPPROTO_TCP }, options);
-  const stale = tcpPort !== 0 && tcpPort !== mapping.port && !(await listens(options.host, tcpPort));
-  if (stale && (await call('UNSET', mapping, options)) && (await call('SET', mapping, options))) return;
-  const why =
-    tcpPort === 0 || tcpPort === mapping.port
-      ? 'it takes registrations from privileged callers only'
-      : `port ${tcpPort} is registered for it: another NFS server on this machine`;
-  throw new SystemRpcbindError(`rpcbind refused to register program ${prog} version ${vers}: ${why}`);
-}
-
-/** One procedure by UDP: sent again until it is answered or the attempts are used up. */
-async function call<N extends ProcedureOfMapping>(
-  name: N,
-  args: ArgsOf<typeof PORTMAP2, N>,
+  entries: readonly rpcb[],
   options: SystemRpcbindOptions,
-): Promise<ResultOf<typeof PORTMAP2, N>> {
-  const { host = '127.0.0.1', port = PMAP_PORT, timeoutMs = 500, attempts = 4 } = options;
-  const procedure = PORTMAP2.procedures[name];
-  const xid = Math.floor(Math.random() * 0x1_0000_0000);
-  const message = Buffer.concat([callHeader(xid, procedure.number), encode(procedure.args, args)]);
-  const socket = createSocket('udp4');
-  try {
-    socket.connect(port, host);
-    await once(socket, 'connect');
-    for (let attempt = 0; attempt < attempts; attempt++) {
-      const reply = await exchange(() => socket.send(message), socket, xid, timeoutMs);
-      if (reply !== undefined) return procedure.result.decode(reply) as ResultOf<typeof PORTMAP2, N>;
+): Promise<void> {
+  await withRpcbind(options, async (rpcbind) => {
+    const wanted = entries.filter((entry) => rpcbind.covers(entry));
+    const left = entries.length - wanted.length;
+    if (left > 0) {
+      options.log.warn(
+        { rpcbind: rpcbind.name, registrations: left },
+        'not registered over IPv6: version 2 has IPv4 only',
+      );
     }
-  } catch (cause) {
-    if (cause instanceof SystemRpcbindError) throw cause;
-    throw new SystemRpcbindError(`rpcbind at ${host}:${port} could not be asked: ${String(cause)}`, {
-      cause,
-    });
-  } finally {
-    socket.close();
-  }
-  throw new SystemRpcbindError(
-    `rpcbind at ${host}:${port} did not answer ${attempts} calls of ${timeoutMs} ms`,
-  );
-}
-
-function callHeader(xid: number, proc: number): Buffer {
-  const { number: prog, version: vers } = PORTMAP2;
-  const cbody = { rpcvers: RPC_VERSION, prog, vers, proc, cred: NULL_AUTH, verf: NULL_AUTH };
-  return encode(rpc_msg, { xid, body: { mtype: 'CALL', cbody } });
-}
-
-/** Sends and waits: a reader at the results of the reply; undefined when none came in time. Rejects with the socket's error. */
-function exchange(
-  send: () => void,
-  socket: Socket,
-  xid: number,
-  timeoutMs: number,
-): Promise<XdrReader | undefined> {
-  return new Promise((resolve, reject) => {
-    const end = (settle: () => void): void => {
-      clearTimeout(timer);
-      socket.off('message', onMessage);
-      socket.off('error', onError);
-      settle();
-    };
-    const onMessage = (message: Buffer): void => {
-      try {
-        const results = resultsOf(message, xid);
-        if (results !== undefined) end(() => resolve(results));
-      } catch (error) {
-        end(() => reject(error instanceof Error ? error : new Error(String(error))));
+    for (const stale of await staleEntries(rpcbind, wanted)) await remove(rpcbind, stale, options.log);
+    const done: rpcb[] = [];
+    try {
+      for (const entry of wanted) {
+        if (!(await rpcbind.set(entry))) throw refused(rpcbind, entry);
+        done.push(entry);
       }
-    };
-    const onError = (error: Error): void => end(() => reject(error));
-    const timer = setTimeout(() => end(() => resolve(undefined)), timeoutMs);
-    socket.on('message', onMessage);
-    socket.on('error', onError);
-    send();
+    } catch (error) {
+      for (const entry of done) await rpcbind.unset(entry);
+      throw error;
+    }
+    options.log.info({ rpcbind: rpcbind.name, registrations: wanted.length }, 'registered');
   });
 }
 
-/** The results in a reply to `xid`; undefined for a message that isn't one. SystemRpcbindError for a refusal. */
-function resultsOf(message: Buffer, xid: number): XdrReader | undefined {
-  const reader = new XdrReader(message);
-  const reply = rpc_msg.decode(reader);
-  if (reply.xid !== xid || reply.body.mtype !== 'REPLY') return undefined;
-  const { rbody } = reply.body;
-  if (rbody.reply_stat === 'MSG_DENIED') {
-    throw new SystemRpcbindError(`rpcbind denied a call with ${rbody.rreply.stat}`);
-  }
-  const { stat } = rbody.areply.reply_data;
-  if (stat !== 'SUCCESS') throw new SystemRpcbindError(`rpcbind answered a call with ${stat}`);
-  return reader;
+/**
+ * Takes the registrations away again, but not what somebody else has put in their place. Those that aren't there are no error. Fails with
+ * SystemRpcbindError.
+ */
+export async function unregisterFromRpcbind(
+  entries: readonly rpcb[],
+  options: SystemRpcbindOptions,
+): Promise<void> {
+  await withRpcbind(options, async (rpcbind) => {
+    const own = (await rpcbind.entries()).filter((known) =>
+      entries.some(
+        (entry) => sameProgram(known, entry) && sameNetid(known, entry) && isOwnPlace(known, [entry]),
+      ),
+    );
+    for (const entry of own) {
+      if (await rpcbind.unset(entry)) continue;
+      throw new SystemRpcbindError(`${rpcbind.name} keeps the registration of ${textOf(entry)}`);
+    }
+  });
 }
 
-/** Whether somebody accepts connections at the port. What can't be told counts as yes: the registration is then left alone. */
-function listens(host: string | undefined, port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect({ host: host ?? '127.0.0.1', port });
-    socket.once('connect', () => {
-      socket.destroy();
-      resolve(true);
-    });
-    socket.once('error', (error: NodeJS.ErrnoException) => resolve(error.code !== 'ECONNREFUSED'));
+async function withRpcbind(
+  options: SystemRpcbindOptions,
+  use: (rpcbind: SystemRpcbind) => Promise<void>,
+): Promise<void> {
+  const rpcbind = await connectRpcbind(options);
+  try {
+    await use(rpcbind);
+  } catch (cause) {
+    if (cause instanceof SystemRpcbindError) throw cause;
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new SystemRpcbindError(`${rpcbind.name}: ${reason}`, { cause });
+  } finally {
+    rpcbind.close();
+  }
+}
+
+/**
+ * What is registered for the wanted programs and versions and is nobody's any more: by whatever transport, so that no client is sent to a
+ * dead port. Fails with SystemRpcbindError if another program is in the way.
+ */
+async function staleEntries(rpcbind: SystemRpcbind, wanted: readonly rpcb[]): Promise<readonly rpcb[]> {
+  const others = (await rpcbind.entries()).filter(
+    (known) =>
+      internetTransport(known.r_netid) !== undefined &&
+      wanted.some((entry) => sameProgram(known, entry)) &&
+      !wanted.some((entry) => sameProgram(known, entry) && isAlready(known, entry)),
+  );
+  const stale: rpcb[] = [];
+  const present: rpcb[] = [];
+  for (const known of others) {
+    const isGone = isOwnPlace(known, wanted) || (await presence(known)) === 'gone';
+    (isGone ? stale : present).push(known);
+  }
+  const inTheWay = present.find(
+    (known) =>
+      wanted.some((entry) => sameProgram(known, entry) && sameNetid(known, entry)) ||
+      (rpcbind.unsetsVersions && stale.some((entry) => sameProgram(known, entry))),
+  );
+  if (inTheWay !== undefined) {
+    throw new SystemRpcbindError(
+      `${textOf(inTheWay)} is registered already and answers: another NFS server of this machine; stop it, or start with --portmap off`,
+    );
+  }
+  return stale;
+}
+
+async function remove(rpcbind: SystemRpcbind, stale: rpcb, log: Logger): Promise<void> {
+  const { r_prog, r_vers, r_owner } = stale;
+  if (await rpcbind.unset(stale)) {
+    log.info(
+      { rpcbind: rpcbind.name, registration: textOf(stale) },
+      'removed a registration that nobody serves',
+    );
+    return;
+  }
+  throw new SystemRpcbindError(
+    `${textOf(stale)} is registered by ${r_owner}, and nobody serves it any more; as root, \`rpcinfo -d ${r_prog} ${r_vers}\` removes it`,
+  );
+}
+
+function refused(rpcbind: SystemRpcbind, entry: rpcb): SystemRpcbindError {
+  return new SystemRpcbindError(
+    `${rpcbind.name} refused to register ${textOf(entry)}: it takes registrations by its socket, or from root`,
+  );
+}
+
+function textOf({ r_prog, r_vers, r_netid, r_addr }: rpcb): string {
+  const port = parseUniversalAddress(r_addr)?.port;
+  return `program ${r_prog} version ${r_vers} by ${r_netid} at ${r_addr}${port === undefined ? '' : ` (port ${port})`}`;
+}
+
+function sameProgram(one: rpcb, other: rpcb): boolean {
+  return one.r_prog === other.r_prog && one.r_vers === other.r_vers;
+}
+
+function sameNetid(one: rpcb, other: rpcb): boolean {
+  return one.r_netid.toLowerCase() === other.r_netid.toLowerCase();
+}
+
+/** Whether the wanted registration is there as it should be. */
+function isAlready(known: rpcb, wanted: rpcb): boolean {
+  return sameNetid(known, wanted) && known.r_addr === wanted.r_addr;
+}
+
+/** Whether this process has what is registered: its port, on an address that it listens on. Nobody else can have it then. */
+function isOwnPlace(known: rpcb, own: readonly rpcb[]): boolean {
+  const place = parseUniversalAddress(known.r_addr);
+  if (place === undefined) return false;
+  return own.some((entry) => {
+    const ours = parseUniversalAddress(entry.r_addr);
+    if (!sameNetid(known, entry) || ours?.port !== place.port) return false;
+    return ours.host === place.host || isUnspecified(ours.host) || isUnspecified(place.host);
   });
 }

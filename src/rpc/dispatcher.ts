@@ -4,7 +4,7 @@
  *
  *   not a call ─▶ dropped      rpcvers ─▶ RPC_MISMATCH       credential ─▶ AUTH_ERROR
  *   program, version, procedure ─▶ PROG_UNAVAIL, PROG_MISMATCH, PROC_UNAVAIL
- *   arguments ─▶ GARBAGE_ARGS      handler throws ─▶ SYSTEM_ERR, or the refusal it threw
+ *   arguments ─▶ GARBAGE_ARGS      handler throws ─▶ SYSTEM_ERR, or the refusal it threw, or nothing for RpcSilence
  *
  * This is the only place where a handler's failure becomes an RPC status.
  */
@@ -27,7 +27,7 @@ import { credentialOf } from './credential.js';
 import { ProgramTable, type Target } from './program-table.js';
 import { encodeReply, type Reply } from './reply.js';
 import { duplicateKey, type Executed, type ReplyCache } from './reply-cache.js';
-import { RpcAuthError, RpcRefusal, type Credential, type Service } from './service.js';
+import { RpcAuthError, RpcRefusal, RpcSilence, type Credential, type Service } from './service.js';
 
 /** What happened to a call whose procedure was found. */
 export interface CallEvent {
@@ -68,7 +68,7 @@ export class Dispatcher {
     this.#options = options;
   }
 
-  /** The reply to one message; undefined when it isn't a call and there is nobody to answer. Doesn't reject. */
+  /** The reply to one message; undefined when it isn't a call and there is nobody to answer, or a refusal is silent. Doesn't reject. */
   async dispatch(message: Buffer, caller: Caller): Promise<Reply | undefined> {
     const reader = new XdrReader(message);
     const start = decodeMessageStart(reader);
@@ -89,6 +89,7 @@ export class Dispatcher {
       const key = duplicateKey(caller.remoteAddress, xid, numbers, args);
       return await this.#options.replyCache.answer(key, () => this.#execute(request));
     } catch (error) {
+      if (error instanceof RpcSilence) return undefined;
       if (error instanceof RpcAuthError) return denied(xid, { stat: 'AUTH_ERROR', auth_stat: error.stat });
       if (error instanceof XdrError) return accepted(xid, { stat: 'GARBAGE_ARGS' });
       this.#options.log.error(
@@ -99,7 +100,7 @@ export class Dispatcher {
     }
   }
 
-  /** Runs the procedure. Doesn't reject: a failure is a reply too. */
+  /** Runs the procedure. Rejects with RpcSilence only: any other failure is a reply. */
   async #execute(request: Request): Promise<Executed> {
     const { xid, target, credential, caller } = request;
     const source = target.procedure.nonIdempotent === true ? this.#options.shutdown : caller.gone;
@@ -120,6 +121,10 @@ export class Dispatcher {
     } catch (error) {
       // No reply refers to the call's buffers.
       this.#settle(call, request);
+      if (error instanceof RpcSilence) {
+        outcome = 'REFUSED';
+        throw error;
+      }
       const failure = this.#failure(error, request);
       outcome = failure.outcome;
       return { reply: failure.reply, keep: false };

@@ -55,6 +55,11 @@ export class RpcRefusal extends Error {
   }
 }
 
+/** Thrown by a handler that wants no reply sent by UDP, where the program says so: a refused CALLIT (RFC 1833). Cuts a TCP connection. */
+export class RpcSilence extends Error {
+  override readonly name = 'RpcSilence';
+}
+
 /** A program with its handlers, ready to be registered with a dispatcher. */
 export interface Service<G extends Program = Program> {
   readonly program: G;
