@@ -3,7 +3,7 @@
 /**
  * What went wrong, by what the caller can do about it:
  * - `not-found`: no such key, upload or bucket; `no-such-bucket` says which.
- * - `precondition-failed`: If-Match or If-None-Match did not hold (412), or a concurrent conditional write won (409).
+ * - `precondition-failed`: If-Match, If-None-Match or a write offset did not hold (412), or a concurrent conditional write won (409).
  * - `access-denied`, `credentials`: 403; `credentials` where they are missing, expired or the clock is off.
  * - `throttled`, `unavailable`: worth a retry later: 503 SlowDown, 500, timeouts, resets, DNS. Retries were already made.
  * - `range`: 416. - `too-large`: EntityTooLarge, over 10,000 parts. - `checksum`: bytes that don't match their checksum.

@@ -8,12 +8,18 @@ import type { StoreError } from './errors.js';
 export interface Capabilities {
   /** PUT, complete and copy obey If-Match / If-None-Match. */
   readonly conditionalWrites: boolean;
-  /** LIST answers in UTF-8 byte order. */
+  /**
+   * LIST answers in UTF-8 byte order, below any prefix, after any key. Otherwise, as directory buckets do: in no order (pages go on by
+   * their tokens alone), below a prefix that is empty or ends in `/` (others are `invalid`), without `startAfter`, and common prefixes may
+   * be those of unfinished uploads alone. `listUploads` takes the same prefixes.
+   */
   readonly orderedListing: boolean;
-  /** PUT with a write offset (directory buckets). */
+  /** PUT with a write offset (directory buckets): see `canAppend`. */
   readonly append: boolean;
-  /** RenameObject (directory buckets). */
+  /** RenameObject (directory buckets): see `canRename`. */
   readonly rename: boolean;
+  /** The numbers of an upload's parts may have gaps. Otherwise they are 1, 2, 3 and so on (directory buckets). */
+  readonly partNumberGaps: boolean;
   /** Least size of a part other than the last, in bytes; most parts of one upload; largest part and largest copied part. */
   readonly partBytesMin: number;
   readonly partBytesMax: number;
@@ -64,7 +70,7 @@ export interface WrittenObject {
 export interface ListRequest {
   readonly prefix: string;
   readonly delimiter?: '/';
-  /** Keys after this one, in UTF-8 byte order. */
+  /** Keys after this one, in UTF-8 byte order; where the store lists in order. */
   readonly startAfter?: string;
   readonly continuationToken?: string;
   /** At most this many keys and prefixes together; at most 1,000. */
@@ -80,7 +86,7 @@ export interface ListPage {
 }
 
 export interface UploadedPart {
-  /** 1 to 10,000; numbers may have gaps. */
+  /** 1 to 10,000; with gaps where the store's capabilities allow them. */
   readonly partNumber: number;
   readonly etag: string;
   /** base64 CRC32 of the part, where the upload carries checksums. */
@@ -198,4 +204,49 @@ export interface ObjectStore {
 
   /** Ends connections. Calls under way fail. */
   close(): Promise<void>;
+}
+
+export interface AppendOptions {
+  /** The version that is added to; without it, any that ends at the offset. */
+  readonly condition?: { readonly ifMatch?: string };
+  /** Of the object that offset 0 makes where none is; an object that is there keeps its own. */
+  readonly headers?: ObjectHeaders;
+  readonly signal?: AbortSignal;
+}
+
+/** A store whose objects can be added to. `canAppend` tells. */
+export interface AppendingStore extends ObjectStore {
+  /**
+   * PutObject with a write offset: adds `body`, which isn't empty, to the object that ends at `offset`; what is new is a version of its
+   * own. `precondition-failed` where the object ends elsewhere, `too-large` after 10,000 parts (a copy onto itself starts anew). After a
+   * lost answer the bytes at the offset are read: bytes that are there are not added twice.
+   */
+  append(key: string, body: Body, offset: number, options?: AppendOptions): Promise<WrittenObject>;
+}
+
+export interface RenameOptions {
+  /** The source's version. */
+  readonly sourceEtag?: string;
+  /** Of the target. */
+  readonly condition?: WriteCondition;
+  readonly signal?: AbortSignal;
+}
+
+/** A store whose objects can be given another name. `canRename` tells. */
+export interface RenamingStore extends ObjectStore {
+  /**
+   * RenameObject: at once, with metadata and times, over an object that is there. Neither name may end in `/`, nor may they be the same
+   * (`invalid`). Retries carry one token, so that none renames what came to the old name meanwhile.
+   */
+  rename(sourceKey: string, targetKey: string, options?: RenameOptions): Promise<void>;
+}
+
+/** The only way to `append`: its call isn't there for those who didn't look. */
+export function canAppend(store: ObjectStore): store is AppendingStore {
+  return store.capabilities.append;
+}
+
+/** The only way to `rename`. */
+export function canRename(store: ObjectStore): store is RenamingStore {
+  return store.capabilities.rename;
 }

@@ -2,13 +2,18 @@
 import t from 'tap';
 import { objectStoreContract } from '../store/contract.js';
 import { FaultStore } from './fault-store.js';
-import { MemoryStore } from './memory-store.js';
+import { DIRECTORY_CAPABILITIES, MemoryStore } from './memory-store.js';
 import { storeErrorKind } from './store-error-kind.js';
 
 const headers = { metadata: {} };
 
 await t.test('without a plan it keeps the contract', async (t) => {
   await objectStoreContract(t, async () => new FaultStore(new MemoryStore()));
+});
+
+await t.test('contract of the in-memory store as a directory bucket', async (t) => {
+  const capabilities = DIRECTORY_CAPABILITIES;
+  await objectStoreContract(t, async () => new FaultStore(new MemoryStore({ capabilities })));
 });
 
 await t.test('the nth call fails, before or after its effect', async (t) => {

@@ -10,6 +10,14 @@
  *   t.same(store.operations(), ['HeadObject', 'GetObject']);   // what a client's action cost
  */
 import { StoreError, type StoreErrorKind } from '../../src/store/errors.js';
+import {
+  canAppend,
+  canRename,
+  type AppendingStore,
+  type AppendOptions,
+  type RenameOptions,
+  type RenamingStore,
+} from '../../src/store/object-store.js';
 import type {
   Body,
   ByteRange,
@@ -42,7 +50,7 @@ interface Plan {
   readonly after?: () => void;
 }
 
-export class FaultStore implements ObjectStore {
+export class FaultStore implements AppendingStore, RenamingStore {
   /** Every call in order of its beginning; `probe` counts as a ListObjectsV2. */
   readonly calls: StoreCall[] = [];
   readonly #inner: ObjectStore;
@@ -230,6 +238,28 @@ export class FaultStore implements ObjectStore {
     return this.#call({ operation: 'ListMultipartUploads', key: prefix }, signal, () =>
       this.#inner.listUploads(prefix, signal),
     );
+  }
+
+  async append(key: string, body: Body, offset: number, options: AppendOptions = {}): Promise<WrittenObject> {
+    const inner = this.#inner;
+    const { condition, signal } = options;
+    const call = { operation: 'PutObject', key, bytes: lengthOf(body), ...conditionOf(condition) } as const;
+    return this.#call(call, signal, () => {
+      if (!canAppend(inner))
+        throw new StoreError('unsupported', 'no append', { ...call, bucket: this.bucket });
+      return inner.append(key, body, offset, options);
+    });
+  }
+
+  async rename(sourceKey: string, targetKey: string, options: RenameOptions = {}): Promise<void> {
+    const inner = this.#inner;
+    const { condition, signal } = options;
+    const call = { operation: 'RenameObject', key: targetKey, ...conditionOf(condition) } as const;
+    await this.#call(call, signal, () => {
+      if (!canRename(inner))
+        throw new StoreError('unsupported', 'no rename', { ...call, bucket: this.bucket });
+      return inner.rename(sourceKey, targetKey, options);
+    });
   }
 
   async close(): Promise<void> {

@@ -1,4 +1,5 @@
-/** ListObjectsV2 over a map of objects, in UTF-8 byte order. */
+/** ListObjectsV2 over a map of objects: in UTF-8 byte order, or in none. */
+import { createHash } from 'node:crypto';
 import type { ListPage, ListRequest, ObjectSummary } from '../../src/store/object-store.js';
 import type { StoredObject } from './memory-store.js';
 
@@ -24,6 +25,26 @@ export function listPage(objects: ReadonlyMap<string, StoredObject>, request: Li
     prefixes: told.filter((entry) => entry.isPrefix).map((entry) => entry.key),
     ...(last !== undefined &&
       entries.length > told.length && { continuationToken: last.name.toString('base64url') }),
+  };
+}
+
+/** One page in an order that is no order of names, as directory buckets list; its continuation token is the place of the last one told. */
+export function listPageUnordered(
+  objects: ReadonlyMap<string, StoredObject>,
+  request: ListRequest,
+): ListPage {
+  const placeOf = (entry: Entry): string => createHash('sha1').update(entry.name).digest('hex');
+  const placed = rolledUp(objects, request)
+    .map((entry) => ({ entry, place: placeOf(entry) }))
+    .sort((a, b) => (a.place < b.place ? -1 : 1))
+    .filter(({ place }) => request.continuationToken === undefined || place > request.continuationToken);
+  const told = placed.slice(0, Math.min(request.maxKeys ?? 1000, 1000));
+  const last = told.at(-1);
+  const entries = told.map(({ entry }) => entry);
+  return {
+    objects: entries.filter((entry) => !entry.isPrefix).map((entry) => summary(objects, entry.key)),
+    prefixes: entries.filter((entry) => entry.isPrefix).map((entry) => entry.key),
+    ...(last !== undefined && placed.length > told.length && { continuationToken: last.place }),
   };
 }
 

@@ -5,10 +5,12 @@
  * - `holdGets` keeps GETs until the test delivers their bytes piece by piece or fails them.
  * - `chunkBytes` sets how many bytes a sink gets at a time.
  */
-import { createHash } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import { crc32 } from 'node:zlib';
 import { StoreError, type StoreErrorKind } from '../../src/store/errors.js';
 import type {
+  AppendingStore,
+  AppendOptions,
   Body,
   ByteRange,
   ByteSink,
@@ -18,14 +20,15 @@ import type {
   ListRequest,
   ObjectHead,
   ObjectHeaders,
-  ObjectStore,
+  RenameOptions,
+  RenamingStore,
   UnfinishedUpload,
   UploadedPart,
   WriteCondition,
   WrittenObject,
 } from '../../src/store/object-store.js';
 import { HeldGet } from './held-get.js';
-import { listPage } from './memory-listing.js';
+import { listPage, listPageUnordered } from './memory-listing.js';
 
 export type StoreOperation =
   | 'HeadObject'
@@ -40,7 +43,8 @@ export type StoreOperation =
   | 'UploadPartCopy'
   | 'CompleteMultipartUpload'
   | 'AbortMultipartUpload'
-  | 'ListMultipartUploads';
+  | 'ListMultipartUploads'
+  | 'RenameObject';
 
 /** One call as the store saw it. `bytes` is what a write carried. */
 export interface StoreCall {
@@ -82,7 +86,15 @@ type Around = (call: StoreCall) => void | Promise<void>;
 const md5 = (bytes: Uint8Array): Buffer => createHash('md5').update(bytes).digest();
 const quoted = (name: string): string => `"${name}"`;
 
-export class MemoryStore implements ObjectStore {
+/** What makes a store as directory buckets are: its listings, prefixes, ETags and part numbers go by these. */
+export const DIRECTORY_CAPABILITIES = {
+  orderedListing: false,
+  append: true,
+  rename: true,
+  partNumberGaps: false,
+} as const satisfies Partial<Capabilities>;
+
+export class MemoryStore implements AppendingStore, RenamingStore {
   readonly bucket: string;
   readonly capabilities: Capabilities;
   /** What is in the bucket: tests may look, and change things as another S3 user would through `putNow`. */
@@ -112,6 +124,7 @@ export class MemoryStore implements ObjectStore {
       orderedListing: true,
       append: false,
       rename: false,
+      partNumberGaps: true,
       partBytesMin: 5 * 1024 ** 2,
       partBytesMax: 5 * 1024 ** 3,
       partsMax: 10_000,
@@ -130,7 +143,7 @@ export class MemoryStore implements ObjectStore {
   /** Puts an object without a call being recorded: another S3 user's PUT. */
   putNow(key: string, body: Uint8Array, headers: ObjectHeaders = { metadata: {} }): StoredObject {
     const bytes = Buffer.from(body);
-    return this.#store(key, bytes, quoted(md5(bytes).toString('hex')), headers);
+    return this.#store(key, bytes, this.#etag(bytes), headers);
   }
 
   /** From now on GETs wait in `heldGets`. */
@@ -191,9 +204,13 @@ export class MemoryStore implements ObjectStore {
   }
 
   async list(request: ListRequest, signal?: AbortSignal): Promise<ListPage> {
-    return await this.#call({ operation: 'ListObjectsV2', key: request.prefix }, signal, () =>
-      listPage(this.objects, request),
-    );
+    const call: StoreCall = { operation: 'ListObjectsV2', key: request.prefix };
+    return await this.#call(call, signal, () => {
+      if (this.capabilities.orderedListing) return listPage(this.objects, request);
+      this.#checkPrefix(call, request.prefix);
+      if (request.startAfter !== undefined) throw this.#error('unsupported', call, 'NotImplemented', 501);
+      return listPageUnordered(this.objects, request);
+    });
   }
 
   async put(
@@ -212,7 +229,7 @@ export class MemoryStore implements ObjectStore {
     };
     return await this.#call(call, signal, () => {
       this.#check(call, key, condition);
-      return written(this.#store(key, bytes, quoted(md5(bytes).toString('hex')), headers));
+      return written(this.#store(key, bytes, this.#etag(bytes), headers));
     });
   }
 
@@ -253,7 +270,7 @@ export class MemoryStore implements ObjectStore {
       const source = this.#source(call, sourceKey, sourceEtag);
       this.#check(call, targetKey, condition);
       // As S3 does: a copy in one request has a plain ETag, also of an object that was uploaded in parts.
-      const etag = quoted(md5(source.body).toString('hex'));
+      const etag = this.#etag(source.body);
       return written(this.#store(targetKey, source.body, etag, headers ?? source.headers));
     });
   }
@@ -321,7 +338,8 @@ export class MemoryStore implements ObjectStore {
         const stored = upload.parts.get(part.partNumber);
         if (stored === undefined || stored.etag !== part.etag)
           throw this.#error('invalid', call, 'InvalidPart', 400);
-        if (at > 0 && (parts[at - 1]?.partNumber ?? 0) >= part.partNumber) {
+        const gap = !this.capabilities.partNumberGaps && part.partNumber !== at + 1;
+        if (gap || (at > 0 && (parts[at - 1]?.partNumber ?? 0) >= part.partNumber)) {
           throw this.#error('invalid', call, 'InvalidPartOrder', 400);
         }
         if (at < parts.length - 1 && stored.body.length < this.capabilities.partBytesMin) {
@@ -335,7 +353,7 @@ export class MemoryStore implements ObjectStore {
       this.#check(call, key, condition);
       const digest = md5(Buffer.concat(bodies.map(md5))).toString('hex');
       this.uploads.delete(uploadId);
-      const etag = quoted(`${digest}-${parts.length}`);
+      const etag = this.capabilities.orderedListing ? quoted(`${digest}-${parts.length}`) : randomEtag();
       return written(this.#store(key, Buffer.concat(bodies), etag, upload.headers));
     });
   }
@@ -347,11 +365,62 @@ export class MemoryStore implements ObjectStore {
   }
 
   async listUploads(prefix: string, signal?: AbortSignal): Promise<readonly UnfinishedUpload[]> {
-    return await this.#call({ operation: 'ListMultipartUploads', key: prefix }, signal, () =>
-      [...this.uploads]
+    const call: StoreCall = { operation: 'ListMultipartUploads', key: prefix };
+    return await this.#call(call, signal, () => {
+      if (!this.capabilities.orderedListing) this.#checkPrefix(call, prefix);
+      return [...this.uploads]
         .filter(([, upload]) => upload.key.startsWith(prefix))
-        .map(([uploadId, { key, initiatedMs }]) => ({ key, uploadId, initiatedMs })),
-    );
+        .map(([uploadId, { key, initiatedMs }]) => ({ key, uploadId, initiatedMs }));
+    });
+  }
+
+  async append(
+    key: string,
+    body: Body,
+    offset: number,
+    { condition, headers, signal }: AppendOptions = {},
+  ): Promise<WrittenObject> {
+    const bytes = Buffer.concat(body);
+    const call: StoreCall = {
+      operation: 'PutObject',
+      key,
+      bytes: bytes.length,
+      ...(condition !== undefined && { condition }),
+    };
+    return await this.#call(call, signal, () => {
+      if (!this.capabilities.append) throw this.#error('unsupported', call, 'NotImplemented', 501);
+      if (bytes.length === 0) throw this.#error('invalid', call, 'InvalidRequest', 400);
+      this.#check(call, key, condition);
+      const before = this.objects.get(key);
+      if ((before?.body.length ?? 0) !== offset)
+        throw this.#error('precondition-failed', call, 'InvalidWriteOffset', 400);
+      const whole = Buffer.concat([before?.body ?? Buffer.alloc(0), bytes]);
+      return written(
+        this.#store(key, whole, this.#etag(whole), before?.headers ?? headers ?? { metadata: {} }),
+      );
+    });
+  }
+
+  async rename(
+    sourceKey: string,
+    targetKey: string,
+    { sourceEtag, condition, signal }: RenameOptions = {},
+  ): Promise<void> {
+    const call: StoreCall = {
+      operation: 'RenameObject',
+      key: targetKey,
+      ...(sourceEtag !== undefined && { ifMatch: sourceEtag }),
+      ...(condition !== undefined && { condition }),
+    };
+    await this.#call(call, signal, () => {
+      if (!this.capabilities.rename) throw this.#error('unsupported', call, 'NotImplemented', 501);
+      if (sourceKey === targetKey || sourceKey.endsWith('/') || targetKey.endsWith('/'))
+        throw this.#error('invalid', call, 'InvalidRequest', 400);
+      const source = this.#source(call, sourceKey, sourceEtag);
+      this.#check(call, targetKey, condition);
+      this.objects.delete(sourceKey);
+      this.objects.set(targetKey, source);
+    });
   }
 
   async close(): Promise<void> {
@@ -412,6 +481,14 @@ export class MemoryStore implements ObjectStore {
     }
   }
 
+  #etag(bytes: Uint8Array): string {
+    return this.capabilities.orderedListing ? quoted(md5(bytes).toString('hex')) : randomEtag();
+  }
+
+  #checkPrefix(call: StoreCall, prefix: string): void {
+    if (prefix !== '' && !prefix.endsWith('/')) throw this.#error('invalid', call, 'InvalidRequest', 400);
+  }
+
   #store(key: string, body: Buffer, etag: string, headers: ObjectHeaders): StoredObject {
     const metadata = Object.fromEntries(
       Object.entries(headers.metadata).map(([name, value]) => [name.toLowerCase(), value]),
@@ -424,7 +501,7 @@ export class MemoryStore implements ObjectStore {
   #storePart(call: StoreCall, key: string, uploadId: string, partNumber: number, body: Buffer): UploadedPart {
     const upload = this.#upload(call, key, uploadId);
     if (partNumber < 1 || partNumber > 10_000) throw this.#error('too-large', call, 'InvalidArgument', 400);
-    const etag = quoted(md5(body).toString('hex'));
+    const etag = this.#etag(body);
     upload.parts.set(partNumber, { body, etag });
     const sum = Buffer.alloc(4);
     sum.writeUInt32BE(crc32(body));
@@ -470,6 +547,11 @@ export class MemoryStore implements ObjectStore {
   #nowSeconds(): number {
     return Math.floor(this.#now() / 1000) * 1000;
   }
+}
+
+/** Of no digest, as in directory buckets. */
+function randomEtag(): string {
+  return quoted(randomUUID().replaceAll('-', 'z'));
 }
 
 function written(object: StoredObject): WrittenObject {

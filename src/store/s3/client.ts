@@ -7,8 +7,11 @@ import { Agent as HttpAgent } from 'node:http';
 import { Agent as HttpsAgent } from 'node:https';
 import { S3Client, type S3ClientConfig } from '@aws-sdk/client-s3';
 import type { Logger } from '../../telemetry/log.js';
+import { isDirectoryBucket } from './directory-bucket.js';
+import { fixEndpoint } from './directory-endpoint.js';
 import type { ResolvedOptions } from './options.js';
 import { regionProvider } from './region.js';
+import { Sessions } from './sessions.js';
 import { signing } from './signing.js';
 
 export interface S3Clients {
@@ -35,21 +38,35 @@ export function createClients(options: ResolvedOptions, attempts = 1): S3Clients
     ...commonConfig(options, regionProvider(options, handlerOf(options.timeouts.idleMs))),
     maxAttempts: attempts,
   };
-  const client = new S3Client({ ...common, requestHandler: handlerOf(options.timeouts.idleMs) });
+  const dates = new WeakMap<object, number>();
+  const dateOf = (output: object): number | undefined => dates.get(output);
+  // Both clients share the sessions of a directory bucket, which the first one makes.
+  const sessions = isDirectoryBucket(options.bucket)
+    ? new Sessions((): S3Client => client, dateOf, options.log)
+    : undefined;
+  const express = sessions === undefined ? {} : sessions.config;
+  const client: S3Client = new S3Client({
+    ...common,
+    ...express,
+    requestHandler: handlerOf(options.timeouts.idleMs),
+  });
   const slowClient = new S3Client({
     ...common,
+    ...express,
     credentials: client.config.credentials,
     requestHandler: handlerOf(options.timeouts.slowCallMs),
   });
-  const dates = new WeakMap<object, number>();
   for (const each of [client, slowClient]) {
     addHeaders(each, options);
     recordDates(each, dates);
+    if (sessions === undefined) continue;
+    fixEndpoint(each, options);
+    sessions.watch(each);
   }
   return {
     client,
     slowClient,
-    dateOf: (output) => dates.get(output),
+    dateOf,
     destroy: () => {
       client.destroy();
       slowClient.destroy();

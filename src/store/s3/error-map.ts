@@ -1,6 +1,7 @@
 /** The one place where errors of the SDK and of sockets become StoreErrors. */
 import { StoreError, type StoreErrorKind } from '../errors.js';
 import type { RetryClass } from './retry.js';
+import { SESSION_ENDED } from './sessions.js';
 
 export interface About {
   readonly operation: string;
@@ -16,6 +17,7 @@ const KIND_BY_CODE: ReadonlyMap<string, StoreErrorKind> = new Map<string, StoreE
   ['NoSuchBucket', 'no-such-bucket'],
   ['PreconditionFailed', 'precondition-failed'],
   ['ConditionalRequestConflict', 'precondition-failed'],
+  ['InvalidWriteOffset', 'precondition-failed'],
   ['AccessDenied', 'access-denied'],
   ['AllAccessDisabled', 'access-denied'],
   ['AccountProblem', 'access-denied'],
@@ -35,6 +37,7 @@ const KIND_BY_CODE: ReadonlyMap<string, StoreErrorKind> = new Map<string, StoreE
   ['TokenProviderError', 'credentials'],
   ['InvalidRange', 'range'],
   ['EntityTooLarge', 'too-large'],
+  ['TooManyParts', 'too-large'],
   ['BadDigest', 'checksum'],
   ['InvalidDigest', 'checksum'],
   ['XAmzContentSHA256Mismatch', 'checksum'],
@@ -141,6 +144,9 @@ export function storeError(
   );
 }
 
+/** What a second request with another signature may not get: the clock's error, and a session's end. */
+const CURABLE: ReadonlySet<string> = new Set(['RequestTimeTooSkewed', ...SESSION_ENDED]);
+
 export function retryClassOf(error: StoreError): RetryClass {
   switch (error.kind) {
     case 'throttled':
@@ -150,7 +156,8 @@ export function retryClassOf(error: StoreError): RetryClass {
       return 'transient';
     case 'credentials':
       // The SDK has learnt the server's clock from this answer: the next signature will fit.
-      return error.code === 'RequestTimeTooSkewed' ? 'once' : 'never';
+      // A session that ended was forgotten at this answer: the next request makes another.
+      return error.code !== undefined && CURABLE.has(error.code) ? 'once' : 'never';
     case 'not-found':
     case 'no-such-bucket':
     case 'precondition-failed':

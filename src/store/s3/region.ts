@@ -1,5 +1,6 @@
 /** Which region to sign for: given, else environment or profile, else asked of S3, else `us-east-1` (servers of one's own). */
 import { HeadBucketCommand, S3Client, type S3ClientConfig } from '@aws-sdk/client-s3';
+import { isDirectoryBucket, regionOfZone } from './directory-bucket.js';
 import type { ResolvedOptions } from './options.js';
 import { signing } from './signing.js';
 
@@ -28,6 +29,8 @@ async function findRegion(
   const configured = await configuredRegion(options.profile);
   if (configured !== undefined) return configured;
   if (options.endpointUrl !== undefined) return DEFAULT_REGION;
+  // The host name of a directory bucket has its region in it: where there is none to be asked, the zone's name tells it.
+  if (isDirectoryBucket(options.bucket)) return regionOfZone(options.bucket) ?? DEFAULT_REGION;
   return discoveredRegion(options, requestHandler);
 }
 

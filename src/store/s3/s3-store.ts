@@ -1,6 +1,8 @@
 /** The ObjectStore of a bucket in S3 or a compatible server: the operations of this folder over one context. */
 import type { StoreError } from '../errors.js';
 import type {
+  AppendingStore,
+  AppendOptions,
   Body,
   ByteRange,
   ByteSink,
@@ -11,15 +13,19 @@ import type {
   ObjectHead,
   ObjectHeaders,
   ObjectStore,
+  RenameOptions,
+  RenamingStore,
   UnfinishedUpload,
   UploadedPart,
   WriteCondition,
   WrittenObject,
 } from '../object-store.js';
+import { appendObject } from './append.js';
 import { createClients } from './client.js';
 import { ConditionalWrites, type S3Context } from './context.js';
 import { copyObject, copyPart, type CopyOptions } from './copy.js';
 import { deleteMany, deleteObject } from './delete.js';
+import { isDirectoryBucket } from './directory-bucket.js';
 import { getRange } from './get.js';
 import { headObject } from './head.js';
 import { listPage, probeBucket } from './list.js';
@@ -33,6 +39,7 @@ import {
 } from './multipart.js';
 import { resolveOptions, type S3StoreOptions } from './options.js';
 import { putObject } from './put.js';
+import { renameObject } from './rename.js';
 import { Requests } from './requests.js';
 
 const MIB = 1024 ** 2;
@@ -52,11 +59,14 @@ export function createS3Store(options: S3StoreOptions): ObjectStore {
   });
 }
 
-class S3Store implements ObjectStore {
+/** `append` and `rename` are for those who looked at the capabilities: `createS3Store` gives the type without them. */
+class S3Store implements AppendingStore, RenamingStore {
   readonly #context: S3Context;
+  readonly #isDirectory: boolean;
 
   constructor(context: S3Context) {
     this.#context = context;
+    this.#isDirectory = isDirectoryBucket(context.bucket);
   }
 
   get bucket(): string {
@@ -67,11 +77,10 @@ class S3Store implements ObjectStore {
   get capabilities(): Capabilities {
     return {
       conditionalWrites: this.#context.conditions.enabled,
-      // Directory buckets list in no order.
-      orderedListing: !this.bucket.endsWith('--x-s3'),
-      // Directory buckets have both, but the seam has no calls for them yet.
-      append: false,
-      rename: false,
+      orderedListing: !this.#isDirectory,
+      append: this.#isDirectory,
+      rename: this.#isDirectory,
+      partNumberGaps: !this.#isDirectory,
       partBytesMin: 5 * MIB,
       partBytesMax: 5 * GIB,
       partsMax: PARTS_MAX,
@@ -162,6 +171,14 @@ class S3Store implements ObjectStore {
 
   async listUploads(prefix: string, signal?: AbortSignal): Promise<readonly UnfinishedUpload[]> {
     return listUploads(this.#context, prefix, signal);
+  }
+
+  async append(key: string, body: Body, offset: number, options: AppendOptions = {}): Promise<WrittenObject> {
+    return appendObject(this.#context, key, body, offset, options);
+  }
+
+  async rename(sourceKey: string, targetKey: string, options: RenameOptions = {}): Promise<void> {
+    await renameObject(this.#context, sourceKey, targetKey, options);
   }
 
   async close(): Promise<void> {
