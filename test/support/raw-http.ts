@@ -65,7 +65,7 @@ function parseAnswer(bytes: Buffer): Omit<RawExchange, 'end'> {
 function isWhole(bytes: Buffer, method: string): boolean {
   const { status, headers, body } = parseAnswer(bytes);
   if (status === undefined) return false;
-  if (method === 'HEAD') return true;
+  if (method === 'HEAD' || status === 204) return true;
   if (headers.get('transfer-encoding') === 'chunked') return body.toString('latin1').endsWith('0\r\n\r\n');
   return body.length >= Number(headers.get('content-length') ?? Infinity);
 }

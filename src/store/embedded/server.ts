@@ -13,6 +13,7 @@ import type { Readable } from 'node:stream';
 import { Buckets } from './buckets.js';
 import type { Logger } from '../../telemetry/log.js';
 import type { AnswerStream } from '../faults/answer-stream.js';
+import { answerFaultCall, isFaultCall } from '../faults/admin.js';
 import { FaultLayer, type Exchange } from '../faults/layer.js';
 import type { FaultPlan } from '../faults/plan.js';
 import type { Answer, Call } from './call.js';
@@ -20,6 +21,7 @@ import { directorySigner } from './directory-access.js';
 import { isDirectoryBucket } from './directory-buckets.js';
 import { routeOf } from './directory-routes.js';
 import { S3Error } from './errors.js';
+import { headersOf } from './request-headers.js';
 import { sendAnswer, sendError } from './respond.js';
 import { lockDirectory } from './directory-lock.js';
 import { authorize, type Credentials } from './sigv4.js';
@@ -69,18 +71,6 @@ const IDLE_MS_MAX = 10 * 60 * 1000;
 /** Longer than clients keep idle connections, so that they are the ones to close. */
 const KEEP_ALIVE_MS = 60_000;
 
-/** Header names in lower case, values of repeated ones joined. */
-function headersOf(request: IncomingMessage): ReadonlyMap<string, string> {
-  const headers = new Map<string, string>();
-  for (let at = 0; at + 1 < request.rawHeaders.length; at += 2) {
-    const name = (request.rawHeaders[at] ?? '').toLowerCase();
-    const value = request.rawHeaders[at + 1] ?? '';
-    const before = headers.get(name);
-    headers.set(name, before === undefined ? value : `${before},${value}`);
-  }
-  return headers;
-}
-
 /** The first value of each parameter. */
 function firstValues(query: readonly (readonly [string, string])[]): ReadonlyMap<string, string> {
   const values = new Map<string, string>();
@@ -112,13 +102,9 @@ class S3Server {
   readonly #log: Logger | undefined;
   readonly #onRequest: ((request: FinishedRequest) => void) | undefined;
 
-  constructor(buckets: Buckets, options: EmbeddedStoreOptions) {
+  constructor(buckets: Buckets, credentials: Credentials, options: EmbeddedStoreOptions) {
     this.#buckets = buckets;
-    this.#credentials = {
-      accessKeyId: options.accessKeyId,
-      secretAccessKey: options.secretAccessKey,
-      region: options.region ?? 'us-east-1',
-    };
+    this.#credentials = credentials;
     this.#log = options.log;
     this.#onRequest = options.onRequest;
   }
@@ -213,14 +199,18 @@ export async function startEmbeddedStore(options: EmbeddedStoreOptions): Promise
     await lock.release();
     throw error;
   });
-  const s3 = new S3Server(buckets, options);
+  const { accessKeyId, secretAccessKey, region = 'us-east-1' } = options;
+  const credentials: Credentials = { accessKeyId, secretAccessKey, region };
+  const s3 = new S3Server(buckets, credentials, options);
   const faults = new FaultLayer({ plan: options.faultPlan, log: options.log });
   const running = new Set<Promise<void>>();
   const carryOut = (exchange: Exchange): Promise<void> => s3.serve(exchange);
   const serve = (request: IncomingMessage, response: ServerResponse, expectsContinue: boolean): void => {
-    const serving = faults
-      .handle(request, response, expectsContinue, carryOut)
-      .finally(() => running.delete(serving));
+    const serving = (
+      isFaultCall(request)
+        ? answerFaultCall(request, response, expectsContinue, { faults, credentials, log: options.log })
+        : faults.handle(request, response, expectsContinue, carryOut)
+    ).finally(() => running.delete(serving));
     running.add(serving);
   };
   // A body may take longer than any fixed limit; idle sockets are cut instead.

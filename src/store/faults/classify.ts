@@ -2,6 +2,7 @@
 import type { IncomingMessage } from 'node:http';
 import { S3Error } from '../embedded/errors.js';
 import { routeOf } from '../embedded/directory-routes.js';
+import { headersOf } from '../embedded/request-headers.js';
 import { parseTarget } from '../embedded/target.js';
 
 export interface RequestFacts {
@@ -13,7 +14,9 @@ export interface RequestFacts {
 }
 
 /** Never fails: what can't be understood is `Unknown`. */
-export function classify(request: Pick<IncomingMessage, 'method' | 'url' | 'headers'>): RequestFacts {
+export function classify(
+  request: Pick<IncomingMessage, 'method' | 'url' | 'headers' | 'rawHeaders'>,
+): RequestFacts {
   const method = request.method ?? '';
   let about: { readonly bucket: string | undefined; readonly key: string | undefined } = {
     bucket: undefined,
@@ -22,8 +25,12 @@ export function classify(request: Pick<IncomingMessage, 'method' | 'url' | 'head
   try {
     const target = parseTarget(request.url ?? '', request.headers.host ?? '');
     about = { bucket: target.bucket, key: target.key };
-    const headers = new Map(Object.entries(request.headers).map(([name, value]) => [name, String(value)]));
-    const { operation } = routeOf({ method, ...about, query: new Map(target.query), headers });
+    const { operation } = routeOf({
+      method,
+      ...about,
+      query: new Map(target.query),
+      headers: headersOf(request),
+    });
     return { operation, method, ...about };
   } catch (error) {
     if (!(error instanceof S3Error)) throw error;
