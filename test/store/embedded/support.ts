@@ -95,7 +95,7 @@ export interface RawRequest {
 }
 
 /** Sends a request exactly as given, signed or not. */
-export async function sendRaw(store: EmbeddedStore, raw: RawRequest): Promise<RawAnswer> {
+export async function sendRaw(store: Pick<EmbeddedStore, 'port'>, raw: RawRequest): Promise<RawAnswer> {
   return new Promise((resolve, reject) => {
     const request = httpRequest(
       { host: '127.0.0.1', port: store.port, method: raw.method, path: raw.path, headers: raw.headers },
@@ -135,7 +135,7 @@ export interface Signed {
 
 /** Signs headers; parameters, if any, must be in canonical form: a signer written apart from the one under test. */
 export function sign(
-  store: EmbeddedStore,
+  store: Pick<EmbeddedStore, 'port'>,
   raw: RawRequest,
   options: { payload: string; secret?: string; accessKey?: string; region?: string; atMs?: number },
 ): Signed {
