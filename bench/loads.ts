@@ -2,17 +2,16 @@
 import {
   checkFile,
   makeFile,
-  MIB,
   readPattern,
   writePattern,
   inFlight,
   randomSequence,
   TRANSFER_BYTES,
-} from './cases.js';
+} from './transfers.js';
 import { setTimeout as delay } from 'node:timers/promises';
 import { startFaultProxy, type FaultProxy } from './fault-proxy.js';
 import type { LeanClient } from './lean-client.js';
-import { checkPattern, fillPattern } from './pattern.js';
+import { checkPattern, fillPattern, MIB } from './pattern.js';
 import { Rig, type Cost, type RigOptions } from './rig.js';
 
 export interface Load {

@@ -1,17 +1,25 @@
 /**
- * `npm run bench -- [NAME...] [--json] [--runs N] [--memory-limit SIZE] [--endpoint-url URL --bucket B]`: measured cases by
- * default, and by name the loads (loads.ts) that look for wrong bytes, stalls and memory beyond its bound.
+ * `npm run bench -- [NAME...] [--json] [--runs N] ...`: the cases (cases/) by default, and by name the loads (loads.ts) that look for wrong bytes,
+ * stalls and memory beyond its bound. `--short` compares a few cases with bench/baseline.json, `--record` writes it.
  */
+import { writeFile } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
-import { CASES, MIB, type Run } from './cases.js';
+import { CASES } from './cases/all.js';
 import { LOADS } from './loads.js';
-import { Rig, type Cost, type RigOptions } from './rig.js';
+import { runCase, type Case } from './measure.js';
+import { Missing } from './native.js';
+import { caseReport, skippedReport, textOf, type CaseReport } from './report.js';
+import type { RigOptions } from './rig.js';
+import { BASELINE_FILE, readBaseline, SHORT_CASES, recorded, shortRun } from './short.js';
 
 const { values, positionals: names } = parseArgs({
   allowPositionals: true,
   options: {
     json: { type: 'boolean', default: false },
     runs: { type: 'string', default: '5' },
+    size: { type: 'string', default: '1' },
+    short: { type: 'boolean', default: false },
+    record: { type: 'boolean', default: false },
     'memory-limit': { type: 'string', default: '256MiB' },
     'endpoint-url': { type: 'string' },
     bucket: { type: 'string', default: 'bench' },
@@ -20,82 +28,85 @@ const { values, positionals: names } = parseArgs({
   },
 });
 
+const USAGE = `npm run bench -- [NAME...] [OPTIONS]
+
+  --json                 one JSON object a line (docs/benchmarks.md)
+  --runs N               counted runs of each case. Default: 5
+  --size FRACTION        of the bytes, calls and files of a case. Default: 1
+  --memory-limit SIZE    as of s3nfsd serve. Default: 256MiB
+  --node-argument ARG    for the daemon's Node, such as --cpu-prof; may be given again
+  --short                a few cases, small: fails where one is twice as slow as bench/baseline.json says
+  --record               as --short, and writes bench/baseline.json
+  --endpoint-url URL, --bucket NAME    a store for the loads, in place of the embedded server
+
+Cases (all, unless names are given) and loads (by name only):
+`;
+
+function fail(message: string): never {
+  process.stderr.write(`bench: ${message}; see --help\n`);
+  process.exit(1);
+}
+
 if (values.help) {
-  for (const { name, about } of [...CASES, ...LOADS]) process.stdout.write(`${name.padEnd(20)} ${about}\n`);
+  const lines = [...CASES, ...LOADS].map(({ name, about }) => `  ${name.padEnd(20)} ${about}\n`);
+  process.stdout.write(USAGE + lines.join(''));
   process.exit();
 }
 const unknown = names.filter((name) => ![...CASES, ...LOADS].some((each) => each.name === name));
+if (unknown.length > 0) fail(`no such case or load: ${unknown.join(', ')}`);
 const runs = Number(values.runs);
-if (unknown.length > 0 || !Number.isInteger(runs) || runs < 1) {
-  process.stderr.write(
-    `bench: no such case or number of runs: ${unknown.join(', ')} ${values.runs}; see --help\n`,
-  );
-  process.exit(1);
-}
-const options: RigOptions = {
+if (!Number.isInteger(runs) || runs < 1) fail(`not a number of runs: ${values.runs}`);
+const size = Number(values.size);
+if (!(size > 0 && size <= 1)) fail(`not a fraction: ${values.size}`);
+
+const options = {
   memoryLimit: values['memory-limit'],
   nodeArguments: values['node-argument'],
+};
+
+async function measured(each: Case): Promise<CaseReport> {
+  try {
+    const { prepared, rounds } = await runCase(each, { ...options, size, rounds: runs });
+    return caseReport(each, prepared, rounds);
+  } catch (error) {
+    if (error instanceof Missing) return skippedReport(each, error.message);
+    throw error;
+  }
+}
+
+async function short(): Promise<boolean> {
+  const baseline = await readBaseline();
+  const results = [];
+  for (const each of SHORT_CASES) {
+    const result = await shortRun(each, baseline);
+    results.push(result);
+    process.stdout.write(`${values.json ? JSON.stringify(result) : textOf(result.report)}\n`);
+    for (const worse of result.worse) process.stderr.write(`bench: ${worse}\n`);
+  }
+  if (values.record) await writeFile(BASELINE_FILE, recorded(results));
+  return values.record || results.every(({ worse }) => worse.length === 0);
+}
+
+if (values.short || values.record) process.exit((await short()) ? 0 : 1);
+
+for (const each of CASES) {
+  if (names.length > 0 && !names.includes(each.name)) continue;
+  const report = await measured(each);
+  process.stdout.write(`${values.json ? JSON.stringify(report) : textOf(report)}\n`);
+}
+const rigOptions: RigOptions = {
+  ...options,
   ...(values['endpoint-url'] !== undefined && {
     endpoint: { url: values['endpoint-url'], bucket: values.bucket },
   }),
 };
-
-function report(result: Record<string, unknown>): void {
-  const line = values.json
-    ? JSON.stringify(result)
-    : Object.entries(result)
-        .map(([name, value]) => `${name}=${typeof value === 'string' ? value : JSON.stringify(value)}`)
-        .join('  ');
-  process.stdout.write(`${line}\n`);
+for (const load of LOADS) {
+  if (!names.includes(load.name)) continue;
+  const result = { case: load.name, ...(await load.run(rigOptions)) };
+  const text = Object.entries(result).map(
+    ([name, value]) => `${name}=${typeof value === 'string' ? value : JSON.stringify(value)}`,
+  );
+  process.stdout.write(`${values.json ? JSON.stringify(result) : text.join('  ')}\n`);
 }
-
-async function measure(): Promise<void> {
-  const chosen = CASES.filter(({ name }) => names.length === 0 || names.includes(name));
-  if (chosen.length === 0) return;
-  const rig = await Rig.start(options);
-  try {
-    const prepared = [];
-    for (const each of chosen)
-      prepared.push({ name: each.name, run: await each.prepare(rig), costs: [] as Cost[] });
-    for (let round = 0; round < runs; round++) {
-      for (const { run, costs } of prepared) costs.push(await rig.cost(() => run.work(round)));
-    }
-    for (const { name, run, costs } of prepared) report({ case: name, ...summary(run, costs) });
-  } finally {
-    await rig.close();
-  }
-}
-
-/** Medians over the runs; requests are those of the last. */
-function summary(run: Run, costs: readonly Cost[]): Record<string, unknown> {
-  const of = (value: (cost: Cost) => number): number => {
-    const sorted = costs.map(value).sort((a, b) => a - b);
-    return sorted[Math.floor(sorted.length / 2)] ?? 0;
-  };
-  const bytes = run.bytes ?? 0;
-  const calls = run.calls ?? 0;
-  return {
-    runs: costs.length,
-    seconds: rounded(of(({ seconds }) => seconds)),
-    ...(bytes > 0 && {
-      mibPerSecond: rounded(of(({ seconds }) => bytes / MIB / seconds)),
-      daemonCpuSecondsPerGiB: rounded(of((cost) => cost.daemonCpuSeconds / (bytes / MIB / 1024))),
-      driverCpuSecondsPerGiB: rounded(of((cost) => cost.driverCpuSeconds / (bytes / MIB / 1024))),
-    }),
-    ...(calls > 0 && {
-      perSecond: rounded(of(({ seconds }) => calls / seconds)),
-      daemonCpuMicrosecondsPerCall: rounded(of((cost) => (cost.daemonCpuSeconds / calls) * 1e6)),
-      driverCpuMicrosecondsPerCall: rounded(of((cost) => (cost.driverCpuSeconds / calls) * 1e6)),
-    }),
-    peakMiB: rounded(Math.max(...costs.map(({ peakMiB }) => peakMiB))),
-    requests: costs.at(-1)?.requests ?? 'unknown',
-  };
-}
-
-const rounded = (value: number): number => Number(value.toPrecision(4));
-
-await measure();
-for (const load of LOADS)
-  if (names.includes(load.name)) report({ case: load.name, ...(await load.run(options)) });
 // Sockets of clients that were cut off hold nothing that matters.
 process.exit();

@@ -1,5 +1,7 @@
 /** Bytes of which each page tells its file and offset: a page at the wrong place or from another file is found out. */
-const MIB = 1024 * 1024;
+export const KIB = 1024;
+export const MIB = 1024 * KIB;
+export const GIB = 1024 * MIB;
 const PAGE_BYTES = 4096;
 
 /** Pseudo-random, so that nothing on the way can compress or share it. */

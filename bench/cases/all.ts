@@ -1,0 +1,21 @@
+/** Every case, in the order in which they are run and reported. */
+import type { Case } from '../measure.js';
+import { getattr } from './getattr.js';
+import { listing } from './listing.js';
+import { randomRead } from './random-read.js';
+import { sequentialRead, sequentialReadTls } from './sequential-read.js';
+import { sequentialWrite } from './sequential-write.js';
+import { smallCreate, smallRead } from './small-files.js';
+import { XDR_CASES } from './xdr-codec.js';
+
+export const CASES: readonly Case[] = [
+  sequentialRead,
+  sequentialReadTls,
+  sequentialWrite,
+  smallCreate,
+  smallRead,
+  randomRead,
+  getattr,
+  listing,
+  ...XDR_CASES,
+];

@@ -1,0 +1,76 @@
+/** The NFS client of the cases (native/nfs-load.c): its modes, typed. */
+import { program, runJson } from '../native.js';
+
+export interface NfsLoad {
+  /** Answers, JUKEBOX included. */
+  readonly calls: number;
+  /** File bytes. */
+  readonly bytes: number;
+  /** Directory entries, without `.` and `..`. */
+  readonly entries: number;
+  /** Answers that asked to come back later. */
+  readonly jukebox: number;
+  readonly seconds: number;
+  /** Of the client, comparing included. */
+  readonly cpuSeconds: number;
+  /** CPU of comparing the bytes read. */
+  readonly checkSeconds: number;
+}
+
+/** Sizes in bytes; `depth` is calls in flight, or files at a time. */
+export type NfsWork =
+  | { readonly mode: 'null'; readonly count: number; readonly depth: number }
+  | { readonly mode: 'getattr'; readonly handle: Buffer; readonly count: number; readonly depth: number }
+  | {
+      readonly mode: 'read' | 'write';
+      readonly handle: Buffer;
+      readonly seed: number;
+      readonly size: number;
+      readonly transfer: number;
+      readonly depth: number;
+    }
+  | {
+      readonly mode: 'random';
+      readonly handle: Buffer;
+      readonly seed: number;
+      readonly size: number;
+      readonly count: number;
+      readonly depth: number;
+      readonly order: number;
+    }
+  | {
+      readonly mode: 'create' | 'files';
+      readonly directory: Buffer;
+      readonly count: number;
+      readonly size: number;
+      readonly depth: number;
+    }
+  | { readonly mode: 'list'; readonly directory: Buffer }
+  | { readonly mode: 'stream'; readonly size: number };
+
+/** Does the work over one connection. Fails on a wrong byte and on a call that failed. */
+export async function nfsLoad(port: number, work: NfsWork): Promise<NfsLoad> {
+  const path = await program('nfs-load');
+  return (await runJson(path, [String(port), work.mode, ...argumentsOf(work).map(String)])) as NfsLoad;
+}
+
+function argumentsOf(work: NfsWork): readonly (string | number)[] {
+  switch (work.mode) {
+    case 'null':
+      return [work.count, work.depth];
+    case 'getattr':
+      return [work.handle.toString('hex'), work.count, work.depth];
+    case 'read':
+    case 'write':
+      return [work.handle.toString('hex'), work.seed, work.size, work.transfer, work.depth];
+    case 'random':
+      return [work.handle.toString('hex'), work.seed, work.size, work.count, work.depth, work.order];
+    case 'create':
+    case 'files':
+      return [work.directory.toString('hex'), work.count, work.size, work.depth];
+    case 'list':
+      return [work.directory.toString('hex')];
+    case 'stream':
+      return [work.size];
+  }
+}

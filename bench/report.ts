@@ -1,0 +1,119 @@
+/** What is said of a case: one object, its figures medians, with the smallest and greatest beside them. Fields: docs/benchmarks.md. */
+import type { Case, Prepared, Round, Sample, Unit } from './measure.js';
+
+/** Median, least, greatest. */
+export type Figure = readonly [median: number, min: number, max: number];
+
+export interface CaseReport {
+  readonly case: string;
+  readonly about: string;
+  readonly runs: number;
+  /** Why nothing was measured. */
+  readonly skipped?: string;
+  readonly figures?: Readonly<Record<string, Figure>>;
+  /** S3 requests of a run; of the last, where runs differ. */
+  readonly requests?: Readonly<Record<string, number>>;
+  readonly floors?: Readonly<
+    Record<string, { readonly about: string; readonly figures: Readonly<Record<string, Figure>> }>
+  >;
+  readonly ratios?: Readonly<Record<string, Figure>>;
+}
+
+export function caseReport({ name, about }: Case, prepared: Prepared, rounds: readonly Round[]): CaseReport {
+  const { unit } = prepared;
+  const work = rounds.map((round) => round.work);
+  const requests = work.at(-1)?.requests;
+  return {
+    case: name,
+    about,
+    runs: rounds.length,
+    figures: figuresOf(work, unit),
+    ...(requests !== undefined && { requests }),
+    floors: Object.fromEntries(
+      Object.entries(prepared.floors).map(([floor, { about: floorAbout }]) => [
+        floor,
+        {
+          about: floorAbout,
+          figures: figuresOf(
+            rounds.flatMap(({ floors }) => floors[floor] ?? []),
+            unit,
+          ),
+        },
+      ]),
+    ),
+    ratios: Object.fromEntries(
+      Object.entries(prepared.ratios).map(([ratio, of]) => [ratio, figure(rounds.map(of))]),
+    ),
+  };
+}
+
+export function skippedReport({ name, about }: Case, reason: string): CaseReport {
+  return { case: name, about, runs: 0, skipped: reason };
+}
+
+const MIB_PER_GIB = 1024;
+
+function figuresOf(samples: readonly Sample[], unit: Unit): Record<string, Figure> {
+  const figures: Record<string, Figure> = {};
+  const add = (name: string, of: (sample: Sample) => number | undefined): void => {
+    const values = samples.map(of).filter((value) => value !== undefined);
+    if (values.length > 0) figures[name] = figure(values);
+  };
+  const each = unit === 'GiB' ? 'SecondsPerGiB' : 'MicrosecondsPerCall';
+  const scale = unit === 'GiB' ? 1 : 1e6;
+  const cpu = (of: (sample: Sample) => number | undefined) => (sample: Sample) => {
+    const seconds = of(sample);
+    return seconds === undefined ? undefined : (seconds / sample.units) * scale;
+  };
+  if (unit === 'GiB') add('mibPerSecond', ({ units, seconds }) => (units * MIB_PER_GIB) / seconds);
+  else add('callsPerSecond', ({ units, seconds }) => units / seconds);
+  add(
+    `daemonCpu${each}`,
+    cpu(({ daemonCpu }) => daemonCpu),
+  );
+  add(
+    `storeCpu${each}`,
+    cpu(({ storeCpu }) => storeCpu),
+  );
+  add(
+    `clientCpu${each}`,
+    cpu(({ clientCpu }) => clientCpu),
+  );
+  add(
+    `checkCpu${each}`,
+    cpu(({ checkCpu }) => (checkCpu === 0 ? undefined : checkCpu)),
+  );
+  add('storeMiB', ({ storeMiB }) => storeMiB);
+  add('peakMiB', ({ peakMiB }) => peakMiB);
+  add('eventLoopP99Ms', ({ eventLoopP99Ms }) => eventLoopP99Ms);
+  return figures;
+}
+
+function figure(values: readonly number[]): Figure {
+  const sorted = [...values].sort((a, b) => a - b);
+  const middle = sorted.length / 2;
+  const upper = sorted[Math.floor(middle)] ?? 0;
+  const median = Number.isInteger(middle) ? (upper + (sorted[middle - 1] ?? 0)) / 2 : upper;
+  return [rounded(median), rounded(sorted[0] ?? 0), rounded(sorted.at(-1) ?? 0)];
+}
+
+const rounded = (value: number): number => Number(value.toPrecision(4));
+
+/** For people: a line a figure. */
+export function textOf(report: CaseReport): string {
+  const lines = [`${report.case}: ${report.about}`];
+  if (report.skipped !== undefined) return `${lines[0] ?? ''}\n  skipped: ${report.skipped}`;
+  const add = (indent: string, figures: Readonly<Record<string, Figure>> = {}): void => {
+    for (const [name, [median, min, max]] of Object.entries(figures))
+      lines.push(`${indent}${name.padEnd(34 - indent.length)} ${median}  (${min} to ${max})`);
+  };
+  add('  ', report.figures);
+  if (report.requests !== undefined) lines.push(`  requests ${JSON.stringify(report.requests)}`);
+  for (const [name, floor] of Object.entries(report.floors ?? {})) {
+    lines.push(`  floor ${name}: ${floor.about}`);
+    add('    ', floor.figures);
+  }
+  lines.push('  ratios');
+  add('    ', report.ratios);
+  return lines.join('\n');
+}
