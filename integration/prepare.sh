@@ -6,13 +6,11 @@ cd "$(dirname "$0")/.."
 export DEBIAN_FRONTEND=noninteractive
 
 packages="user-mode-linux nfs-common rpcbind uml-utilities iproute2 kmod libnfs-utils rsync git procps"
-# User Mode Linux doesn't get along with processors that have more state than AVX (uml-xstate.c): they need the shim, and a
-# compiler to make it.
+# For the short form of the benchmarks: their store, and what their clients are made with.
+packages="$packages nginx openssl gcc libc6-dev libssl-dev"
+# User Mode Linux doesn't get along with processors that have more state than AVX (uml-xstate.c): they need the shim.
 shim=
-if grep -Eqw 'avx512f|pku' /proc/cpuinfo; then
-  shim=dist/uml-xstate.so
-  packages="$packages gcc libc6-dev"
-fi
+if grep -Eqw 'avx512f|pku' /proc/cpuinfo; then shim=dist/uml-xstate.so; fi
 
 missing=
 for package in $packages; do
@@ -20,7 +18,7 @@ for package in $packages; do
 done
 if [ -n "$missing" ]; then
   apt-get -q -y update </dev/null
-  # The machine's own rpcbind and statd are not wanted: guests start theirs. Without systemd this changes nothing.
+  # The machine's own rpcbind, statd and nginx are not wanted: guests and benchmarks start theirs. Without systemd this changes nothing.
   # shellcheck disable=SC2086
   apt-get -q -y install --no-install-recommends $missing </dev/null
 fi
