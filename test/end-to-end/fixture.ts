@@ -24,10 +24,10 @@ import { SERVE_OPTIONS } from '../../config/schema.js';
 import { processFacts, serveConfig } from '../../config/serve-config.js';
 import type { opaque_auth } from '../../protocol/rpc.js';
 import { startDaemon, type Daemon, type DaemonReport } from '../../src/cli/daemon.js';
-import { startEmbeddedStore, type FinishedRequest } from '../../src/store/embedded/server.js';
+import { startEmbeddedStore } from '../../src/store/embedded/server.js';
 import { collectLog } from '../support/collected-log.js';
 import { NfsClient } from '../support/nfs-client.js';
-import { until } from '../support/rpc-fixture.js';
+import { RequestLog, type LoggedRequest } from '../support/request-log.js';
 import { S3nfsdProcess } from '../support/s3nfsd-process.js';
 
 // Told once is enough: package.json says what this version wants.
@@ -64,12 +64,13 @@ export class Bucket {
   /** For a child daemon that uses this bucket. */
   readonly env: Readonly<Record<string, string>>;
   readonly #client: S3Client;
-  readonly #finished: FinishedRequest[];
+  /** Every request to it, of all its users. */
+  readonly requests: RequestLog;
 
-  private constructor(directory: string, endpoint: string, finished: FinishedRequest[]) {
+  private constructor(directory: string, endpoint: string, requests: RequestLog) {
     this.directory = directory;
     this.endpoint = endpoint;
-    this.#finished = finished;
+    this.requests = requests;
     this.#client = new S3Client({
       endpoint,
       region: 'us-east-1',
@@ -98,15 +99,15 @@ export class Bucket {
       mkdirSync(dirname(path), { recursive: true });
       writeFileSync(path, file);
     }
-    const finished: FinishedRequest[] = [];
+    const requests = new RequestLog();
     const store = await startEmbeddedStore({
       directory: join(directory, 'buckets'),
       host: '127.0.0.1',
       port: 0,
       ...CREDENTIALS,
-      onRequest: (request) => finished.push(request),
+      ...requests.hooks,
     });
-    const bucket = new Bucket(directory, store.endpoint, finished);
+    const bucket = new Bucket(directory, store.endpoint, requests);
     t.teardown(async () => {
       bucket.#client.destroy();
       await store.close();
@@ -174,39 +175,18 @@ export class Bucket {
   }
 
   /** The requests of `action`, those of other users included, in the order in which they ended. */
-  async requestsOf(action: () => Promise<unknown>): Promise<readonly FinishedRequest[]> {
-    await this.#quiet();
-    const from = this.#finished.length;
-    await action();
-    await this.#quiet();
-    // The last is the barrier's own.
-    return this.#finished.slice(from, -1);
+  async requestsOf(action: () => Promise<unknown>): Promise<readonly LoggedRequest[]> {
+    return await this.requests.during(action, { key: 'the barrier', send: () => this.#ask('the barrier') });
   }
 
-  /** Resolves when a request of that kind has ended since the call. */
-  async finished(operation: string, key: string): Promise<void> {
-    const from = this.#finished.length;
-    await until(() => this.#finished.slice(from).some((it) => it.operation === operation && it.key === key));
-  }
-
-  /** A request is recorded once its answer is out, which its client may see a moment before: one more lets all before it pass. */
-  async #quiet(): Promise<void> {
-    const barrier = this.finished('HeadObject', 'the barrier');
-    await this.#client
-      .send(new HeadObjectCommand({ Bucket: BUCKET, Key: 'the barrier' }))
-      .catch((error: unknown) => {
-        if ((error as Error).name !== 'NotFound') throw error;
-      });
-    await barrier;
+  async #ask(key: string): Promise<void> {
+    await this.#client.send(new HeadObjectCommand({ Bucket: BUCKET, Key: key })).catch((error: unknown) => {
+      if ((error as Error).name !== 'NotFound') throw error;
+    });
   }
 }
 
 type PutOptions = ConstructorParameters<typeof PutObjectCommand>[0];
-
-/** `PutObject a/b`, or with the status where the request failed. */
-export function requestLine({ operation, key, status }: FinishedRequest): string {
-  return [operation, key, status >= 400 ? String(status) : ''].filter((word) => word).join(' ');
-}
 
 export interface Serving {
   readonly bucket: Bucket;

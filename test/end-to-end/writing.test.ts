@@ -8,12 +8,12 @@ import {
   mount,
   patternBytes,
   readPath,
-  requestLine,
   serve,
   serveChild,
   writeFile,
   Bucket,
 } from './fixture.js';
+import { assertRequests } from '../support/request-comparison.js';
 
 /** 0 to `count`-1 in an order that is the same each time and no order at all. */
 function shuffled(count: number): number[] {
@@ -75,7 +75,11 @@ await t.test(
       await nfs.writeFile(handle, data);
       t.ok((await bucket.get('file')).equals(data));
     });
-    t.same(requests.map(requestLine), ['ListObjectsV2', 'PutObject file', 'GetObject file']);
+    assertRequests(t, requests, [
+      'ListObjectsV2 delimited',
+      'PutObject file if-none-match',
+      'GetObject file',
+    ]);
   },
 );
 

@@ -37,6 +37,10 @@ export interface FinishedRequest {
   /** Bytes of the bodies, encodings included. */
   readonly bytesIn: number;
   readonly bytesOut: number;
+  /** Names in lower case. */
+  readonly headers: ReadonlyMap<string, string>;
+  /** The first value of each parameter. */
+  readonly query: ReadonlyMap<string, string>;
 }
 
 export interface EmbeddedStoreOptions {
@@ -50,6 +54,8 @@ export interface EmbeddedStoreOptions {
   /** `us-east-1` unless told otherwise; requests signed for another are refused, as S3 does. */
   readonly region?: string;
   readonly log?: Logger;
+  /** Called when a request's head has come; `onRequest` tells of its end. */
+  readonly onArrival?: () => void;
   readonly onRequest?: (request: FinishedRequest) => void;
   /** What is to go wrong from the start on. */
   readonly faultPlan?: FaultPlan | undefined;
@@ -94,25 +100,36 @@ interface Progress {
   bucket: string | undefined;
   key: string | undefined;
   bytesIn: number;
+  query: ReadonlyMap<string, string>;
 }
 
 class S3Server {
   readonly #buckets: Buckets;
   readonly #credentials: Credentials;
   readonly #log: Logger | undefined;
+  readonly #onArrival: (() => void) | undefined;
   readonly #onRequest: ((request: FinishedRequest) => void) | undefined;
 
   constructor(buckets: Buckets, credentials: Credentials, options: EmbeddedStoreOptions) {
     this.#buckets = buckets;
     this.#credentials = credentials;
     this.#log = options.log;
+    this.#onArrival = options.onArrival;
     this.#onRequest = options.onRequest;
   }
 
   /** Answers one request, whatever becomes of it. */
   async serve({ request, body, answer: response, expectsContinue, skewMs }: Exchange): Promise<void> {
     const requestId = randomBytes(8).toString('hex').toUpperCase();
-    const progress: Progress = { operation: 'Unknown', bucket: undefined, key: undefined, bytesIn: 0 };
+    const progress: Progress = {
+      operation: 'Unknown',
+      bucket: undefined,
+      key: undefined,
+      bytesIn: 0,
+      query: new Map(),
+    };
+    const headers = headersOf(request);
+    this.#onArrival?.();
     let bytesOut = 0;
     let awaitsContinue = expectsContinue;
     response.setHeader('x-amz-request-id', requestId);
@@ -129,10 +146,10 @@ class S3Server {
       if (awaitsContinue && !response.headersSent) response.setHeader('connection', 'close');
       bytesOut = this.#fail(request, response, error, requestId);
     }
-    const { operation, bucket, key, bytesIn } = progress;
+    const { operation, bucket, key, bytesIn, query } = progress;
     const status = response.statusCode;
     this.#log?.debug({ operation, bucket, key, status, bytesIn, bytesOut, requestId }, 'S3 request');
-    this.#onRequest?.({ operation, bucket, key, status, bytesIn, bytesOut });
+    this.#onRequest?.({ operation, bucket, key, status, bytesIn, bytesOut, headers, query });
   }
 
   async #run(received: ReceivedRequest, progress: Progress): Promise<Answer> {
@@ -144,6 +161,7 @@ class S3Server {
     const { bucket, key } = target;
     progress.bucket = bucket;
     progress.key = key;
+    progress.query = query;
     const { operation, run } = routeOf({ method, bucket, key, query, headers });
     progress.operation = operation;
     const signer =
