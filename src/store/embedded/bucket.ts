@@ -33,10 +33,7 @@ import {
   type UploadRecord,
 } from './records.js';
 import type { Tags } from './tags.js';
-import { compareUtf8 } from './utf8-order.js';
-
-/** A journal is rewritten when it is larger than this and four times what it was after the last rewrite. */
-const REWRITE_BYTES_MIN = 32 * 1024 * 1024;
+import { Uploads } from './uploads.js';
 
 /** What a new object is, beside its bytes. */
 export type ObjectDescription = Pick<
@@ -57,7 +54,7 @@ export class Bucket {
   readonly #files: BucketFiles;
   readonly #journal: Journal;
   readonly #lock = new KeyedLock();
-  readonly #uploads: Map<string, UploadRecord>;
+  readonly #uploads: Uploads;
   readonly #renames: RenameTokens;
   readonly #watches = new DeleteWatches();
 
@@ -67,7 +64,7 @@ export class Bucket {
     readonly index: ObjectIndex;
     readonly files: BucketFiles;
     readonly journal: Journal;
-    readonly uploads: Map<string, UploadRecord>;
+    readonly uploads: Uploads;
     readonly renames: RenameTokens;
   }) {
     this.name = parts.name;
@@ -93,19 +90,21 @@ export class Bucket {
     const plain = new PlainFiles(root, options.caseSensitive);
     const blobs = new Blobs(join(store, 'blobs'));
     const state = emptyState();
-    const { journal, badLines } = await Journal.open(join(store, 'journal'), (line) =>
-      applyLine(state, line),
-    );
+    const opened = await Journal.open(join(store, 'journal'), (line) => applyLine(state, line));
+    const { journal, badLines } = opened;
     if (badLines > 0) log?.error({ bucket: name, badLines }, 'damaged lines in the journal were left out');
     const files = new BucketFiles({ name, plain, blobs, log });
     files.settle(state);
-    const { objects, uploads, renames } = state;
+    const { objects, renames } = state;
+    const uploads = new Uploads(state.uploads, journal, blobs);
     const index = isDirectoryBucket(name)
       ? new ObjectIndex(plain, objects, hashedOrder(name), DIRECTORY_HEADERS)
       : new ObjectIndex(plain, objects);
     await index.takeStock();
     const bucket = new Bucket({ name, createdMs, index, files, journal, uploads, renames });
-    await journal.rewrite(bucket.#lines());
+    // What was deleted must not be so again at the next start: its file may have been put back by hand.
+    const unsettled = badLines > 0 || state.deleted.size > 0;
+    await journal.tidy(unsettled, opened.lines, bucket.#lineCount, () => bucket.#lines());
     return bucket;
   }
 
@@ -185,7 +184,7 @@ export class Bucket {
       throw error;
     }
     const placed = this.#settleAt(key, record, blob.id, current);
-    if (description.uploadId !== undefined) this.#dropUpload(description.uploadId);
+    if (description.uploadId !== undefined) this.#uploads.drop(description.uploadId);
     return placed;
   }
 
@@ -276,7 +275,7 @@ export class Bucket {
     await this.#changing([key], async () => {
       const current = this.lookup(key);
       check(current);
-      await this.#overtakeUploads(key);
+      await this.#uploads.overtake(key);
       this.#watches.note(key);
       if (current === undefined) return;
       await this.#journal.append({
@@ -290,15 +289,6 @@ export class Bucket {
       this.index.forget(key);
       await this.#journal.append({ op: 'gone', key });
     });
-  }
-
-  /** Marks the uploads of a key that is deleted. */
-  async #overtakeUploads(key: string): Promise<void> {
-    for (const upload of this.#uploads.values()) {
-      if (upload.key !== key || upload.overtaken === true) continue;
-      await this.#journal.append({ op: 'overtaken', uploadId: upload.uploadId });
-      this.#uploads.set(upload.uploadId, { ...upload, overtaken: true });
-    }
   }
 
   /** A write of `key` begins that wants to know of deletes meanwhile. */
@@ -325,83 +315,50 @@ export class Bucket {
 
   async createUpload(upload: Omit<UploadRecord, 'parts'>): Promise<void> {
     const headers = this.isDirectory ? { ...upload.headers, ...DIRECTORY_HEADERS } : upload.headers;
-    await this.#changing([upload.key], async () => {
-      await this.#journal.append({ ...upload, headers, op: 'upload' });
-      this.#uploads.set(upload.uploadId, { ...upload, headers, parts: new Map() });
-    });
+    await this.#changing([upload.key], () => this.#uploads.create({ ...upload, headers }));
   }
 
   /** The upload of that id for that key, or undefined. */
   upload(key: string, uploadId: string): UploadRecord | undefined {
-    const upload = this.#uploads.get(uploadId);
-    return upload?.key === key ? upload : undefined;
+    return this.#uploads.find(key, uploadId);
   }
 
   /** All uploads under way, in the order of their keys, then of their ids. */
   uploads(): readonly UploadRecord[] {
-    return [...this.#uploads.values()].sort(
-      (a, b) => compareUtf8(a.key, b.key) || compareUtf8(a.uploadId, b.uploadId),
-    );
+    return this.#uploads.sorted();
   }
 
   /** Adds a part, over one of the same number; false when the upload is gone. The part's blob is taken, or discarded when this fails. */
   async addPart(upload: UploadRecord, part: PartRecord): Promise<boolean> {
-    return this.#changing([upload.key], async () => {
-      const current = this.#uploads.get(upload.uploadId);
-      if (current === undefined) {
-        this.#files.blobs.remove(part.blob);
-        return false;
-      }
-      try {
-        await this.#journal.append({ ...part, op: 'part', uploadId: upload.uploadId });
-      } catch (error) {
-        this.#files.blobs.remove(part.blob);
-        throw error;
-      }
-      const before = current.parts.get(part.partNumber);
-      if (before !== undefined) this.#files.blobs.remove(before.blob);
-      current.parts.set(part.partNumber, part);
-      return true;
-    });
+    return this.#changing([upload.key], () => this.#uploads.addPart(upload.uploadId, part));
   }
 
   /** Ends an upload without an object; false when there is none. */
   async abortUpload(key: string, uploadId: string): Promise<boolean> {
-    return this.#changing([key], async () => {
-      if (this.upload(key, uploadId) === undefined) return false;
-      await this.#journal.append({ op: 'abort', uploadId });
-      this.#dropUpload(uploadId);
-      return true;
-    });
-  }
-
-  #dropUpload(uploadId: string): void {
-    const upload = this.#uploads.get(uploadId);
-    this.#uploads.delete(uploadId);
-    for (const part of upload?.parts.values() ?? []) this.#files.blobs.remove(part.blob);
+    return this.#changing([key], () => this.#uploads.abort(key, uploadId));
   }
 
   /** Runs one change: changes of one key come one after another. */
   async #changing<T>(keys: readonly string[], change: () => Promise<T>): Promise<T> {
     const result = await this.#lock.shared(keys, change);
-    const { now, compact } = this.#journal.bytes;
-    if (now > REWRITE_BYTES_MIN && now > 4 * compact) {
+    if (this.#journal.isLong) {
       await this.#lock.exclusive(async () => {
-        const bytes = this.#journal.bytes;
-        if (bytes.now > 4 * bytes.compact) await this.#journal.rewrite(this.#lines());
+        if (this.#journal.isLong) await this.#journal.rewrite(this.#lines());
       });
     }
     return result;
+  }
+
+  /** About how many lines the whole state is. */
+  get #lineCount(): number {
+    return this.index.records().size + this.#uploads.size;
   }
 
   /** The whole state as lines. Objects without a line of their own (made by hand) need none. */
   *#lines(): Generator<JournalLine> {
     for (const [key, record] of this.index.records()) yield putLine(key, record, record.blob ?? '');
     for (const made of this.#renames.all()) yield { ...made, op: 'renamed' };
-    for (const { parts, ...upload } of this.#uploads.values()) {
-      yield { ...upload, op: 'upload' };
-      for (const part of parts.values()) yield { ...part, op: 'part', uploadId: upload.uploadId };
-    }
+    yield* this.#uploads.lines();
   }
 
   /** Waits for changes under way and ends. */

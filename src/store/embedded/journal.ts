@@ -2,7 +2,7 @@
  * A bucket's journal: an append-only file of lines `crc32 json`. An append resolves once the line is on disk (fdatasync); appends that
  * wait together share one. A torn last line, which a crash can leave, is cut off at the next start.
  */
-import { open, readFile, rename, type FileHandle } from 'node:fs/promises';
+import { open, rename, type FileHandle } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { crc32 } from 'node:zlib';
 import type { JournalLine } from './records.js';
@@ -25,41 +25,61 @@ function decodeLine(text: string): JournalLine | undefined {
   return JSON.parse(json) as JournalLine;
 }
 
+/** A journal is rewritten when it is larger than this and four times what it was after the last rewrite. */
+const REWRITE_BYTES_MIN = 32 * 1024 * 1024;
+
+/** Lines of the past that a start leaves alone. */
+const LINES_FREE = 1000;
+
+/** A journal is read in pieces of this size: it may be larger than a Buffer, and than memory. */
+const READ_BYTES = 4 * 1024 * 1024;
+
 /**
- * Reads a journal, a line at a time. Returns the bytes that are good, and how many lines among them were not (a damaged disk: they
- * are skipped). A missing file is an empty one.
+ * Reads a journal, a line at a time. Returns the bytes that are good, how many lines are in them, and how many of others were among them
+ * (a damaged disk: they are skipped). A missing file is an empty one.
  */
 async function replay(
   path: string,
   apply: (line: JournalLine) => void,
 ): Promise<{ goodBytes: number; badLines: number; lines: number }> {
-  let content: Buffer;
+  const found = { goodBytes: 0, badLines: 0, lines: 0 };
+  let file: FileHandle;
   try {
-    content = await readFile(path);
+    file = await open(path, 'r');
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return { goodBytes: 0, badLines: 0, lines: 0 };
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return found;
     throw error;
   }
-  let goodBytes = 0;
-  let badLines = 0;
   let badSinceGood = 0;
-  let lines = 0;
-  for (let start = 0; start < content.length;) {
-    const end = content.indexOf(0x0a, start);
-    if (end < 0) break;
-    const line = decodeLine(content.toString('utf8', start, end));
-    start = end + 1;
+  let at = 0;
+  const take = (text: string, bytes: number): void => {
+    at += bytes;
+    const line = decodeLine(text);
     if (line === undefined) {
       badSinceGood++;
-    } else {
-      badLines += badSinceGood;
-      badSinceGood = 0;
-      lines++;
-      goodBytes = start;
-      apply(line);
+      return;
     }
+    found.badLines += badSinceGood;
+    badSinceGood = 0;
+    found.lines++;
+    found.goodBytes = at;
+    apply(line);
+  };
+  try {
+    let rest: Buffer = Buffer.alloc(0);
+    for await (const piece of file.createReadStream({ highWaterMark: READ_BYTES, autoClose: false })) {
+      const content = Buffer.concat([rest, piece as Buffer]);
+      let start = 0;
+      for (let end = content.indexOf(0x0a); end >= 0; end = content.indexOf(0x0a, start)) {
+        take(content.toString('utf8', start, end), end + 1 - start);
+        start = end + 1;
+      }
+      rest = content.subarray(start);
+    }
+  } finally {
+    await file.close();
   }
-  return { goodBytes, badLines, lines };
+  return found;
 }
 
 export class Journal {
@@ -78,20 +98,29 @@ export class Journal {
     this.#compactBytes = 0;
   }
 
-  /** Opens the journal at `path`, giving each line it holds to `apply`. `badLines` counts what was damaged. */
+  /** Opens the journal at `path`, giving each of the `lines` it holds to `apply`. `badLines` counts what was damaged. */
   static async open(
     path: string,
     apply: (line: JournalLine) => void,
-  ): Promise<{ journal: Journal; badLines: number }> {
-    const { goodBytes, badLines } = await replay(path, apply);
+  ): Promise<{ journal: Journal; lines: number; badLines: number }> {
+    const { goodBytes, badLines, lines } = await replay(path, apply);
     const file = await open(path, 'a+');
     await file.truncate(goodBytes);
-    return { journal: new Journal(path, file, goodBytes), badLines };
+    return { journal: new Journal(path, file, goodBytes), lines, badLines };
   }
 
-  /** Bytes of the file now, and after the last rewrite: their ratio says when another is due. */
-  get bytes(): { readonly now: number; readonly compact: number } {
-    return { now: this.#bytes, compact: this.#compactBytes };
+  /**
+   * Rewrites a journal that was just opened where that is worth it: `must` says so, or most of its `lines` are of the past, as `live` would
+   * do. Reading all of them and writing none makes the start of a large bucket.
+   */
+  async tidy(must: boolean, lines: number, live: number, state: () => Iterable<JournalLine>): Promise<void> {
+    if (must || lines > 2 * live + LINES_FREE) await this.rewrite(state());
+    else this.#compactBytes = Math.floor(this.#bytes * Math.min(1, live / Math.max(lines, 1)));
+  }
+
+  /** Most of a long journal is of the past: a rewrite is due. */
+  get isLong(): boolean {
+    return this.#bytes > REWRITE_BYTES_MIN && this.#bytes > 4 * this.#compactBytes;
   }
 
   /** Resolves once the line is on disk. Fails with the file system's error; then the line isn't in the journal. */

@@ -10,8 +10,11 @@ import type { ObjectRecord, StoredHeaders } from './records.js';
 import { SortedKeys } from './sorted-keys.js';
 import { compareUtf8 } from './utf8-order.js';
 
-/** A look at every directory for changes by hand is free below this many of them; above, it is made once a second. */
-const RESCAN_DIRECTORIES_FREE = 1000;
+/**
+ * Each listing looks at so many directories for changes by hand. Where there are more, several listings share a look at all, and the next
+ * begins no sooner than a second after it did.
+ */
+const RESCAN_DIRECTORIES = 1000;
 const RESCAN_INTERVAL_MS = 1000;
 
 /** A file that came by hand. The ETag has the form of a multipart one, which promises no MD5 of the bytes. */
@@ -129,10 +132,14 @@ export class ObjectIndex {
   /** Takes up files that came and went by hand since their directories were read. */
   #rescan(): void {
     const now = performance.now();
-    const due = now - this.#rescannedMs > RESCAN_INTERVAL_MS;
-    if (this.#plain.directoryCount > RESCAN_DIRECTORIES_FREE && !due) return;
-    this.#rescannedMs = now;
+    const few = this.#plain.directoryCount <= RESCAN_DIRECTORIES;
+    if (!this.#plain.isPassUnderWay) {
+      const due = now - this.#rescannedMs > RESCAN_INTERVAL_MS;
+      if (!few && !due) return;
+      this.#rescannedMs = now;
+    }
     const { added, removed } = this.#plain.rescan(
+      few ? Infinity : RESCAN_DIRECTORIES,
       (prefix) => this.#plainChildren(prefix),
       (key) => this.#objects.has(key),
     );

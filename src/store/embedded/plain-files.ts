@@ -16,6 +16,14 @@ const SEGMENT_BYTES_MAX = 255;
 /** A directory whose change time is younger than this when it was read may change again within the same clock tick. */
 const SETTLED_NS = 50_000_000n;
 
+/**
+ * A directory that takes long to read is left as it is known for this many times as long, however it changes: a listing under writes
+ * would read all of it otherwise.
+ */
+const READ_PAUSE_FACTOR = 20;
+/** Shorter readings need no pause, in milliseconds. */
+const READ_MS_FREE = 5;
+
 /** A plain file that was found, with what identifies its content. */
 export interface PlainFile extends Fingerprint {
   readonly inode: bigint;
@@ -53,6 +61,10 @@ export class PlainFiles {
   readonly #caseSensitive: boolean;
   /** Directories below the root by their key prefix ('' or `a/b/`), with the change time under which their names are known. */
   readonly #directories = new Map<string, bigint | undefined>();
+  /** Until when directories that are long to read stay as they are known, by performance.now(). */
+  readonly #pauses = new Map<string, number>();
+  /** Where the next rescan goes on; undefined when a pass over all directories is over. */
+  #cursor: Iterator<string> | undefined;
 
   /** `root` must be there. On a file system that folds case, only keys that can't collide become paths. */
   constructor(root: string, caseSensitive: boolean) {
@@ -63,6 +75,11 @@ export class PlainFiles {
   /** How many directories are known. */
   get directoryCount(): number {
     return this.#directories.size;
+  }
+
+  /** A rescan stopped before it had looked at all directories. */
+  get isPassUnderWay(): boolean {
+    return this.#cursor !== undefined;
   }
 
   /** The path of `key`, or undefined when the key can't be one. Never leads out of the root. */
@@ -147,6 +164,7 @@ export class PlainFiles {
         throw error;
       }
       this.#directories.delete(prefix);
+      this.#pauses.delete(prefix);
     }
     this.#noteAfter(noted);
   }
@@ -190,8 +208,10 @@ export class PlainFiles {
     const before = stat(path);
     if (before?.isDirectory() !== true) {
       this.#directories.delete(prefix);
+      this.#pauses.delete(prefix);
       return [];
     }
+    const began = performance.now();
     const settled = BigInt(Date.now()) * 1_000_000n - before.mtimeNs > SETTLED_NS;
     const names = readdirSync(path, { withFileTypes: true })
       .filter((entry) => entry.isFile() || entry.isDirectory())
@@ -199,29 +219,52 @@ export class PlainFiles {
       .filter((entry) => prefix !== '' || entry.name !== STORE_DIRECTORY)
       .map((entry) => ({ name: entry.name, directory: entry.isDirectory() }));
     this.#directories.set(prefix, settled ? before.mtimeNs : undefined);
+    const now = performance.now();
+    if (now - began > READ_MS_FREE) this.#pauses.set(prefix, now + READ_PAUSE_FACTOR * (now - began));
+    else this.#pauses.delete(prefix);
     return names;
   }
 
   /**
-   * Looks again at the directories that changed since they were read. `childrenOf` gives the keys known directly in a directory, and
-   * `isKnown` tells whether a key is.
+   * Looks again at the directories that changed since they were read, at up to `max` of them: the next call goes on where this one stops.
+   * `childrenOf` gives the keys known directly in a directory, and `isKnown` tells whether a key is.
    */
-  rescan(childrenOf: (prefix: string) => Iterable<string>, isKnown: (key: string) => boolean): PlainChanges {
+  rescan(
+    max: number,
+    childrenOf: (prefix: string) => Iterable<string>,
+    isKnown: (key: string) => boolean,
+  ): PlainChanges {
     const changes: PlainChanges = { added: [], removed: [] };
-    const waiting = [...this.#directories.keys()];
-    for (let prefix = waiting.pop(); prefix !== undefined; prefix = waiting.pop()) {
-      const known = this.#directories.get(prefix);
-      if (known !== undefined && stat(this.#directoryPath(prefix))?.mtimeNs === known) continue;
-      const names = this.#read(prefix);
-      const files = new Set<string>();
-      for (const { name, directory } of names) {
-        if (!directory) files.add(prefix + name);
-        else if (!this.#directories.has(`${prefix}${name}/`)) waiting.push(`${prefix}${name}/`);
+    // Directories found here join the map, and so come up in this pass.
+    this.#cursor ??= this.#directories.keys();
+    for (let left = max; left > 0; left--) {
+      const next = this.#cursor.next();
+      if (next.done === true) {
+        this.#cursor = undefined;
+        break;
       }
-      for (const key of childrenOf(prefix)) if (!files.has(key)) changes.removed.push(key);
-      for (const key of files) if (!isKnown(key)) changes.added.push(key);
+      this.#look(next.value, changes, childrenOf, isKnown);
     }
     return changes;
+  }
+
+  #look(
+    prefix: string,
+    changes: PlainChanges,
+    childrenOf: (prefix: string) => Iterable<string>,
+    isKnown: (key: string) => boolean,
+  ): void {
+    const known = this.#directories.get(prefix);
+    if (known !== undefined && stat(this.#directoryPath(prefix))?.mtimeNs === known) return;
+    if (performance.now() < (this.#pauses.get(prefix) ?? 0)) return;
+    const files = new Set<string>();
+    for (const { name, directory } of this.#read(prefix)) {
+      if (!directory) files.add(prefix + name);
+      else if (!this.#directories.has(`${prefix}${name}/`))
+        this.#directories.set(`${prefix}${name}/`, undefined);
+    }
+    for (const key of childrenOf(prefix)) if (!files.has(key)) changes.removed.push(key);
+    for (const key of files) if (!isKnown(key)) changes.added.push(key);
   }
 }
 

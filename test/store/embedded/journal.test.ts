@@ -57,7 +57,6 @@ await t.test('a rewrite replaces all lines, and appending goes on after it', asy
   const { journal } = await Journal.open(path, () => undefined);
   for (const key of ['a', 'b', 'c']) await journal.append(gone(key));
   await journal.rewrite([gone('only')]);
-  t.equal(journal.bytes.now, journal.bytes.compact);
   await journal.append(gone('later'));
   await journal.close();
   t.same(await keysIn(path), { keys: ['only', 'later'], badLines: 0 });
