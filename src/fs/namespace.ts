@@ -52,14 +52,17 @@ export class Namespace {
       const volume = this.#volume;
       const node = volume.nodes.entry(directory, name, 'file');
       const attributes = mode.how === 'exclusive' ? {} : mode.attributes;
-      this.#setNew(node, attributes, owner);
+      this.#setNew(node, attributes, owner, volume.nowNs);
       node.created = true;
       if (mode.how === 'exclusive') node.exclusiveVerifier = mode.verifier.toString('hex');
       directory.negatives.delete(name);
       directory.unpublishedFiles.set(name, node);
       volume.nodes.trackBusy(node);
       try {
-        if ((attributes.size ?? 0) > 0) await this.#content.setattrHeld(node, { size: attributes.size ?? 0 });
+        const { size = 0, mtimeNs } = attributes;
+        if (size > 0) {
+          await this.#content.setattrHeld(node, { size, ...(mtimeNs !== undefined && { mtimeNs }) });
+        }
         await journal(volume, node);
       } catch (error) {
         directory.unpublishedFiles.delete(name);
@@ -119,7 +122,8 @@ export class Namespace {
       }
       // The node is made once the store has the marker: one without would be taken for removed.
       const draft = new DirectoryNode(0n);
-      this.#setNew(draft, attributes, owner);
+      const { nowNs } = volume;
+      this.#setNew(draft, attributes, owner, nowNs);
       const headers = volume.headersOf(draft);
       const prefix = `${volume.entryKey(directory, name)}/`;
       const written = await volume.store
@@ -128,7 +132,7 @@ export class Namespace {
           throw this.#notMade(directory, name, error);
         });
       const node = volume.nodes.entry(directory, name, 'directory');
-      this.#setNew(node, attributes, owner);
+      this.#setNew(node, attributes, owner, nowNs);
       node.marker = { etag: written.etag, lastModifiedMs: written.lastModifiedMs };
       node.markerHeaders = headers;
       node.validatedMs = volume.clock.nowMs();
@@ -151,7 +155,8 @@ export class Namespace {
       const volume = this.#volume;
       const draft = new FileNode(0n);
       draft.type = 'symlink';
-      this.#setNew(draft, { mode: 0o777, ...attributes }, owner);
+      const { nowNs } = volume;
+      this.#setNew(draft, { mode: 0o777, ...attributes }, owner, nowNs);
       const headers = volume.headersOf(draft);
       const written = await volume.store
         .put(volume.entryKey(directory, name), [target], headers, { ifNoneMatch: '*' })
@@ -160,7 +165,7 @@ export class Namespace {
         });
       const node = volume.nodes.entry(directory, name, 'file');
       node.type = 'symlink';
-      this.#setNew(node, { mode: 0o777, ...attributes }, owner);
+      this.#setNew(node, { mode: 0o777, ...attributes }, owner, nowNs);
       node.size = target.length;
       node.version = { ...written, size: target.length };
       node.headers = headers;
@@ -256,10 +261,9 @@ export class Namespace {
     node.epoch++;
   }
 
-  /** Attributes of a file or directory that is being made. */
-  #setNew(node: FsNode, attributes: AttributeChanges, owner: Caller): void {
+  /** Attributes of a file or directory that is being made; `nowNs` is one time for the node and for what the store keeps of it. */
+  #setNew(node: FsNode, attributes: AttributeChanges, owner: Caller, nowNs: bigint): void {
     const volume = this.#volume;
-    const nowNs = volume.nowNs;
     const defaultMode = node.kind === 'directory' ? volume.defaults.directoryMode : volume.defaults.fileMode;
     applyAttributes(
       node,

@@ -335,6 +335,34 @@ await t.test('symlinks are kept on the object', async (t) => {
   t.match(await m.stat('l'), { type: 'symlink', size: 9 });
 });
 
+await t.test('the times of what is made are the same here and on the object', async (t) => {
+  const m = await mounted(t);
+  const root = await m.root();
+  const put = m.store.put.bind(m.store);
+  // Time passes while the store is asked.
+  m.store.put = async (...request) => {
+    m.clock.advance(7);
+    return await put(...request);
+  };
+  const link = await m.fs.symlink(m.context, root, Buffer.from('l'), Buffer.from('target'), {});
+  const directory = await m.fs.mkdir(m.context, root, Buffer.from('d'), {});
+  for (const [key, { attributes }] of [
+    ['l', link],
+    ['d/', directory],
+  ] as const) {
+    const kept = m.store.objects.get(key)?.headers.metadata['file-mtime'];
+    t.equal(kept, `${attributes.mtimeNs}ns`, key);
+  }
+});
+
+await t.test('CREATE with a size and a time sets both', async (t) => {
+  const m = await mounted(t);
+  const attributes = { size: 3, mtimeNs: 5n, atimeNs: 6n };
+  const root = await m.root();
+  await m.fs.create(m.context, root, Buffer.from('f'), { how: 'unchecked', attributes });
+  t.match(await m.stat('f'), attributes);
+});
+
 await t.test('exports: read-only, allowed addresses, squashing and the root that lists them', async (t) => {
   const m = await mounted(t, {
     exports: [
