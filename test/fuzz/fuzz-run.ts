@@ -27,6 +27,8 @@ export interface FuzzOptions {
   readonly connections: number;
   /** Also the portmapper, on port 111 of an address of its own: needs root. */
   readonly portmap: boolean;
+  /** NODE_OPTIONS of the daemon: a small heap shows what it keeps. */
+  readonly nodeOptions?: string;
   /** Told now and then. */
   readonly progress?: (line: string) => void;
 }
@@ -56,11 +58,13 @@ export async function fuzz(ends: Ends, options: FuzzOptions): Promise<FuzzReport
   const { seed, records } = options;
   const host = addressOf(seed);
   const bucket = await Bucket.start(ends, ['file', 'dir/file', 'dir/sub/file']);
-  const { child, report } = await serveChild(ends, bucket, [
+  const args = [
     ...[`s3://${BUCKET}`, '--listen', host],
     ...['--portmap', options.portmap ? 'embedded' : 'off'],
     ...['--memory-limit', `${MEMORY_LIMIT_MIB}MiB`, '--metadata-ttl', '1h', '--log-level', 'warn'],
-  ]);
+  ];
+  const env = options.nodeOptions === undefined ? {} : { NODE_OPTIONS: options.nodeOptions };
+  const { child, report } = await serveChild(ends, bucket, args, env);
   const { nfs, root } = await mount(ends, report, { host });
   const paths = ['', 'file', 'dir', 'dir/sub', 'dir/sub/file'];
   const fixed = [{ handle: (await nfs.symlink(root, 'link', 'file')).handle, type: 'NF3LNK' as const }];
@@ -72,7 +76,7 @@ export async function fuzz(ends: Ends, options: FuzzOptions): Promise<FuzzReport
   const startedMs = performance.now();
   canary.start();
   const more = (): boolean => {
-    if (tally.records >= records / 5) watch.warm();
+    if (tally.records >= records / 2) watch.warm();
     return tally.records < records && tally.faultCount < 1000 && canary.fault === undefined && watch.alive;
   };
   const sampling = watch.sample(more, () => {

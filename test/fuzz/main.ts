@@ -11,6 +11,7 @@ const { values } = parseArgs({
     seed: { type: 'string' },
     connections: { type: 'string', default: '16' },
     portmap: { type: 'string' },
+    'node-options': { type: 'string' },
   },
 });
 
@@ -27,6 +28,7 @@ try {
     records: Number(values.records),
     connections: Number(values.connections),
     progress: say,
+    ...(values['node-options'] !== undefined && { nodeOptions: values['node-options'] }),
   });
   for (const line of tally.lines()) say(line);
   const { records, replies, unanswered, connections, cuts, faultCount } = tally;
