@@ -120,10 +120,11 @@ export class MemoryFileSystem implements FileSystem {
     guardCtimeNs?: bigint,
   ): Promise<ChangeReport> {
     const node = this.#node(file);
+    permissions.needSetattr(caller, node, changes);
+    if (changes.size !== undefined && node.type === 'directory') asFile(node);
     if (guardCtimeNs !== undefined && guardCtimeNs !== node.ctimeNs) {
       throw failure('ENOTSYNC', `expected ctime ${guardCtimeNs}, it is ${node.ctimeNs}`);
     }
-    permissions.needSetattr(caller, node, changes);
     if (changes.size !== undefined) {
       asFile(node);
       this.#checkSize(changes.size);

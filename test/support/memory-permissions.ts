@@ -54,7 +54,6 @@ export function needDelete(caller: Caller, directory: DirectoryNode, node: Node)
 
 /** chmod, chown and utimes by the rules of POSIX with restricted chown; a new size needs write permission. */
 export function needSetattr(caller: Caller, node: Node, changes: AttributeChanges): void {
-  if (changes.size !== undefined) needWrite(caller, node);
   if (caller.uid === 0) return;
   const owner = caller.uid === node.uid;
   const chowns = changes.uid !== undefined && (changes.uid !== node.uid || !owner);
@@ -65,6 +64,7 @@ export function needSetattr(caller: Caller, node: Node, changes: AttributeChange
   if (chowns || foreignGroup || ((changes.mode !== undefined || setsTimes) && !owner)) {
     throw new FsError('EPERM', `file ${node.id} belongs to uid ${node.uid}, not to ${caller.uid}`);
   }
+  if (changes.size !== undefined) needWrite(caller, node);
   if (touches && !owner) need(caller, node, WRITE);
 }
 
