@@ -6,10 +6,8 @@ import { once } from 'node:events';
 export interface Faults {
   /** Added to each chunk of either direction, in milliseconds. */
   readonly delayMs: number;
-  /** One of so many connections is cut, somewhere within its first `cutWithinBytes`. */
+  /** One of so many connections is cut, somewhere within its first 12 MiB. */
   readonly cutOneOf: number;
-  /** Default 12 MiB. */
-  readonly cutWithinBytes?: number;
   /** Numbers in [0, 1). */
   readonly random: () => number;
 }
@@ -44,7 +42,7 @@ export async function startFaultProxy(endpoint: string, faults: Faults): Promise
       socket.on('error', cut);
     }
     const doomed = faults.random() * faults.cutOneOf < 1;
-    let left = doomed ? Math.floor(faults.random() * (faults.cutWithinBytes ?? CUT_WITHIN_BYTES)) : Infinity;
+    let left = doomed ? Math.floor(faults.random() * CUT_WITHIN_BYTES) : Infinity;
     const passed = (bytes: number): void => {
       left -= bytes;
       if (left >= 0 || near.destroyed) return;

@@ -6,6 +6,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { MOUNT1, MOUNT3 } from '../../protocol/mount3/program.js';
 import { NFS3 } from '../../protocol/nfs3/program.js';
 import { PMAP_PORT, PORTMAP2 } from '../../protocol/portmap/program.js';
+import { RPCBIND3, RPCBIND4 } from '../../protocol/portmap/rpcbind.js';
 import type { Program } from '../../protocol/program.js';
 import type { DaemonReport } from '../../src/cli/daemon.js';
 import { Bucket, BUCKET, mount, serveChild, type Ends } from '../end-to-end/fixture.js';
@@ -134,7 +135,7 @@ function portsOf(report: DaemonReport, portmap: boolean): readonly Port[] {
   return [
     // More often NFS, which has more to get wrong.
     { port: report.nfsPort, programs: [NFS3, NFS3, NFS3, NFS3, MOUNT3, MOUNT1], share: 0.85 },
-    ...(portmap ? [{ port: PMAP_PORT, programs: [PORTMAP2], share: 0.15 }] : []),
+    ...(portmap ? [{ port: PMAP_PORT, programs: [PORTMAP2, RPCBIND3, RPCBIND4], share: 0.15 }] : []),
   ];
 }
 

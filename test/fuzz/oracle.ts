@@ -25,6 +25,14 @@ export interface Expected {
   readonly args?: unknown;
 }
 
+/** By UDP these are passed over in silence (RFC 1833 2.2.1). */
+export const SILENT_BY_UDP: ReadonlySet<string> = new Set([
+  'PORTMAP2.CALLIT',
+  'RPCBIND3.CALLIT',
+  'RPCBIND4.BCAST',
+]);
+const INDIRECT = new Set([...SILENT_BY_UDP, 'RPCBIND4.INDIRECT']);
+
 const refused = (about: string, stat: string): Expected => ({ about, stat });
 
 /** `programs`: those served where the message goes. */
@@ -61,7 +69,7 @@ function expectedResult(about: string, procedure: Procedure, reader: XdrReader):
     return { about, stat: 'GARBAGE_ARGS', procedure };
   }
   // Indirect calls are refused: they would be made in the caller's name from the server's address.
-  if (about === 'PORTMAP2.CALLIT') return { about, stat: 'PROC_UNAVAIL', procedure };
+  if (INDIRECT.has(about)) return { about, stat: 'PROC_UNAVAIL', procedure };
   return { about, stat: 'SUCCESS', procedure, args };
 }
 

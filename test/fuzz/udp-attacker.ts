@@ -4,6 +4,8 @@
  */
 import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
+import type { Shot } from './calls.js';
+import { SILENT_BY_UDP } from './oracle.js';
 import { Owed } from './owed.js';
 import type { AttackerOptions } from './tcp-attacker.js';
 
@@ -43,7 +45,7 @@ export class UdpAttacker {
           const xid = message.readUInt32BE(0);
           sent.add(xid);
           if (this.#late.has(xid)) continue;
-          this.#owed.expect(shot);
+          if (!isSilent(shot)) this.#owed.expect(shot);
         }
         tally.records++;
         socket.send(message);
@@ -75,6 +77,9 @@ export class UdpAttacker {
     this.#owed.clear();
   }
 }
+
+const isSilent = ({ expected: { about, stat } }: Shot): boolean =>
+  stat === 'PROC_UNAVAIL' && SILENT_BY_UDP.has(about);
 
 async function close(socket: Socket): Promise<void> {
   await new Promise<void>((resolve) => socket.close(() => resolve()));

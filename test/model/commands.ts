@@ -249,7 +249,7 @@ export function commands(shape: Shape): fc.Arbitrary<Command> {
     'as',
     'road',
   ]) as fc.Arbitrary<Sent>;
-  const rarely = fc.oneof({ weight: 4, arbitrary: fc.constant({}) }, { weight: 1, arbitrary: sent });
+  const rarely = fc.oneof({ weight: 4, arbitrary: fc.constant<Sent>({}) }, { weight: 1, arbitrary: sent });
   return fc.tuple(fc.oneof(...kinds), rarely).map(([command, { as, road }]) => ({
     ...(command as Command),
     ...(shape.callers && as !== undefined && { as }),

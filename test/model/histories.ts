@@ -98,7 +98,8 @@ export interface ModelRun extends HistoryOptions, RigOptions {
 export interface ModelReport extends Figures {
   histories: number;
   starts: number;
-  cuts: number;
+  /** Faults of the store that were carried out. */
+  storeFaults: number;
   /** The smallest history that fails, how, and what fast-check needs to find it again. */
   readonly failure?: {
     readonly history: History;
@@ -125,7 +126,7 @@ export async function runModel(ends: Ends, run: ModelRun): Promise<ModelReport> 
     ...(run.path !== undefined && { path: run.path }),
     ...(run.timeLimitMs !== undefined && { interruptAfterTimeLimit: run.timeLimitMs }),
   });
-  const report = { ...figures, histories: count, starts: rig.starts, cuts: rig.cuts };
+  const report = { ...figures, histories: count, starts: rig.starts, storeFaults: rig.faults };
   if (!result.failed || result.counterexample === null) return report;
   const [history] = result.counterexample;
   const error = result.errorInstance;

@@ -13,9 +13,10 @@ const RUN: ModelRun = {
 };
 
 async function holds(t: Test, run: Partial<ModelRun>): Promise<void> {
-  const { failure, commands, starts } = await runModel(t, { ...RUN, ...run });
-  t.comment(`${commands} commands, ${starts} starts of the daemon`);
+  const { failure, commands, starts, storeFaults } = await runModel(t, { ...RUN, ...run });
+  t.comment(`${commands} commands, ${starts} starts of the daemon, ${storeFaults} faults of the store`);
   t.ok(commands > 0);
+  if (run.faults === true) t.ok(storeFaults > 0);
   t.equal(failure && `${failure.message}\n${JSON.stringify(failure.history)}`, undefined, `seed ${SEED}`);
 }
 
@@ -31,6 +32,6 @@ await t.test("several clients, each in a directory of its own: every answer is t
   holds(t, { clients: 3, mode: 'apart', runs: 1 }),
 );
 
-await t.test('a store that cuts connections changes no answer', async (t) =>
+await t.test('a store that fails now and then changes no answer', async (t) =>
   holds(t, { faults: true, runs: 2, steps: 30 }),
 );
