@@ -4,6 +4,7 @@
  */
 import { parseListenAddress, parseNetwork, type ListenAddress } from './addresses.js';
 import { formatDuration, formatMode, formatSize, parseDuration, parseMode, parseSize } from './quantities.js';
+import { parseDelay, parseSpeed } from './shaping.js';
 
 export interface Kind<T> {
   /** Placeholder in help, such as SIZE; empty for a switch. */
@@ -106,6 +107,32 @@ export function duration(min: number, max: number): Kind<number> {
     show: formatDuration,
   };
 }
+
+/** A time or a distribution of times, kept as it was written: whoever draws from it reads it (config/shaping.ts). */
+export const delay: Kind<string> = {
+  placeholder: 'TIME',
+  expected: 'a time such as 30ms, 10ms..50ms or lognormal(30ms,0.5)',
+  unit: '',
+  list: false,
+  parse: (input) => {
+    const value = textOf(input);
+    return value !== undefined && parseDelay(value) !== undefined ? value : undefined;
+  },
+  show: (value) => value,
+};
+
+/** A speed, kept as it was written. */
+export const speed: Kind<string> = {
+  placeholder: 'SPEED',
+  expected: 'a speed such as 8MiB/s',
+  unit: '',
+  list: false,
+  parse: (input) => {
+    const value = textOf(input);
+    return value !== undefined && parseSpeed(value) !== undefined ? value : undefined;
+  },
+  show: (value) => value,
+};
 
 /** The digits are octal with and without a leading 0, in files too: nobody writes a mode in decimal. */
 export const mode: Kind<number> = {

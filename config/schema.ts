@@ -14,6 +14,7 @@ import {
   url,
 } from './kinds.js';
 import type { Kind } from './kinds.js';
+import { FAULT_OPTIONS } from './fault-options.js';
 import { envName, flagName, option, optional, type Options, type Values } from './option.js';
 
 const MiB = 2 ** 20;
@@ -195,6 +196,30 @@ export const STORE_OPTIONS = {
     env: 'S3NFSD_STORE_SECRET_ACCESS_KEY',
     sensitive: true,
   }),
+  ...FAULT_OPTIONS,
+  logLevel: LOG_LEVEL,
+};
+
+export const PROXY_OPTIONS = {
+  to: optional(url, 'none: must be given', 'The S3 server behind, http or https.', {
+    env: 'S3NFSD_PROXY_TO',
+  }),
+  listen: option(listenAddresses, [{ host: '127.0.0.1' }], 'Address to listen on: the first that is given.', {
+    env: 'S3NFSD_PROXY_LISTEN',
+  }),
+  port: option(port, 9001, 'TCP port of the proxy.', { env: 'S3NFSD_PROXY_PORT' }),
+  ...FAULT_OPTIONS,
+  accessKeyId: optional(
+    text('KEY', 'an access key id'),
+    'none: no admin call',
+    'Key that the admin call is signed with.',
+    { env: 'S3NFSD_PROXY_ACCESS_KEY_ID' },
+  ),
+  secretAccessKey: optional(text('SECRET', 'a secret access key'), 'none', 'Secret of that key.', {
+    env: 'S3NFSD_PROXY_SECRET_ACCESS_KEY',
+    sensitive: true,
+  }),
+  caBundle: EXPORT_OPTIONS.caBundle,
   logLevel: LOG_LEVEL,
 };
 
@@ -247,7 +272,7 @@ export function convictOf<O extends Options>(options: O): convict.Config<Values<
 /** Every environment variable that means something to some command. */
 export function knownVariables(): ReadonlySet<string> {
   const variables = new Set(['S3NFSD_CONFIG']);
-  for (const options of [SERVE_OPTIONS, STORE_OPTIONS, DEMO_OPTIONS] as readonly Options[]) {
+  for (const options of [SERVE_OPTIONS, STORE_OPTIONS, PROXY_OPTIONS, DEMO_OPTIONS] as readonly Options[]) {
     for (const [name, option] of Object.entries(options)) variables.add(envName(name, option));
   }
   return variables;

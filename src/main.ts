@@ -3,6 +3,7 @@
 // First: before the modules below are evaluated.
 import './young-generation.js';
 import { demoCommand } from './cli/demo.js';
+import { proxyCommand } from './cli/proxy.js';
 import { run } from './cli/run.js';
 import { serveCommand } from './cli/serve.js';
 import { shutdownSignal } from './cli/shutdown.js';
@@ -12,7 +13,7 @@ import { storeCommand } from './cli/store.js';
 // package.json; whoever wants the announcement sets the variable to false.
 process.env['AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED'] ??= 'true';
 
-const code = await run(process.argv.slice(2), [serveCommand, storeCommand, demoCommand], {
+const code = await run(process.argv.slice(2), [serveCommand, storeCommand, proxyCommand, demoCommand], {
   env: process.env,
   stdout: (line) => void process.stdout.write(`${line}\n`),
   stderr: (line) => void process.stderr.write(`${line}\n`),

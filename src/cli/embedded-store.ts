@@ -2,6 +2,7 @@
 import { mkdir, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { startEmbeddedStore } from '../store/embedded/server.js';
+import type { FaultPlan } from '../store/faults/plan.js';
 import type { Logger } from '../telemetry/log.js';
 import { listenFailure } from './ports.js';
 import { StartError } from './start-error.js';
@@ -17,6 +18,8 @@ export interface EmbeddedStoreOptions {
   readonly given?: { readonly [K in keyof StoreCredentials]: string | null };
   /** Buckets to make when they are missing. */
   readonly buckets: readonly string[];
+  /** What is to go wrong. */
+  readonly faultPlan?: FaultPlan | undefined;
   readonly log: Logger;
 }
 
@@ -38,7 +41,8 @@ export async function openEmbeddedStore(options: EmbeddedStoreOptions): Promise<
   const { directory, host, port, log } = options;
   const credentials = givenCredentials(options.given) ?? (await keptCredentials(directory));
   for (const bucket of options.buckets) await mkdir(join(directory, bucket), { recursive: true });
-  const store = await startEmbeddedStore({ directory, host, port, ...credentials, log }).catch(
+  const { faultPlan } = options;
+  const store = await startEmbeddedStore({ directory, host, port, ...credentials, faultPlan, log }).catch(
     (error: unknown) => {
       throw listenFailure('S3', '--port', host, port, error);
     },

@@ -5,6 +5,7 @@ import { STORE_OPTIONS } from '../../config/schema.js';
 import { defaultStateDirectory, processFacts } from '../../config/serve-config.js';
 import { createLogger } from '../telemetry/log.js';
 import type { Command } from './command.js';
+import { faultPlanOf } from './fault-plan.js';
 import { openEmbeddedStore } from './embedded-store.js';
 import { aborted } from './shutdown.js';
 
@@ -13,7 +14,11 @@ export const storeCommand: Command = {
   summary: 'Run the embedded S3 server on a directory.',
   operands: '',
   options: STORE_OPTIONS,
-  examples: ['s3nfsd store --dir ./buckets --bucket demo --port 9000'],
+  examples: [
+    's3nfsd store --dir ./buckets --bucket demo --port 9000',
+    's3nfsd store --bucket demo --latency 30ms --bandwidth 8MiB/s',
+    "s3nfsd store --bucket demo --fault 'error code=SlowDown rate=5%' --fault 'reset at=0..1MiB every=100'",
+  ],
   run: async (parsed, { env, stdout, stderr, shutdown }) => {
     const { values, warnings } = resolveOptions(STORE_OPTIONS, { arguments: parsed, env });
     for (const warning of warnings) stderr(`s3nfsd: ${warning}`);
@@ -23,6 +28,7 @@ export const storeCommand: Command = {
       port: values.listen[0]?.port ?? values.port,
       given: { accessKeyId: values.accessKeyId, secretAccessKey: values.secretAccessKey },
       buckets: values.bucket,
+      faultPlan: faultPlanOf(values),
       log: createLogger(values.logLevel),
     });
     stdout(`ready ${JSON.stringify(store.report)}`);

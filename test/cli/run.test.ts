@@ -1,6 +1,6 @@
 import t from 'tap';
 import { readFileSync } from 'node:fs';
-import { DEMO_OPTIONS, SERVE_OPTIONS, STORE_OPTIONS } from '../../config/schema.js';
+import { DEMO_OPTIONS, PROXY_OPTIONS, SERVE_OPTIONS, STORE_OPTIONS } from '../../config/schema.js';
 import { envName, flagName } from '../../config/option.js';
 import type { Command, Surroundings } from '../../src/cli/command.js';
 import { commandHelp } from '../../src/cli/help.js';
@@ -80,7 +80,7 @@ await t.test(
     t.equal(await run(['--help'], [command], surroundings), 0);
     t.match(out[0], /serve {2}Serves\./);
     t.equal(await run(['serve', '--help'], [command], surroundings), 0);
-    for (const options of [SERVE_OPTIONS, STORE_OPTIONS, DEMO_OPTIONS]) {
+    for (const options of [SERVE_OPTIONS, STORE_OPTIONS, PROXY_OPTIONS, DEMO_OPTIONS]) {
       const { positional: _positional, ...rest } = command;
       const help = commandHelp({ ...rest, options });
       for (const [name, option] of Object.entries(options)) {

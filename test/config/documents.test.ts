@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { parseArguments } from '../../config/arguments.js';
 import type { Options } from '../../config/option.js';
 import { resolveOptions } from '../../config/resolve.js';
-import { DEMO_OPTIONS, SERVE_OPTIONS, STORE_OPTIONS } from '../../config/schema.js';
+import { DEMO_OPTIONS, PROXY_OPTIONS, SERVE_OPTIONS, STORE_OPTIONS } from '../../config/schema.js';
 import { serveConfig } from '../../config/serve-config.js';
 import { optionsTable } from '../../src/cli/help.js';
 
@@ -21,6 +21,7 @@ await t.test('the README’s options tables are the schema’s', async (t) => {
   const commands: Readonly<Record<string, Options>> = {
     serve: SERVE_OPTIONS,
     store: STORE_OPTIONS,
+    proxy: PROXY_OPTIONS,
     demo: DEMO_OPTIONS,
   };
   for (const [name, options] of Object.entries(commands)) {

@@ -19,7 +19,7 @@ export interface FaultReport {
 }
 
 export function faultReport(engine: FaultEngine | undefined, elapsedMs: number): FaultReport {
-  if (engine === undefined) return { seed: null, elapsedMs, requests: 0, rules: [], fired: {} };
+  if (engine === undefined) return { seed: null, elapsedMs: Math.round(elapsedMs), requests: 0, rules: [], fired: {} };
   const { plan, counts, requests } = engine;
   const fired: Partial<Record<FaultKind, number>> = {};
   const rules = plan.rules.map((rule, index) => {
@@ -27,5 +27,5 @@ export function faultReport(engine: FaultEngine | undefined, elapsedMs: number):
     if (count.fired > 0) fired[rule.fault.kind] = (fired[rule.fault.kind] ?? 0) + count.fired;
     return { rule: rule.source, ...count };
   });
-  return { seed: plan.seed, elapsedMs, requests, rules, fired };
+  return { seed: plan.seed, elapsedMs: Math.round(elapsedMs), requests, rules, fired };
 }
