@@ -86,8 +86,8 @@ export class Freshness {
         return undefined;
       }
       const node = volume.nodes.entry(parent, name, listed.kind);
-      await this.node(node);
-      return node;
+      // Gone since it was listed; or a prefix that only an unfinished upload has, which directory buckets list.
+      return (await this.#stillThere(node)) ? node : undefined;
     }
     const absentMs = parent.negatives.get(name) ?? NEVER_MS;
     if (volume.clock.nowMs() - absentMs < volume.metadataTtlMs) return undefined;
@@ -182,9 +182,8 @@ export class Freshness {
     });
     if (node.gone) return false;
     if (volume.prefixOf(node) !== prefix) return this.#list(node);
-    const marker = prefix === '' ? undefined : page.objects.find((object) => object.key === prefix);
-    const empty = page.objects.length === 0 && page.prefixes.length === 0;
-    if (empty && node.entryChanges === entryChanges && !volume.nodes.isHeld(node)) {
+    const marker = await this.#markerIn(page, prefix);
+    if (isEmpty(page) && node.entryChanges === entryChanges && !volume.nodes.isHeld(node)) {
       this.#vanished(node);
       return false;
     }
@@ -198,6 +197,18 @@ export class Freshness {
     node.validatedMs = takenMs;
     volume.nodes.save(node);
     return true;
+  }
+
+  /** A directory's marker. A page in order begins with it; one of many without order may leave it to a later one. */
+  async #markerIn(page: ListPage, prefix: string): Promise<ObjectSummary | undefined> {
+    if (prefix === '') return undefined;
+    const listed = page.objects.find((object) => object.key === prefix);
+    const { store } = this.#volume;
+    if (listed !== undefined || page.continuationToken === undefined || store.capabilities.orderedListing)
+      return listed;
+    return store.head(prefix).catch((error: unknown) => {
+      throw toFsError(error);
+    });
   }
 
   #applyListing(node: DirectoryNode, prefix: string, page: ListPage, takenMs: number): void {
@@ -266,7 +277,7 @@ export class Freshness {
         throw toFsError(error);
       });
       if (parent.entryChanges === entryChanges) {
-        const isDirectory = page.objects.length > 0 || page.prefixes.length > 0;
+        const isDirectory = !isEmpty(page);
         return this.#probed(parent, name, { head, isDirectory, askedMs });
       }
       // Something was made or removed here meanwhile: what is held now is newer than the answer.
@@ -349,6 +360,10 @@ export class Freshness {
     return answer;
   }
 }
+
+/** Nothing at all; a page that goes on may have nothing of its own. */
+const isEmpty = ({ objects, prefixes, continuationToken }: ListPage): boolean =>
+  objects.length === 0 && prefixes.length === 0 && continuationToken === undefined;
 
 const stale = (volume: Volume, node: FsNode): FsError =>
   new FsError('ESTALE', `file ${node.id} is gone from ${volume.name}`);

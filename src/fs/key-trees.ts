@@ -106,13 +106,17 @@ async function isCopy(
 const isPresent = (error: unknown): boolean =>
   error instanceof StoreError && error.kind === 'precondition-failed';
 
-/** Pages of every key below a prefix, markers included. */
-async function* pagesBelow(volume: Volume, prefix: string): AsyncGenerator<readonly ObjectSummary[]> {
+/** Pages of every key below a prefix, markers included. Fails with StoreError. */
+export async function* pagesBelow(
+  volume: Volume,
+  prefix: string,
+  maxKeys = LIST_KEYS_MAX,
+): AsyncGenerator<readonly ObjectSummary[]> {
   let continuationToken: string | undefined;
   do {
     const page = await volume.store.list({
       prefix,
-      maxKeys: LIST_KEYS_MAX,
+      maxKeys,
       ...(continuationToken !== undefined && { continuationToken }),
     });
     yield page.objects;

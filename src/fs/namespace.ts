@@ -8,6 +8,7 @@ import { FsError } from './errors.js';
 import type { Freshness } from './freshness.js';
 import { headersOnly } from './store-answers.js';
 import { journal } from './journaling.js';
+import { pagesBelow } from './key-trees.js';
 import { KEY_BYTES_MAX } from './names.js';
 import { DirectoryNode, FileNode, type EntryChange, type FsNode } from './node.js';
 import type { Publishing } from './publishing.js';
@@ -215,8 +216,7 @@ export class Namespace {
   async requireEmpty(directory: DirectoryNode): Promise<void> {
     const volume = this.#volume;
     const prefix = volume.prefixOf(directory);
-    const page = await volume.store.list({ prefix, maxKeys: 2 }).catch(rethrow);
-    const occupied = page.objects.some(({ key }) => key !== prefix);
+    const occupied = await isOccupied(volume, prefix).catch(rethrow);
     if (occupied || volume.nodes.hasBusyBelow(directory))
       throw new FsError('ENOTEMPTY', `"${prefix}" is not empty`);
   }
@@ -331,6 +331,13 @@ export class Namespace {
       patience,
     );
   }
+}
+
+/** Whether a key other than its marker lies below a prefix. Two keys tell, but a page may have fewer and go on. */
+async function isOccupied(volume: Volume, prefix: string): Promise<boolean> {
+  for await (const page of pagesBelow(volume, prefix, 2))
+    if (page.some(({ key }) => key !== prefix)) return true;
+  return false;
 }
 
 const rethrow = (error: unknown): never => {

@@ -19,6 +19,7 @@ import {
   type Listing,
 } from './node.js';
 import { toFsError } from './store-errors.js';
+import { firstUnordered, withoutShadowed } from './unordered.js';
 import type { Volume } from './volume.js';
 
 export interface ScannedEntry {
@@ -43,6 +44,13 @@ interface Order {
 
 /** Names that files had before they were renamed, for scans under way then. */
 const RENAMED_MAX = 4096;
+/**
+ * Entries of a store without order that are sorted and held at a time, some 4 MB of them: a directory of more is listed whole once for
+ * each so many.
+ */
+const UNORDERED_MAX = 20_000;
+/** Not the store's token, which would be of no use: there are more entries behind the last one held. */
+const MORE = 'more';
 /** Sorts after every key that continues a prefix. */
 const AFTER_ALL = '\u{10FFFF}';
 
@@ -123,7 +131,9 @@ export class Scans {
     const volume = this.#volume;
     const prefix = volume.prefixOf(directory);
     if (!volume.store.capabilities.orderedListing) {
-      return { entries: await this.#wholeUnordered(directory, prefix, after) };
+      const { entries: listed, last } = await firstUnordered(volume.store, prefix, after, UNORDERED_MAX);
+      const entries = this.#withUnpublished(directory, listed, after, last);
+      return { entries, ...(last !== undefined && { continuationToken: MORE }) };
     }
     const page = await volume.store
       .list({
@@ -146,29 +156,6 @@ export class Scans {
     };
   }
 
-  /** Directory buckets list without order: the whole directory is read and sorted. */
-  async #wholeUnordered(
-    directory: DirectoryNode,
-    prefix: string,
-    after: string,
-  ): Promise<readonly ListedEntry[]> {
-    const all = new Map<string, ListedEntry>();
-    let continuationToken: string | undefined;
-    do {
-      const page = await this.#volume.store.list({
-        prefix,
-        delimiter: '/',
-        ...(continuationToken !== undefined && { continuationToken }),
-      });
-      for (const entry of entriesOf(page, prefix)) {
-        if (entry.kind === 'directory' || all.get(entry.name)?.kind !== 'directory')
-          all.set(entry.name, entry);
-      }
-      continuationToken = page.continuationToken;
-    } while (continuationToken !== undefined);
-    return this.#withUnpublished(directory, [...all.values()], after, undefined);
-  }
-
   /**
    * A file that shares its name with a directory is hidden behind it. `name/` sorts after `name` with only names that begin with
    * `name` between them, so at the end of a page at most a few files are undecided: one LIST each decides.
@@ -180,16 +167,7 @@ export class Scans {
   ): Promise<readonly ListedEntry[]> {
     if (page.continuationToken === undefined) return entries;
     const last = lastKeyOf(page).slice(prefix.length);
-    const undecided = entries.filter(
-      ({ kind, name }) => kind === 'file' && last.startsWith(name) && compareKeys(`${name}/`, last) > 0,
-    );
-    const shadowed = await Promise.all(
-      undecided.map(async ({ name }) => {
-        const below = await this.#volume.store.list({ prefix: `${prefix}${name}/`, maxKeys: 1 });
-        return below.objects.length > 0 ? name : undefined;
-      }),
-    );
-    return entries.filter(({ kind, name }) => kind === 'directory' || !shadowed.includes(name));
+    return withoutShadowed(this.#volume.store, entries, prefix, last);
   }
 
   /** Sorting a thousand names takes longer than answering a page of them: it is done once, until an entry comes or goes. */

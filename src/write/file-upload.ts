@@ -198,6 +198,7 @@ export class FileUpload {
       isDirty: (index) => content.isDirty(index),
       isUploaded: (index) => content.part(index)?.uploadedIn(upload, content.partBytes(index)) !== undefined,
       copyBytesMax: this.#options.copyBytesMax,
+      partNumberGaps: this.#options.place.store.capabilities.partNumberGaps,
     });
     const failures: unknown[] = [];
     const parts: UploadedPart[] = [];

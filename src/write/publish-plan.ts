@@ -1,7 +1,7 @@
 /**
  * Which parts make the new object: pure. Every part of the part map becomes one part of the upload under its own number, so
  * that what was uploaded while data arrived fits in; runs of parts unchanged since the base are copied inside S3 as few large parts
- * (numbers then have gaps, which S3 allows). A part that is partly changed, or that holds zeros, is sent whole.
+ * (numbers then have gaps, which S3 allows; in directory buckets it doesn't, and each is copied by itself). A part that is partly changed, or that holds zeros, is sent whole.
  */
 import type { PartMap } from './part-map.js';
 
@@ -31,6 +31,8 @@ export interface PlanInput {
   readonly isUploaded: (index: number) => boolean;
   /** Largest range one UploadPartCopy takes, in bytes. */
   readonly copyBytesMax: number;
+  /** Part numbers may have gaps. */
+  readonly partNumberGaps: boolean;
 }
 
 /** The parts in order. Their ranges follow each other from 0 to `size` without gap or overlap. */
@@ -44,15 +46,16 @@ export function planParts(input: PlanInput): PlannedPart[] {
     if (input.isUploaded(index)) plan.push({ kind: 'uploaded', index, offset, length });
     else if (input.isDirty(index) || offset + length > baseBytes)
       plan.push({ kind: 'send', index, offset, length });
-    else pushCopy(plan, { kind: 'copy', index, offset, length }, input.copyBytesMax);
+    else pushCopy(plan, { kind: 'copy', index, offset, length }, input);
   }
   return plan;
 }
 
-/** Adds a range to copy, joined to the one before it while one request can take both. */
-function pushCopy(plan: PlannedPart[], part: PlannedPart, copyBytesMax: number): void {
+/** Adds a range to copy, joined to the one before it while one request can take both and the numbers may skip. */
+function pushCopy(plan: PlannedPart[], part: PlannedPart, input: PlanInput): void {
   const before = plan.at(-1);
-  if (before?.kind === 'copy' && before.length + part.length <= copyBytesMax) {
+  const fits = before?.kind === 'copy' && before.length + part.length <= input.copyBytesMax;
+  if (fits && input.partNumberGaps) {
     plan[plan.length - 1] = { ...before, length: before.length + part.length };
   } else {
     plan.push(part);

@@ -9,6 +9,7 @@ import type { Handle } from '../../src/fs/file-system.js';
 import { DurableReference, type Step } from './model/durable-reference.js';
 import { mutation, perform, type Operation } from './model/operations.js';
 import { objectsOf, treeOf } from './model/tree.js';
+import { DIRECTORY_CAPABILITIES } from '../support/memory-store.js';
 import { Mounted } from './mounted.js';
 
 t.setTimeout(600_000);
@@ -22,6 +23,7 @@ interface History {
   readonly last: Operation;
   readonly request: number;
   readonly when: 'before' | 'after';
+  readonly isDirectoryBucket: boolean;
 }
 
 const advance = fc.record({ op: fc.constant('advance' as const), ms: fc.constantFrom(1, 300, 6000) });
@@ -33,12 +35,14 @@ const history: fc.Arbitrary<History> = fc.record({
   last: mutation,
   request: fc.integer({ min: 1, max: 6 }),
   when: fc.constantFrom('before' as const, 'after' as const),
+  isDirectoryBucket: fc.boolean(),
 });
 
-async function play({ steps, last, request, when }: History): Promise<void> {
+async function play({ steps, last, request, when, isDirectoryBucket }: History): Promise<void> {
   const mounted = await Mounted.start({
     exports: [{ uid: 0, gid: 0, directoryMode: 0o777, fileMode: 0o644 }],
     metadataTtlMs: 0,
+    capabilities: isDirectoryBucket ? DIRECTORY_CAPABILITIES : {},
   });
   const { context, clock, store } = mounted;
   const nowNs = (): bigint => BigInt(clock.nowMs()) * 1_000_000n;

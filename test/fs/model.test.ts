@@ -4,6 +4,8 @@
  */
 import fc from 'fast-check';
 import t from 'tap';
+import type { Capabilities } from '../../src/store/object-store.js';
+import { DIRECTORY_CAPABILITIES } from '../support/memory-store.js';
 import { mutation, query, type Operation } from './model/operations.js';
 import { Twins } from './model/twins.js';
 
@@ -36,8 +38,12 @@ const stepOf = (together: fc.Arbitrary<readonly Operation[]>): fc.Arbitrary<Step
     { weight: 1, arbitrary: fc.constant({ step: 'restart' as const }) },
   );
 
-async function play(steps: readonly Step[], metadataTtlMs: number): Promise<void> {
-  const twins = await Twins.start({ metadataTtlMs });
+async function play(
+  steps: readonly Step[],
+  metadataTtlMs: number,
+  capabilities: Partial<Capabilities>,
+): Promise<void> {
+  const twins = await Twins.start({ metadataTtlMs, capabilities });
   const { mounted } = twins;
   try {
     for (const each of steps) {
@@ -74,10 +80,12 @@ async function play(steps: readonly Step[], metadataTtlMs: number): Promise<void
 }
 
 const ttl = fc.constantFrom(0, 3000);
+/** An ordinary bucket, or a directory bucket: no client can tell which. */
+const store = fc.constantFrom<Partial<Capabilities>[]>({}, DIRECTORY_CAPABILITIES);
 
 await t.test("one client: every answer is the reference's", async () => {
   const history = fc.array(stepOf(fc.tuple(operation)), { minLength: 1, maxLength: 60, size: 'max' });
-  await fc.assert(fc.asyncProperty(history, ttl, play), parameters(RUNS));
+  await fc.assert(fc.asyncProperty(history, ttl, store, play), parameters(RUNS));
 });
 
 await t.test('clients at the same time: some order of the calls explains their answers', async () => {
@@ -86,5 +94,5 @@ await t.test('clients at the same time: some order of the calls explains their a
     maxLength: 3,
   });
   const history = fc.array(stepOf(together), { minLength: 1, maxLength: 25, size: 'max' });
-  await fc.assert(fc.asyncProperty(history, ttl, play), parameters(Math.ceil(RUNS / 2)));
+  await fc.assert(fc.asyncProperty(history, ttl, store, play), parameters(Math.ceil(RUNS / 2)));
 });

@@ -11,6 +11,7 @@ import { FsError, type FsErrorCode } from '../../src/fs/errors.js';
 import type { AttributeChanges, Attributes, Context, FileSystem, Handle } from '../../src/fs/file-system.js';
 import { MemoryBudget } from '../../src/memory/memory-budget.js';
 import { openStateDirectory, type StateDirectory } from '../../src/state/state-directory.js';
+import type { Capabilities } from '../../src/store/object-store.js';
 import { createLogger } from '../../src/telemetry/log.js';
 import { Spool } from '../../src/write/spool.js';
 import { FakeClock } from '../support/fake-clock.js';
@@ -27,6 +28,8 @@ export const callerOf = (uid: number, address = '127.0.0.1'): Context => ({
 export interface MountedOptions {
   readonly exports?: readonly Partial<ExportOptions>[];
   readonly store?: MemoryStore;
+  /** Of the store that is made where none is given. */
+  readonly capabilities?: Partial<Capabilities>;
   readonly metadataTtlMs?: number;
 }
 
@@ -45,7 +48,9 @@ export class Mounted {
     this.#directory = directory;
     this.#options = options;
     this.clock = new FakeClock();
-    this.store = options.store ?? new MemoryStore({ now: () => this.clock.nowMs() });
+    this.store =
+      options.store ??
+      new MemoryStore({ now: () => this.clock.nowMs(), capabilities: options.capabilities ?? {} });
   }
 
   static async start(options: MountedOptions = {}): Promise<Mounted> {

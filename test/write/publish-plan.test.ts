@@ -14,14 +14,16 @@ const inputs: fc.Arbitrary<PlanInput> = fc
     dirty: fc.uniqueArray(fc.nat(PARTS_MAX - 1)),
     uploaded: fc.uniqueArray(fc.nat(PARTS_MAX - 1), { maxLength: 5 }),
     copyBytesMax: fc.integer({ min: 90, max: 200 }),
+    partNumberGaps: fc.boolean(),
   })
-  .map(({ partBytes, size, baseBytes, dirty, uploaded, copyBytesMax }) => ({
+  .map(({ partBytes, size, baseBytes, dirty, uploaded, copyBytesMax, partNumberGaps }) => ({
     partMap: createPartMap(partBytes, PARTS_MAX),
     size,
     baseBytes: Math.min(baseBytes, size),
     isDirty: (index) => dirty.includes(index),
     isUploaded: (index) => uploaded.includes(index) && dirty.includes(index),
     copyBytesMax,
+    partNumberGaps,
   }));
 
 await t.test('a plan is the whole object, within S3 rules', async (t) => {
@@ -34,6 +36,7 @@ await t.test('a plan is the whole object, within S3 rules', async (t) => {
         const last = position === plan.length - 1;
         if (part.offset !== at) throw new Error(`expected a part at ${at}, got ${part.offset}`);
         if (part.offset !== input.partMap.start(part.index)) throw new Error('not where its part begins');
+        if (!input.partNumberGaps && part.index !== number) throw new Error('a gap');
         if (part.index + 1 <= number || part.index >= PARTS_MAX) throw new Error('bad number');
         if (!last && part.length < PART_BYTES_MIN) throw new Error('too small');
         if (part.kind === 'copy' && part.length > input.copyBytesMax) throw new Error('too large a copy');
@@ -75,6 +78,7 @@ await t.test('neighbours to copy are one request while they fit', async (t) => {
     isDirty: (index) => index === 4,
     isUploaded: () => false,
     copyBytesMax: 30,
+    partNumberGaps: true,
   });
   t.same(plan, [
     { kind: 'copy', index: 0, offset: 0, length: 30 },
