@@ -7,15 +7,21 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, watch } from 'node:fs';
 import { copyFile, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { basename, dirname, join, resolve } from 'node:path';
-import { GUEST_ADDRESS, type Network } from './network.js';
+import type { Network } from './network.js';
 
 export interface GuestResult {
   /** Exit status of the script. */
   readonly status: number;
   /** What it wrote to both streams. */
   readonly output: string;
+}
+
+export interface BootOptions {
+  /** Which of the network's places it takes. Default: the first. */
+  readonly place?: number;
+  /** As User Mode Linux takes it. */
+  readonly memory?: string;
 }
 
 export interface RunOptions {
@@ -61,8 +67,10 @@ export class Guest {
   }
 
   /** Resolves when the guest takes scripts. */
-  static async boot(network: Network, memory = '1024M'): Promise<Guest> {
-    const directory = await mkdtemp(join(tmpdir(), 's3nfsd-guest-'));
+  static async boot(network: Network, { place = 0, memory = '1024M' }: BootOptions = {}): Promise<Guest> {
+    const { tap, address } = network.places[place] ?? {};
+    if (tap === undefined) throw new Error(`the network has no place ${place}`);
+    const directory = await mkdtemp(join(network.directory, 'guest-'));
     await copyFile(join(SCRIPTS, 'guest-loop.sh'), join(directory, 'guest-loop.sh'));
     const [command = '', ...prefix] = network.prefix;
     const args = [
@@ -70,12 +78,14 @@ export class Guest {
       'linux.uml',
       `mem=${memory}`,
       `umid=${basename(directory)}`,
+      // Not beside the directory of that name: the kernel would take it for an older one of its own, and remove it.
+      `uml_dir=${network.directory}/uml/`,
       'root=/dev/root rootfstype=hostfs rootflags=/ ro con=null con0=null,fd:1 con1=fd:0,fd:1',
       `init=${join(SCRIPTS, 'guest-init.sh')}`,
-      'vec0:transport=tap,ifname=tap0,depth=128,gro=1',
+      `vec0:transport=tap,ifname=${tap},depth=128,gro=1`,
       `guest.out=${directory}`,
       `guest.project=${resolve('.')}`,
-      `guest.address=${GUEST_ADDRESS}`,
+      `guest.address=${address}`,
     ].flatMap((argument) => argument.split(' '));
     const child = spawn(command, args, {
       stdio: ['ignore', 'pipe', 'pipe'],
