@@ -1,5 +1,11 @@
 /** The bucket as any S3 tool sees it: by the AWS SDK alone, with nothing of the daemon in between. */
-import { GetObjectCommand, ListObjectsV2Command, PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
+import {
+  DeleteObjectCommand,
+  GetObjectCommand,
+  ListObjectsV2Command,
+  PutObjectCommand,
+  S3Client,
+} from '@aws-sdk/client-s3';
 import pLimit from 'p-limit';
 import { createHash } from 'node:crypto';
 import { BUCKET, KEYS } from './daemon.js';
@@ -63,6 +69,10 @@ export class Bucket {
 
   async put(key: string, body: string): Promise<void> {
     await this.#client.send(new PutObjectCommand({ Bucket: BUCKET, Key: key, Body: body }));
+  }
+
+  async remove(key: string): Promise<void> {
+    await this.#client.send(new DeleteObjectCommand({ Bucket: BUCKET, Key: key }));
   }
 
   close(): void {

@@ -1,4 +1,5 @@
 /** A test's stage: a network, a store and a daemon in it, and guests that mount the bucket at /mnt/s3. */
+import { resolve } from 'node:path';
 import type { Test } from 'tap';
 import { NfsClient } from '../test/support/nfs-client.js';
 import { Bucket } from './bucket.js';
@@ -98,7 +99,17 @@ function clientOf(guest: Guest, whose: string, daemon: DaemonProcess): Client {
     guest,
     run: async (t, script, runOptions) => {
       const result = await guest.run(`set -e\n${script}`, runOptions);
-      expectSuccess(t, result, `${whose}${script.trim().split('\n')[0] ?? ''}`, daemon);
+      expectSuccess(
+        t,
+        result,
+        `${whose}${
+          script
+            .trim()
+            .split('\n')[0]
+            ?.replaceAll(`${resolve('.')}/`, '') ?? ''
+        }`,
+        daemon,
+      );
       return result.output;
     },
   };
