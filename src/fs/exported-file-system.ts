@@ -306,10 +306,7 @@ export class ExportedFileSystem implements Fs.FileSystem {
         exported.volume.rename.run(
           { directory: from.node, name: parseName(fromName) },
           { directory: to.node, name: parseName(toName) },
-          (node) => {
-            this.#unlinkGuard(from)(node);
-            this.#unlinkGuard(to)(node);
-          },
+          { source: this.#unlinkGuard(from), target: this.#unlinkGuard(to) },
         ),
     );
     await exported.volume.volume.nodes.settled();

@@ -60,9 +60,11 @@ export function requireWrite(file: Attributes, caller: Caller): void {
 export function requireSetattr(file: Attributes, changes: AttributeChanges, caller: Caller): void {
   if (caller.uid === 0) return;
   const owner = caller.uid === file.uid;
-  if (changes.uid !== undefined && changes.uid !== file.uid)
+  // Even to what they are already: chown(2) asks first whose the file is, and ctime moves.
+  if (changes.uid !== undefined && !(owner && changes.uid === file.uid))
     throw new FsError('EPERM', 'only root gives files away');
-  if (changes.gid !== undefined && changes.gid !== file.gid && !(owner && inGroup(caller, changes.gid))) {
+  const isOwnGroup = changes.gid === file.gid || (changes.gid !== undefined && inGroup(caller, changes.gid));
+  if (changes.gid !== undefined && !(owner && isOwnGroup)) {
     throw new FsError('EPERM', 'only the owner changes the group, and only to a group of theirs');
   }
   if (changes.mode !== undefined && !owner) throw new FsError('EPERM', 'only the owner changes the mode');

@@ -35,6 +35,12 @@ interface Place {
   readonly name: string;
 }
 
+/** Judge what leaves its name, and what is replaced: each by the rules of the directory that it lies in. */
+export interface RenameGuards {
+  readonly source: Guard;
+  readonly target: Guard;
+}
+
 /** What a rename did to its two directories; nothing, where source and target are one. */
 export interface RenameChanges {
   readonly from?: EntryChange;
@@ -62,8 +68,8 @@ export class Rename {
     this.#scans = parts.scans;
   }
 
-  /** Moves an entry, over a target that may be replaced. `guard` judges the source and the target that goes. */
-  async run(from: Place, to: Place, guard: Guard): Promise<RenameChanges> {
+  /** Moves an entry, over a target that may be replaced. */
+  async run(from: Place, to: Place, guards: RenameGuards): Promise<RenameChanges> {
     const volume = this.#volume;
     for (let attempt = 1; ; attempt++) {
       const { kind } = await this.#freshness.entry(from.directory, from.name);
@@ -72,7 +78,7 @@ export class Rename {
         return kind === 'file' ? { changes } : { changes, moves: changes.map((key) => `${key}/`) };
       };
       try {
-        const changes = await volume.locks.run(claimOf, () => this.#renameAlone(from, to, guard, kind));
+        const changes = await volume.locks.run(claimOf, () => this.#renameAlone(from, to, guards, kind));
         if (changes !== undefined) return changes;
       } catch (error) {
         if (!isReplaced(error) || attempt >= ATTEMPTS_MAX) throw toFsError(error);
@@ -85,17 +91,17 @@ export class Rename {
   async #renameAlone(
     from: Place,
     to: Place,
-    guard: Guard,
+    guards: RenameGuards,
     kind: FsNode['kind'],
   ): Promise<RenameChanges | undefined> {
     const source = await this.#freshness.entry(from.directory, from.name);
     if (source.kind !== kind) return undefined;
-    guard(source);
+    guards.source(source);
     if (from.directory === to.directory && from.name === to.name) return {};
     if (source.kind === 'directory') this.#requireOutside(source, to);
     const target = await this.#freshness.entryIfAny(to.directory, to.name);
     if (target !== undefined) {
-      guard(target);
+      guards.target(target);
       await this.#requireReplaceable(source, target);
     }
     if (source.kind === 'file') await this.#renameFile(source, target, from, to);

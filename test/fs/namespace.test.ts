@@ -414,6 +414,40 @@ await t.test('mode bits decide, and sticky directories keep strangers out', asyn
   t.equal(await codeOf(m.fs.remove(owner, sticky, Buffer.from('mine'))), 'none');
 });
 
+await t.test('a rename asks each directory about its own entry', async (t) => {
+  const m = await mounted(t);
+  const [one, two] = [callerOf(1), callerOf(2)];
+  const sticky = await m.mkdir('tmp');
+  const plain = await m.mkdir('plain');
+  await m.fs.setattr(m.context, sticky, { mode: 0o1777 });
+  await m.fs.setattr(m.context, plain, { mode: 0o777 });
+  const make = (context: typeof one, directory: Buffer, name: string): Promise<unknown> =>
+    m.fs.create(context, directory, Buffer.from(name), { how: 'guarded', attributes: {} });
+  await make(one, sticky, 'mine');
+  await make(two, plain, 'theirs');
+  await make(two, sticky, 'kept');
+  const rename = (from: Buffer, name: string, to: Buffer, toName: string): Promise<string> =>
+    codeOf(m.fs.rename(one, from, Buffer.from(name), to, Buffer.from(toName)));
+  t.equal(await rename(sticky, 'kept', plain, 'kept'), 'EPERM', 'another’s file in a sticky directory stays');
+  t.equal(
+    await rename(sticky, 'mine', plain, 'theirs'),
+    'none',
+    'one’s own leaves, over what may be replaced',
+  );
+  await make(two, plain, 'theirs too');
+  t.equal(await rename(plain, 'theirs too', sticky, 'new'), 'none', 'what may leave its directory may enter');
+  t.equal(await rename(plain, 'theirs', sticky, 'kept'), 'EPERM', 'nor is it replaced');
+});
+
+await t.test('chown and chgrp to what is already set are the owner’s, too', async (t) => {
+  const m = await mounted(t);
+  const handle = await m.write('f', 'x', { attributes: { mode: 0o666, uid: 1, gid: 1 } });
+  for (const changes of [{ uid: 1 }, { gid: 1 }]) {
+    t.equal(await codeOf(m.fs.setattr(callerOf(2), handle, changes)), 'EPERM');
+    t.equal(await codeOf(m.fs.setattr(callerOf(1), handle, changes)), 'none');
+  }
+});
+
 await t.test('a store that is down is no reason for STALE', async (t) => {
   const m = await mounted(t);
   const handle = await m.write('f', 'x');
