@@ -83,6 +83,8 @@ export function optional(name: string, value: string | undefined): XmlElement {
 
 export async function listObjectsV2(call: Call): Promise<Answer> {
   const { query } = call;
+  const type = query.get('list-type') ?? '';
+  if (type !== '2') throw invalidArgument('list-type', type, 'Invalid List Type specified in Request');
   const encode = encoder(call);
   const maxKeys = countParameter(call, 'max-keys', PAGE_MAX, PAGE_MAX);
   const token = query.get('continuation-token');

@@ -61,6 +61,22 @@ function resourceOf(request: IncomingMessage): string {
   return (request.url ?? '').split('?')[0] ?? '';
 }
 
+/** `x-amz-id-2`, and HostId of error documents. */
+export const HOST_ID = 's3nfsd';
+
+/** The document of an error, in UTF-8. */
+export function errorDocument(error: S3Error, resource: string, requestId: string): Buffer {
+  const elements: XmlElement[] = [
+    ['Code', error.code],
+    ['Message', error.message],
+    ...Object.entries(error.details).map(([name, value]): XmlElement => [name, value]),
+    ['Resource', resource],
+    ['RequestId', requestId],
+    ['HostId', HOST_ID],
+  ];
+  return Buffer.from(xmlDocument('Error', elements, false));
+}
+
 /** Sends an error document; none in answer to HEAD. */
 export function sendError(
   request: IncomingMessage,
@@ -68,15 +84,7 @@ export function sendError(
   error: S3Error,
   requestId: string,
 ): number {
-  const elements: XmlElement[] = [
-    ['Code', error.code],
-    ['Message', error.message],
-    ...Object.entries(error.details).map(([name, value]): XmlElement => [name, value]),
-    ['Resource', resourceOf(request)],
-    ['RequestId', requestId],
-    ['HostId', 's3nfsd'],
-  ];
-  const text = Buffer.from(xmlDocument('Error', elements, false));
+  const text = errorDocument(error, resourceOf(request), requestId);
   if (request.method === 'HEAD') {
     response.writeHead(error.status);
     response.end();

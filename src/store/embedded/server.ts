@@ -21,8 +21,9 @@ import { directorySigner } from './directory-access.js';
 import { isDirectoryBucket } from './directory-buckets.js';
 import { routeOf } from './directory-routes.js';
 import { S3Error } from './errors.js';
+import { answerMalformed, checkHeaderBytes, PARSED_HEADER_BYTES_MAX } from './malformed-requests.js';
 import { headersOf } from './request-headers.js';
-import { sendAnswer, sendError } from './respond.js';
+import { HOST_ID, sendAnswer, sendError } from './respond.js';
 import { lockDirectory } from './directory-lock.js';
 import { authorize, type Credentials } from './sigv4.js';
 import { parseTarget } from './target.js';
@@ -133,6 +134,7 @@ class S3Server {
     let bytesOut = 0;
     let awaitsContinue = expectsContinue;
     response.setHeader('x-amz-request-id', requestId);
+    response.setHeader('x-amz-id-2', HOST_ID);
     response.setHeader('server', 's3nfsd');
     try {
       const begin = (): void => {
@@ -154,6 +156,7 @@ class S3Server {
 
   async #run(received: ReceivedRequest, progress: Progress): Promise<Answer> {
     const { request, body, begin, nowMs } = received;
+    checkHeaderBytes(request.rawHeaders);
     const headers = headersOf(request);
     const method = request.method ?? '';
     const target = parseTarget(request.url ?? '', headers.get('host') ?? '');
@@ -232,9 +235,13 @@ export async function startEmbeddedStore(options: EmbeddedStoreOptions): Promise
     running.add(serving);
   };
   // A body may take longer than any fixed limit; idle sockets are cut instead.
-  const http = createServer({ requestTimeout: 0, keepAliveTimeout: KEEP_ALIVE_MS }, (request, response) =>
-    serve(request, response, false),
-  );
+  const limits = {
+    requestTimeout: 0,
+    keepAliveTimeout: KEEP_ALIVE_MS,
+    maxHeaderSize: PARSED_HEADER_BYTES_MAX,
+  };
+  const http = createServer(limits, (request, response) => serve(request, response, false));
+  answerMalformed(http);
   http.on('checkContinue', (request: IncomingMessage, response: ServerResponse) =>
     serve(request, response, true),
   );

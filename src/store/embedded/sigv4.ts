@@ -1,6 +1,6 @@
 /** AWS Signature Version 4 for S3, the verifying side: the Authorization header and presigned URLs. */
 import { createHash, createHmac, timingSafeEqual } from 'node:crypto';
-import { S3Error } from './errors.js';
+import { invalidArgument, S3Error } from './errors.js';
 import { uriEncode, type Target } from './target.js';
 
 const ALGORITHM = 'AWS4-HMAC-SHA256';
@@ -143,6 +143,12 @@ function claimOfQuery(query: ReadonlyMap<string, string>, nowMs: number): Claim 
     );
   }
   const since = nowMs - parseTimestamp(claim.timestamp);
+  if (Number.isNaN(since)) {
+    throw new S3Error(
+      'AuthorizationQueryParametersError',
+      "X-Amz-Date must be in the ISO8601 Long Format \"yyyyMMdd'T'HHmmss'Z'\"",
+    );
+  }
   if (since < -SKEW_MS_MAX) throw new S3Error('AccessDenied', 'Request is not yet valid');
   if (since > seconds * 1000) throw new S3Error('AccessDenied', 'Request has expired');
   return claim;
@@ -224,9 +230,17 @@ function checkSignedHeaders(request: SignedRequest, names: readonly string[]): v
 export function authorize(request: SignedRequest, ours: Credentials, nowMs = Date.now()): Authorization {
   const query = new Map(request.target.query);
   const header = request.headers.get('authorization');
+  const presigned = query.has('X-Amz-Signature') || query.has('X-Amz-Algorithm');
+  if (header !== undefined && presigned) {
+    throw invalidArgument(
+      'Authorization',
+      header,
+      'Only one auth mechanism allowed; only the X-Amz-Algorithm query parameter, Signature query string parameter or the Authorization header should be specified',
+    );
+  }
   let claim: Claim;
   if (header !== undefined) claim = claimOfHeader(header, request.headers);
-  else if (query.has('X-Amz-Signature') || query.has('X-Amz-Algorithm')) claim = claimOfQuery(query, nowMs);
+  else if (presigned) claim = claimOfQuery(query, nowMs);
   else throw new S3Error('AccessDenied');
 
   const signedMs = parseTimestamp(claim.timestamp);

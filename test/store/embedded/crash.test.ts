@@ -14,12 +14,20 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import {
+  AbortMultipartUploadCommand,
+  CompleteMultipartUploadCommand,
+  CopyObjectCommand,
   CreateBucketCommand,
+  CreateMultipartUploadCommand,
   DeleteObjectCommand,
   GetObjectCommand,
+  GetObjectTaggingCommand,
   HeadObjectCommand,
+  ListMultipartUploadsCommand,
   ListObjectsV2Command,
   PutObjectCommand,
+  PutObjectTaggingCommand,
+  UploadPartCommand,
   type S3Client,
 } from '@aws-sdk/client-s3';
 import t from 'tap';
@@ -188,4 +196,69 @@ await t.test('files changed by hand while the server was down are taken as they 
     Contents?.map(({ Key }) => Key),
     ['k'],
   );
+});
+
+await t.test('tags, copies and uploads acknowledged before kill -9 are there after it', async (t) => {
+  const directory = temporaryDirectory(t);
+  const { child, endpoint } = await startChild(directory);
+  const client = clientOf(t, endpoint);
+  await client.send(new CreateBucketCommand({ Bucket }));
+  const exited = once(child, 'exit');
+  const keys = ['plain', 'odd//key'];
+  const TagSet = [{ Key: 'state', Value: 'kept' }];
+  const completed = { Bucket, Key: 'completed' };
+  const open = { Bucket, Key: 'open' };
+  const part = async (upload: { readonly Key: string }, UploadId: string | undefined): Promise<string> => {
+    const { ETag } = await client.send(
+      new UploadPartCommand({ Bucket, Key: upload.Key, UploadId, PartNumber: 1, Body: upload.Key }),
+    );
+    return ETag ?? '';
+  };
+  for (const Key of keys) {
+    await client.send(new PutObjectCommand({ Bucket, Key, Body: Key, Tagging: 'state=first' }));
+    await client.send(new CopyObjectCommand({ Bucket, Key: `${Key}-copy`, CopySource: `${Bucket}/${Key}` }));
+    await client.send(new PutObjectTaggingCommand({ Bucket, Key, Tagging: { TagSet } }));
+  }
+  const done = await client.send(new CreateMultipartUploadCommand({ ...completed, Tagging: 'state=kept' }));
+  const Parts = [{ PartNumber: 1, ETag: await part(completed, done.UploadId) }];
+  const { UploadId } = done;
+  await client.send(
+    new CompleteMultipartUploadCommand({ ...completed, UploadId, MultipartUpload: { Parts } }),
+  );
+  const begun = await client.send(new CreateMultipartUploadCommand(open));
+  const etag = await part(open, begun.UploadId);
+  await client.send(new DeleteObjectCommand(open));
+  const aborted = await client.send(new CreateMultipartUploadCommand(open));
+  await client.send(new AbortMultipartUploadCommand({ ...open, UploadId: aborted.UploadId }));
+  child.kill('SIGKILL');
+  await exited;
+
+  const after = await reopen(t, directory);
+  const tagsOf = async (Key: string): Promise<unknown> =>
+    (await after.send(new GetObjectTaggingCommand({ Bucket, Key }))).TagSet;
+  for (const Key of keys) {
+    t.same(await tagsOf(Key), TagSet);
+    const copy = await after.send(new GetObjectCommand({ Bucket, Key: `${Key}-copy` }));
+    t.equal(await copy.Body?.transformToString(), Key);
+    t.same(await tagsOf(`${Key}-copy`), [{ Key: 'state', Value: 'first' }]);
+  }
+  const got = await after.send(new GetObjectCommand({ ...completed, ChecksumMode: 'ENABLED' }));
+  t.equal(await got.Body?.transformToString(), 'completed');
+  t.match(got, { ChecksumType: 'FULL_OBJECT', TagCount: 1 });
+  t.ok(got.ChecksumCRC64NVME);
+  const { Uploads } = await after.send(new ListMultipartUploadsCommand({ Bucket }));
+  t.match(Uploads, [{ Key: 'open', UploadId: begun.UploadId }]);
+  t.equal(Uploads?.length, 1);
+  const complete = {
+    ...open,
+    UploadId: begun.UploadId,
+    MultipartUpload: { Parts: [{ PartNumber: 1, ETag: etag }] },
+  };
+  t.same(await failure(after.send(new CompleteMultipartUploadCommand({ ...complete, IfNoneMatch: '*' }))), {
+    code: 'ConditionalRequestConflict',
+    status: 409,
+  });
+  await after.send(new CompleteMultipartUploadCommand(complete));
+  const whole = await after.send(new GetObjectCommand(open));
+  t.equal(await whole.Body?.transformToString(), 'open');
 });
