@@ -4,10 +4,13 @@ import type { Test } from 'tap';
 import { StoreError, type StoreErrorKind } from '../../src/store/errors.js';
 import type { ListPage, ListRequest, ObjectHeaders, ObjectStore } from '../../src/store/object-store.js';
 import { directoryTests } from './directory-contract.js';
+import { racingTests } from './racing-contract.js';
 
 export interface ContractOptions {
   /** CopyObject obeys If-Match and If-None-Match on its target. AWS does; some servers ignore them. Default true. */
   readonly conditionalCopy?: boolean;
+  /** DeleteObject obeys If-Match. AWS does; some servers ignore it. Default true. */
+  readonly conditionalDelete?: boolean;
   /** Answers echo `encoding-type=url`, so keys with control characters can be listed. Default true. */
   readonly controlCharacters?: boolean;
 }
@@ -36,6 +39,7 @@ export async function objectStoreContract(
   await multipartTests(t, suite);
   await deleteTests(t, suite);
   await abortTests(t, suite);
+  await racingTests(t, suite, options);
   await directoryTests(t, suite);
 }
 

@@ -8,8 +8,8 @@ const { S3_TEST_ENDPOINT: endpointUrl, S3_TEST_BUCKET: bucket } = process.env;
 
 /**
  * Credentials and region come from the usual variables (AWS_ACCESS_KEY_ID, ...); the bucket must exist. For servers that
- * ignore conditions on CopyObject: S3_TEST_CONDITIONAL_COPY=0; that can't list control characters:
- * S3_TEST_CONTROL_CHARACTERS=0 (versitygw needs both).
+ * ignore conditions on CopyObject: S3_TEST_CONDITIONAL_COPY=0, or on DeleteObject: S3_TEST_CONDITIONAL_DELETE=0; that can't
+ * list control characters: S3_TEST_CONTROL_CHARACTERS=0 (versitygw needs the first and the last, MinIO the first two).
  */
 await t.test(
   'contract at S3_TEST_ENDPOINT',
@@ -19,6 +19,7 @@ await t.test(
     const log = createLogger('silent');
     await objectStoreContract(t, async () => createS3Store({ bucket, endpointUrl, log }), {
       conditionalCopy: process.env['S3_TEST_CONDITIONAL_COPY'] !== '0',
+      conditionalDelete: process.env['S3_TEST_CONDITIONAL_DELETE'] !== '0',
       controlCharacters: process.env['S3_TEST_CONTROL_CHARACTERS'] !== '0',
     });
   },
