@@ -1,5 +1,6 @@
 /** Every case, in the order in which they are run and reported. */
 import type { Case } from '../measure.js';
+import { sequentialReadFar, sequentialWriteFar, smallReadFar } from './far-store.js';
 import { getattr } from './getattr.js';
 import { listing } from './listing.js';
 import { randomRead } from './random-read.js';
@@ -17,5 +18,8 @@ export const CASES: readonly Case[] = [
   randomRead,
   getattr,
   listing,
+  sequentialReadFar,
+  sequentialWriteFar,
+  smallReadFar,
   ...XDR_CASES,
 ];
