@@ -113,6 +113,11 @@ export class Ledger {
     }
   }
 
+  /** A crash may lose the ctime of the last writes (docs/SEMANTICS.md). */
+  forgetCtimes(): void {
+    for (const known of this.#known.values()) known.ctime = undefined;
+  }
+
   #listed(actual: Answer, expected: Answer): void {
     const names = (answer: Answer): string[] => (answer.entries ?? []).map(({ name }) => name).sort();
     assert.deepEqual(names(actual), names(expected), 'the names of a directory');

@@ -142,6 +142,7 @@ export class Model {
     await this.#rig.restart(signal);
     await this.#connect(clients);
     if (signal === 'SIGKILL') {
+      this.#ledger.forgetCtimes();
       await this.#adoptSurvivors();
       this.#verifier = this.#verifier === undefined ? undefined : `not ${this.#verifier}`;
     }
