@@ -2,6 +2,7 @@
 import t from 'tap';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { referencesOf, titlesOf } from './references.js';
 
 const SEMANTICS = 'docs/SEMANTICS.md';
 const DOCUMENTS = [
@@ -18,26 +19,6 @@ function promisesOf(document: string): readonly string[] {
     .split(/\n(?=- |#|\|)/)
     .filter((block) => block.startsWith('- '))
     .map((block) => block.replace(/\s+/g, ' ').trim());
-}
-
-interface Reference {
-  readonly file: string;
-  readonly title: string;
-}
-
-/** References such as `test/fs/x.test.ts`: "one title"; "another". */
-function referencesOf(promise: string): readonly Reference[] {
-  return [...promise.matchAll(/`((?:test|integration)\/[^`]+)`: ("[^"]+"(?:; "[^"]+")*)/g)].flatMap(
-    ([, file = '', titles = '']) =>
-      [...titles.matchAll(/"([^"]+)"/g)].map(([, title = '']) => ({ file, title })),
-  );
-}
-
-/** What the calls of `test` in a source are titled. */
-function titlesOf(file: string): ReadonlySet<string> {
-  const source = existsSync(file) ? readFileSync(file, 'utf8') : '';
-  const calls = source.matchAll(/\btest\(\s*(['"`])((?:\\.|(?!\1).)*)\1/gs);
-  return new Set([...calls].map(([, , title = '']) => title.replaceAll(/\\(.)/g, '$1')));
 }
 
 await t.test('every test that a promise names exists', async (t) => {
