@@ -176,9 +176,13 @@ export const SERVE_OPTIONS = {
   logLevel: LOG_LEVEL,
 };
 
-const bucketNames: Kind<readonly string[]> = listOf('NAME', 'names of buckets', (name) =>
-  BUCKET_NAME.test(name) ? [name] : undefined,
-);
+/** `BASE--ZONE--x-s3`; no other bucket may end so (S3 user guide, "Directory bucket naming rules"). */
+const DIRECTORY_BUCKET_NAME = /^[a-z0-9](?:[a-z0-9-]*[a-z0-9])?--[a-z0-9]+(?:-[a-z0-9]+)+--x-s3$/;
+
+const bucketNames: Kind<readonly string[]> = listOf('NAME', 'names of buckets', (name) => {
+  const rule = name.endsWith('--x-s3') ? DIRECTORY_BUCKET_NAME : BUCKET_NAME;
+  return rule.test(name) ? [name] : undefined;
+});
 
 export const STORE_OPTIONS = {
   dir: optional(path, 'store below the state directory', 'Directory that holds the buckets.', {
@@ -188,7 +192,12 @@ export const STORE_OPTIONS = {
     env: 'S3NFSD_STORE_LISTEN',
   }),
   port: option(port, 9000, 'TCP port of the S3 API.', { env: 'S3NFSD_STORE_PORT' }),
-  bucket: option(bucketNames, [], 'Bucket to make when it is missing.', { env: 'S3NFSD_STORE_BUCKET' }),
+  bucket: option(
+    bucketNames,
+    [],
+    'Bucket to make when it is missing; NAME--ZONE--x-s3 is a directory bucket.',
+    { env: 'S3NFSD_STORE_BUCKET' },
+  ),
   accessKeyId: optional(text('KEY', 'an access key id'), KEPT_KEY, 'Key that clients sign with.', {
     env: 'S3NFSD_STORE_ACCESS_KEY_ID',
   }),

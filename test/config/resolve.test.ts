@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { parseArguments } from '../../config/arguments.js';
 import { ConfigError } from '../../config/config-error.js';
 import { resolveOptions } from '../../config/resolve.js';
-import { SERVE_OPTIONS } from '../../config/schema.js';
+import { SERVE_OPTIONS, STORE_OPTIONS } from '../../config/schema.js';
 import { defaultStateDirectory, serveConfig } from '../../config/serve-config.js';
 
 const FACTS = { env: { HOME: '/home/u' }, uid: 1000, gid: 100 };
@@ -323,4 +323,12 @@ await t.test('where state lies', async (t) => {
     '/h/.local/state/s3nfsd',
   );
   t.equal(defaultStateDirectory({ ...FACTS, uid: 0 }), '/var/lib/s3nfsd');
+});
+
+await t.test('a bucket that is named as a directory bucket must name its zone', async (t) => {
+  const bucket = (name: string): readonly string[] =>
+    resolveOptions(STORE_OPTIONS, { arguments: parseArguments(['--bucket', name], STORE_OPTIONS), env: {} })
+      .values.bucket;
+  t.same(bucket('data--use1-az4--x-s3'), ['data--use1-az4--x-s3']);
+  for (const name of ['data--x-s3', 'da.ta--use1-az4--x-s3']) t.throws(() => bucket(name), ConfigError);
 });

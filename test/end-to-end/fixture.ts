@@ -59,6 +59,7 @@ export function patternBytes(length: number, seed = 1): Buffer {
 
 /** A bucket at an embedded server, and its other user. */
 export class Bucket {
+  readonly name: string;
   readonly directory: string;
   readonly endpoint: string;
   /** For a child daemon that uses this bucket. */
@@ -67,7 +68,8 @@ export class Bucket {
   /** Every request to it, of all its users. */
   readonly requests: RequestLog;
 
-  private constructor(directory: string, endpoint: string, requests: RequestLog) {
+  private constructor(name: string, directory: string, endpoint: string, requests: RequestLog) {
+    this.name = name;
     this.directory = directory;
     this.endpoint = endpoint;
     this.requests = requests;
@@ -89,13 +91,13 @@ export class Bucket {
   }
 
   /** `files` lie in the bucket's directory from the start, each with its name as its content. */
-  static async start(t: Ends, files: readonly string[] = []): Promise<Bucket> {
+  static async start(t: Ends, files: readonly string[] = [], name = BUCKET): Promise<Bucket> {
     // Not t.testdir: it is removed before the daemon has let go of what lies there.
     const directory = mkdtempSync(join(tmpdir(), 's3nfsd-end-to-end-'));
     t.teardown(() => rmSync(directory, { recursive: true, force: true }));
-    mkdirSync(join(directory, 'buckets', BUCKET), { recursive: true });
+    mkdirSync(join(directory, 'buckets', name), { recursive: true });
     for (const file of files) {
-      const path = join(directory, 'buckets', BUCKET, file);
+      const path = join(directory, 'buckets', name, file);
       mkdirSync(dirname(path), { recursive: true });
       writeFileSync(path, file);
     }
@@ -107,7 +109,7 @@ export class Bucket {
       ...CREDENTIALS,
       ...requests.hooks,
     });
-    const bucket = new Bucket(directory, store.endpoint, requests);
+    const bucket = new Bucket(name, directory, store.endpoint, requests);
     t.teardown(async () => {
       bucket.#client.destroy();
       await store.close();
@@ -124,13 +126,13 @@ export class Bucket {
 
   async put(key: string, body: string | Buffer, more: Partial<PutOptions> = {}): Promise<string> {
     const { ETag } = await this.#client.send(
-      new PutObjectCommand({ Bucket: BUCKET, Key: key, Body: Buffer.from(body), ...more }),
+      new PutObjectCommand({ Bucket: this.name, Key: key, Body: Buffer.from(body), ...more }),
     );
     return ETag ?? '';
   }
 
   async get(key: string): Promise<Buffer> {
-    const { Body } = await this.#client.send(new GetObjectCommand({ Bucket: BUCKET, Key: key }));
+    const { Body } = await this.#client.send(new GetObjectCommand({ Bucket: this.name, Key: key }));
     return Buffer.from((await Body?.transformToByteArray()) ?? []);
   }
 
@@ -139,11 +141,11 @@ export class Bucket {
   }
 
   async head(key: string): Promise<HeadObjectCommandOutput> {
-    return await this.#client.send(new HeadObjectCommand({ Bucket: BUCKET, Key: key }));
+    return await this.#client.send(new HeadObjectCommand({ Bucket: this.name, Key: key }));
   }
 
   async delete(key: string): Promise<void> {
-    await this.#client.send(new DeleteObjectCommand({ Bucket: BUCKET, Key: key }));
+    await this.#client.send(new DeleteObjectCommand({ Bucket: this.name, Key: key }));
   }
 
   /** Every key below `prefix`, in S3's order. */
@@ -152,7 +154,7 @@ export class Bucket {
     let token: string | undefined;
     do {
       const page: ListObjectsV2CommandOutput = await this.#client.send(
-        new ListObjectsV2Command({ Bucket: BUCKET, Prefix: prefix, ContinuationToken: token }),
+        new ListObjectsV2Command({ Bucket: this.name, Prefix: prefix, ContinuationToken: token }),
       );
       keys.push(...(page.Contents ?? []).map(({ Key = '' }) => Key));
       token = page.NextContinuationToken;
@@ -163,14 +165,14 @@ export class Bucket {
   /** Begins a multipart upload, as another tool would, and leaves it; its id. */
   async beginUpload(key: string): Promise<string> {
     const { UploadId } = await this.#client.send(
-      new CreateMultipartUploadCommand({ Bucket: BUCKET, Key: key }),
+      new CreateMultipartUploadCommand({ Bucket: this.name, Key: key }),
     );
     return UploadId ?? '';
   }
 
   /** Ids of the uploads that are neither completed nor aborted. */
   async uploads(): Promise<string[]> {
-    const { Uploads = [] } = await this.#client.send(new ListMultipartUploadsCommand({ Bucket: BUCKET }));
+    const { Uploads = [] } = await this.#client.send(new ListMultipartUploadsCommand({ Bucket: this.name }));
     return Uploads.map(({ UploadId = '' }) => UploadId);
   }
 
@@ -180,9 +182,11 @@ export class Bucket {
   }
 
   async #ask(key: string): Promise<void> {
-    await this.#client.send(new HeadObjectCommand({ Bucket: BUCKET, Key: key })).catch((error: unknown) => {
-      if ((error as Error).name !== 'NotFound') throw error;
-    });
+    await this.#client
+      .send(new HeadObjectCommand({ Bucket: this.name, Key: key }))
+      .catch((error: unknown) => {
+        if ((error as Error).name !== 'NotFound') throw error;
+      });
   }
 }
 
