@@ -38,7 +38,8 @@ export class BucketFiles {
     const left = this.blobs.list();
     for (const [key, record] of state.objects) {
       const { blob } = record;
-      const inSideArea = blob !== undefined && left.delete(blob);
+      if (blob === undefined) continue;
+      const inSideArea = left.delete(blob);
       if (!inSideArea || this.place(key, blob)) state.objects.set(key, { ...record, blob: undefined });
     }
     for (const upload of state.uploads.values()) {

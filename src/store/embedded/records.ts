@@ -116,6 +116,8 @@ export function applyLine(state: BucketState, line: JournalLine): void {
         checksum: record.checksum,
         partSizes: record.partSizes,
         uploadId: record.uploadId,
+        // A line of a rewritten journal: the bytes were at the key's path then.
+        blob: record.blob === '' ? undefined : record.blob,
       });
       state.deleted.delete(key);
       if (line.uploadId !== undefined) state.uploads.delete(line.uploadId);
