@@ -9,7 +9,8 @@ import {
   TRANSFER_BYTES,
 } from './transfers.js';
 import { setTimeout as delay } from 'node:timers/promises';
-import { startFaultProxy, type FaultProxy } from './fault-proxy.js';
+import { parseFaultPlan } from '../src/store/faults/parse-plan.js';
+import { startFaultProxy, type FaultProxy } from '../src/store/faults/proxy.js';
 import type { LeanClient } from './lean-client.js';
 import { checkPattern, fillPattern, MIB } from './pattern.js';
 import { Rig, type Cost, type RigOptions } from './rig.js';
@@ -235,6 +236,16 @@ const mixed: Load = {
     }),
 };
 
+/** The store answers late; parts are cut off on their way up and answers on their way down, or lost. */
+const BAD_ROAD = parseFaultPlan(`
+seed: 11
+rules:
+  - latency time=3ms..6ms
+  - reset in=request at=0..8MiB rate=20% operation=UploadPart,PutObject
+  - reset rate=5% operation=UploadPart,CompleteMultipartUpload
+  - reset at=0..8KiB rate=3% operation=GetObject
+`);
+
 const badRoad: Load = {
   name: 'load-bad-road',
   about:
@@ -242,11 +253,7 @@ const badRoad: Load = {
   run: async (options) => {
     const proxies: FaultProxy[] = [];
     const through = async (endpoint: string): Promise<string> => {
-      const proxy = await startFaultProxy(endpoint, {
-        delayMs: 3,
-        cutOneOf: 3,
-        random: randomSequence(11),
-      });
+      const proxy = await startFaultProxy({ to: endpoint, host: '127.0.0.1', port: 0, plan: BAD_ROAD });
       proxies.push(proxy);
       return proxy.endpoint;
     };
@@ -277,11 +284,11 @@ const badRoad: Load = {
           await readPattern(clean, handle, index, bytes, 4, 1);
           await checkObject(rig, `b${index}`, index, bytes, 1);
         }
-        const cuts = proxies.reduce((sum, proxy) => sum + proxy.cuts(), 0);
-        return { ...told(cost, bytes * count), longestGapMs: gaps.longestMs, cuts };
+        const faults = proxies.map((proxy) => proxy.faults.report().fired);
+        return { ...told(cost, bytes * count), longestGapMs: gaps.longestMs, faults };
       });
     } finally {
-      for (const proxy of proxies) proxy.close();
+      for (const proxy of proxies) await proxy.close();
     }
   },
 };
