@@ -26,7 +26,8 @@ const client = new S3Client({
   credentials: { accessKeyId: 'BENCHBENCHBENCHBENCH', secretAccessKey: 'bench-secret-bench-secret' },
 });
 
-const server = createServer((socket) => {
+// The client ends its side first and waits for ours.
+const server = createServer({ allowHalfOpen: true }, (socket) => {
   relay(socket).then(
     () => socket.end(),
     (error: unknown) => {
