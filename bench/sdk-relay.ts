@@ -82,7 +82,9 @@ async function relay(socket: Socket): Promise<void> {
 async function* withoutMarks(socket: Socket): AsyncGenerator<Buffer> {
   let until = 0; // bytes of the record that are still to come
   let mark = 0; // bytes of the mark that are behind us
-  for await (const chunk of socket as AsyncIterable<Buffer>) {
+  // The socket outlives its input: that it closes tells the client that S3 has all.
+  const chunks = socket.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>;
+  for await (const chunk of chunks) {
     for (let at = 0; at < chunk.length;) {
       if (until === 0) {
         const count = Math.min(RECORD_MARK_BYTES - mark, chunk.length - at);
