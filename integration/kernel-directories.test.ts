@@ -16,7 +16,7 @@ const FIND_ROUNDS = LONG ? 40 : 4;
 const LIST_ENTRIES = 2500;
 const LIST_ROUNDS = LONG ? 20 : 2;
 /** Of peers' users: 1,024 hang, 2,500 are listed as 7,100. */
-const COUNTS = LONG ? [1024, 2500, 20_000, 100_000] : [1024, 2500, 20_000];
+const COUNTS = LONG ? [1024, 2500, 20_000, 100_000] : [1024, 2500, 10_000];
 /** Below it directories are listed in more ways. */
 const COUNT_QUICK = 10_000;
 const REMOVED = LONG ? 20_000 : 1000;
@@ -135,26 +135,32 @@ await t.test('directories under the Linux client', { skip: noGuestReason() ?? fa
     await whileItChanges(t, s, list, { directories: ['listed'], levels: 1 });
   });
 
-  for (const count of COUNTS) {
-    await t.test(`${count} entries: each once, sizes, inode numbers that stay, dot entries`, async (t) => {
-      const directory = `large-${count}`;
-      const names = Array.from(
-        { length: count },
-        (_, at) => `${directory}/entry-${String(at).padStart(5, '0')}`,
-      );
-      await putAll(s, names, (index) => index % 97);
-      const check = workload(
-        'directories',
-        'check_large',
-        `/mnt/s3/${directory}`,
-        count,
-        `/tmp/${directory}`,
-      );
-      t.comment(await run(t, check, TIMEOUT));
-      if (count < COUNT_QUICK) t.comment(await run(t, `echo 3 >/proc/sys/vm/drop_caches; ${check}`, TIMEOUT));
-      t.comment(await run(t, `${REMOUNT(mount)}; ${check}`, TIMEOUT));
-    });
-  }
+  await t.test(
+    'large directories: each entry once, sizes, inode numbers that stay, dot entries',
+    async (t) => {
+      for (const count of COUNTS) {
+        await t.test(`${count} entries`, async (t) => {
+          const directory = `large-${count}`;
+          const names = Array.from(
+            { length: count },
+            (_, at) => `${directory}/entry-${String(at).padStart(5, '0')}`,
+          );
+          await putAll(s, names, (index) => index % 97);
+          const check = workload(
+            'directories',
+            'check_large',
+            `/mnt/s3/${directory}`,
+            count,
+            `/tmp/${directory}`,
+          );
+          t.comment(await run(t, check, TIMEOUT));
+          if (count < COUNT_QUICK)
+            t.comment(await run(t, `echo 3 >/proc/sys/vm/drop_caches; ${check}`, TIMEOUT));
+          t.comment(await run(t, `${REMOUNT(mount)}; ${check}`, TIMEOUT));
+        });
+      }
+    },
+  );
 
   await t.test('readdir and unlink in one pass remove everything', async (t) => {
     for (const bufferBytes of [1024, 32_768]) {
