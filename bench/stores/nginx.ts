@@ -55,6 +55,15 @@ export class Nginx implements Store {
   /** Fails with Missing where there is no nginx, or no openssl for a certificate. */
   static async start({ tls = false } = {}): Promise<Nginx> {
     const directory = await scratchDirectory();
+    try {
+      return await Nginx.#startIn(directory, tls);
+    } catch (error) {
+      await rm(directory, { recursive: true, force: true });
+      throw error;
+    }
+  }
+
+  static async #startIn(directory: string, tls: boolean): Promise<Nginx> {
     await mkdir(join(directory, 'files', BUCKET), { recursive: true });
     await mkdir(join(directory, 'lists'));
     await writeFile(join(directory, 'access.log'), '');
