@@ -19,7 +19,8 @@ export interface FaultReport {
 }
 
 export function faultReport(engine: FaultEngine | undefined, elapsedMs: number): FaultReport {
-  if (engine === undefined) return { seed: null, elapsedMs: Math.round(elapsedMs), requests: 0, rules: [], fired: {} };
+  if (engine === undefined)
+    return { seed: null, elapsedMs: Math.round(elapsedMs), requests: 0, rules: [], fired: {} };
   const { plan, counts, requests } = engine;
   const fired: Partial<Record<FaultKind, number>> = {};
   const rules = plan.rules.map((rule, index) => {
