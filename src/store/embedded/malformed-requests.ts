@@ -22,16 +22,19 @@ function tooLarge(): S3Error {
   return new S3Error('RequestHeaderSectionTooLarge', undefined, { MaxSizeAllowed: String(HEADER_BYTES_MAX) });
 }
 
+function refusalOf(error: NodeJS.ErrnoException): S3Error {
+  if (error.code === 'HPE_HEADER_OVERFLOW') return tooLarge();
+  if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT') return new S3Error('RequestTimeout');
+  return new S3Error('BadRequest', 'An error occurred when parsing the HTTP request.', {}, { cause: error });
+}
+
 function answer(error: NodeJS.ErrnoException, socket: Duplex): void {
   // A client that went away needs none.
   if (error.code === 'ECONNRESET' || !socket.writable) {
     socket.destroy();
     return;
   }
-  const refusal =
-    error.code === 'HPE_HEADER_OVERFLOW'
-      ? tooLarge()
-      : new S3Error('BadRequest', 'An error occurred when parsing the HTTP request.', {}, { cause: error });
+  const refusal = refusalOf(error);
   const requestId = randomBytes(8).toString('hex').toUpperCase();
   const body = errorDocument(refusal, '/', requestId);
   socket.end(

@@ -27,6 +27,7 @@ import { HOST_ID, sendAnswer, sendError } from './respond.js';
 import { lockDirectory } from './directory-lock.js';
 import { authorize, type Credentials } from './sigv4.js';
 import { parseTarget } from './target.js';
+import { TIME_LIMITS, Turns } from './turns.js';
 
 /** A finished request, as `onRequest` is told of it. */
 export interface FinishedRequest {
@@ -136,16 +137,20 @@ class S3Server {
     response.setHeader('x-amz-request-id', requestId);
     response.setHeader('x-amz-id-2', HOST_ID);
     response.setHeader('server', 's3nfsd');
+    // A body that was never asked for may come or not: nothing after it could be told apart.
+    const refuseWaitingBody = (): void => {
+      if (awaitsContinue && !response.headersSent) response.setHeader('connection', 'close');
+    };
     try {
       const begin = (): void => {
         if (awaitsContinue) response.writeContinue();
         awaitsContinue = false;
       };
       const answer = await this.#run({ request, body, begin, nowMs: Date.now() + skewMs }, progress);
+      refuseWaitingBody();
       bytesOut = await sendAnswer(request, response, answer);
     } catch (error) {
-      // A body that was never asked for may come or not: nothing after it could be told apart.
-      if (awaitsContinue && !response.headersSent) response.setHeader('connection', 'close');
+      refuseWaitingBody();
       bytesOut = this.#fail(request, response, error, requestId);
     }
     const { operation, bucket, key, bytesIn, query } = progress;
@@ -226,17 +231,19 @@ export async function startEmbeddedStore(options: EmbeddedStoreOptions): Promise
   const faults = new FaultLayer({ plan: options.faultPlan, log: options.log });
   const running = new Set<Promise<void>>();
   const carryOut = (exchange: Exchange): Promise<void> => s3.serve(exchange);
+  const turns = new Turns();
   const serve = (request: IncomingMessage, response: ServerResponse, expectsContinue: boolean): void => {
-    const serving = (
-      isFaultCall(request)
-        ? answerFaultCall(request, response, expectsContinue, { faults, credentials, log: options.log })
-        : faults.handle(request, response, expectsContinue, carryOut)
-    ).finally(() => running.delete(serving));
+    const serving = turns
+      .take(request, response, () =>
+        isFaultCall(request)
+          ? answerFaultCall(request, response, expectsContinue, { faults, credentials, log: options.log })
+          : faults.handle(request, response, expectsContinue, carryOut),
+      )
+      .finally(() => running.delete(serving));
     running.add(serving);
   };
-  // A body may take longer than any fixed limit; idle sockets are cut instead.
   const limits = {
-    requestTimeout: 0,
+    ...TIME_LIMITS,
     keepAliveTimeout: KEEP_ALIVE_MS,
     maxHeaderSize: PARSED_HEADER_BYTES_MAX,
   };

@@ -16,6 +16,7 @@ import type { AddressInfo, Socket } from 'node:net';
 import { pipeline } from 'node:stream/promises';
 import type { Logger } from '../../telemetry/log.js';
 import type { Credentials } from '../embedded/sigv4.js';
+import { TIME_LIMITS, Turns } from '../embedded/turns.js';
 import { answerFaultCall, isFaultCall } from './admin.js';
 import { errorDocument, INJECTED_ERRORS } from './injected-error.js';
 import { FaultLayer, type Exchange } from './layer.js';
@@ -196,15 +197,18 @@ export async function startFaultProxy(options: FaultProxyOptions): Promise<Fault
   const faults = new FaultLayer({ plan: options.plan, log });
   const carryOut = (exchange: Exchange): Promise<void> => forwarder.carryOut(exchange);
   const running = new Set<Promise<void>>();
+  const turns = new Turns();
   const serve = (request: IncomingMessage, response: ServerResponse, expectsContinue: boolean): void => {
-    const serving = (
-      admin !== undefined && isFaultCall(request)
-        ? answerFaultCall(request, response, expectsContinue, { faults, credentials: admin, log })
-        : faults.handle(request, response, expectsContinue, carryOut)
-    ).finally(() => running.delete(serving));
+    const serving = turns
+      .take(request, response, () =>
+        admin !== undefined && isFaultCall(request)
+          ? answerFaultCall(request, response, expectsContinue, { faults, credentials: admin, log })
+          : faults.handle(request, response, expectsContinue, carryOut),
+      )
+      .finally(() => running.delete(serving));
     running.add(serving);
   };
-  const http = createServer({ requestTimeout: 0, keepAliveTimeout: KEEP_ALIVE_MS });
+  const http = createServer({ ...TIME_LIMITS, keepAliveTimeout: KEEP_ALIVE_MS });
   http.on('request', (request: IncomingMessage, response: ServerResponse) => serve(request, response, false));
   http.on('checkContinue', (request: IncomingMessage, response: ServerResponse) =>
     serve(request, response, true),
