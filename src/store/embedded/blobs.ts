@@ -3,7 +3,7 @@
  * whose keys can't be paths.
  */
 import { randomUUID } from 'node:crypto';
-import { copyFileSync, linkSync, lstatSync, mkdirSync, readdirSync, unlinkSync } from 'node:fs';
+import { copyFileSync, linkSync, lstatSync, mkdirSync, readdirSync, rmSync, unlinkSync } from 'node:fs';
 import { open, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Fingerprint } from './records.js';
@@ -54,17 +54,24 @@ export class BlobWriter {
     if (first !== undefined) await this.#file.appendFile(chunks.length === 1 ? first : Buffer.concat(chunks));
   }
 
+  /** Fails with the file system's error; then nothing is left of the blob. */
   async finish(): Promise<Blob> {
-    await this.#drain();
-    await this.#file.sync();
-    const { mtimeNs } = await this.#file.stat({ bigint: true });
-    await this.#file.close();
-    return { id: this.#id, size: this.#size, mtimeNs };
+    try {
+      await this.#drain();
+      await this.#file.sync();
+      const { mtimeNs } = await this.#file.stat({ bigint: true });
+      await this.#file.close();
+      return { id: this.#id, size: this.#size, mtimeNs };
+    } catch (error) {
+      await this.discard();
+      throw error;
+    }
   }
 
   async discard(): Promise<void> {
+    // The bucket may be gone, and the file with it.
+    rmSync(this.#path, { force: true });
     await this.#file.close();
-    unlinkSync(this.#path);
   }
 }
 

@@ -103,7 +103,9 @@ export class BucketFiles {
     try {
       return await open(path, constants.O_RDONLY | constants.O_NOFOLLOW);
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+      const { code } = error as NodeJS.ErrnoException;
+      // ENOTDIR: its directory is gone, and another object's file has that name now.
+      if (code === 'ENOENT' || code === 'ENOTDIR') return undefined;
       throw error;
     }
   }

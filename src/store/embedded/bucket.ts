@@ -27,19 +27,15 @@ import {
   applyLine,
   emptyState,
   putLine,
+  stateLines,
   type JournalLine,
+  type ObjectDescription,
   type ObjectRecord,
   type PartRecord,
   type UploadRecord,
 } from './records.js';
 import type { Tags } from './tags.js';
 import { Uploads } from './uploads.js';
-
-/** What a new object is, beside its bytes. */
-export type ObjectDescription = Pick<
-  ObjectRecord,
-  'etag' | 'lastModifiedMs' | 'headers' | 'checksum' | 'partSizes' | 'partChecksums' | 'tags' | 'uploadId'
->;
 
 /** Looks at the object that is there now, and throws to refuse the change. */
 export type Check = (current: ObjectRecord | undefined) => void;
@@ -57,6 +53,9 @@ export class Bucket {
   readonly #uploads: Uploads;
   readonly #renames: RenameTokens;
   readonly #watches = new DeleteWatches();
+  readonly #log: Logger | undefined;
+  /** Nothing can be changed any more. */
+  #ended = false;
 
   private constructor(parts: {
     readonly name: string;
@@ -66,6 +65,7 @@ export class Bucket {
     readonly journal: Journal;
     readonly uploads: Uploads;
     readonly renames: RenameTokens;
+    readonly log: Logger | undefined;
   }) {
     this.name = parts.name;
     this.isDirectory = isDirectoryBucket(parts.name);
@@ -75,6 +75,7 @@ export class Bucket {
     this.#journal = parts.journal;
     this.#uploads = parts.uploads;
     this.#renames = parts.renames;
+    this.#log = parts.log;
   }
 
   /** Opens the bucket in `root`, finishing what a crash cut off. */
@@ -90,8 +91,9 @@ export class Bucket {
     const plain = new PlainFiles(root, options.caseSensitive);
     const blobs = new Blobs(join(store, 'blobs'));
     const state = emptyState();
-    const opened = await Journal.open(join(store, 'journal'), (line) => applyLine(state, line));
-    const { journal, badLines } = opened;
+    const { journal, badLines, lines } = await Journal.open(join(store, 'journal'), (line) =>
+      applyLine(state, line),
+    );
     if (badLines > 0) log?.error({ bucket: name, badLines }, 'damaged lines in the journal were left out');
     const files = new BucketFiles({ name, plain, blobs, log });
     files.settle(state);
@@ -101,10 +103,10 @@ export class Bucket {
       ? new ObjectIndex(plain, objects, hashedOrder(name), DIRECTORY_HEADERS)
       : new ObjectIndex(plain, objects);
     await index.takeStock();
-    const bucket = new Bucket({ name, createdMs, index, files, journal, uploads, renames });
+    const bucket = new Bucket({ name, createdMs, index, files, journal, uploads, renames, log });
     // What was deleted must not be so again at the next start: its file may have been put back by hand.
     const unsettled = badLines > 0 || state.deleted.size > 0;
-    await journal.tidy(unsettled, opened.lines, bucket.#lineCount, () => bucket.#lines());
+    await journal.tidy(unsettled, lines, bucket.#lineCount, () => bucket.#lines());
     return bucket;
   }
 
@@ -119,8 +121,13 @@ export class Bucket {
   }
 
   /** A place for a body that comes in. */
-  newBlob(): Promise<BlobWriter> {
-    return this.#files.blobs.create();
+  async newBlob(): Promise<BlobWriter> {
+    try {
+      return await this.#files.blobs.create();
+    } catch (error) {
+      if (this.#ended) throw this.#gone();
+      throw error;
+    }
   }
 
   discardBlob(blob: Blob): void {
@@ -163,17 +170,10 @@ export class Bucket {
   }
 
   async #publishAlone(
-    key: string,
-    blob: Blob,
-    description: ObjectDescription,
-    check: Check,
+    ...[key, blob, description, check]: Parameters<Bucket['publish']>
   ): Promise<ObjectRecord> {
-    const record: ObjectRecord = {
-      ...this.#asHere(description),
-      size: blob.size,
-      mtimeNs: blob.mtimeNs,
-      blob: blob.id,
-    };
+    const { size, mtimeNs } = blob;
+    const record: ObjectRecord = { ...this.#asHere(description), size, mtimeNs, blob: blob.id };
     let current: ObjectRecord | undefined;
     try {
       current = this.lookup(key);
@@ -198,10 +198,7 @@ export class Bucket {
     return placed;
   }
 
-  /**
-   * Adds `tail` to the object at `key`, or makes it the object where there is none, if `check` lets it. `describe` tells what the object
-   * is then. The tail stays the caller's.
-   */
+  /** Adds `tail`, which stays the caller's, to the object at `key`, or makes it the object; `describe` tells what the object is then. */
   async append(
     key: string,
     tail: Blob,
@@ -340,13 +337,30 @@ export class Bucket {
 
   /** Runs one change: changes of one key come one after another. */
   async #changing<T>(keys: readonly string[], change: () => Promise<T>): Promise<T> {
-    const result = await this.#lock.shared(keys, change);
+    const result = await this.#lock.shared(keys, () => {
+      if (this.#ended) throw this.#gone();
+      return change();
+    });
     if (this.#journal.isLong) {
       await this.#lock.exclusive(async () => {
-        if (this.#journal.isLong) await this.#journal.rewrite(this.#lines());
+        if (this.#journal.isLong && !this.#ended) await this.#shortenJournal();
       });
     }
     return result;
+  }
+
+  async #shortenJournal(): Promise<void> {
+    try {
+      await this.#journal.rewrite(this.#lines());
+    } catch (error) {
+      // The change that made it long has happened; the long journal serves as well.
+      this.#journal.postponeRewrite();
+      this.#log?.error({ err: error, bucket: this.name }, 'the journal could not be rewritten');
+    }
+  }
+
+  #gone(): S3Error {
+    return new S3Error('NoSuchBucket', undefined, { BucketName: this.name });
   }
 
   /** About how many lines the whole state is. */
@@ -354,16 +368,30 @@ export class Bucket {
     return this.index.records().size + this.#uploads.size;
   }
 
-  /** The whole state as lines. Objects without a line of their own (made by hand) need none. */
-  *#lines(): Generator<JournalLine> {
-    for (const [key, record] of this.index.records()) yield putLine(key, record, record.blob ?? '');
-    for (const made of this.#renames.all()) yield { ...made, op: 'renamed' };
-    yield* this.#uploads.lines();
+  #lines(): Iterable<JournalLine> {
+    return stateLines(this.index.records(), this.#renames, this.#uploads.lines());
+  }
+
+  /**
+   * Ends the bucket for good: once no change is under way `remove` takes its directory away, and changes that come after it fail with
+   * NoSuchBucket. Fails with BucketNotEmpty; uploads under way keep directory buckets alone (user guide, "Deleting a directory bucket").
+   */
+  async retire(remove: () => void): Promise<void> {
+    await this.#lock.exclusive(async () => {
+      if (this.#ended) throw this.#gone();
+      if (!this.isEmpty() || (this.isDirectory && this.#uploads.size > 0))
+        throw new S3Error('BucketNotEmpty');
+      remove();
+      this.#ended = true;
+      await this.#journal.close();
+    });
   }
 
   /** Waits for changes under way and ends. */
   async close(): Promise<void> {
     await this.#lock.exclusive(async () => {
+      if (this.#ended) return;
+      this.#ended = true;
       await this.#journal.close();
     });
   }

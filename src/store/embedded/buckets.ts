@@ -97,13 +97,12 @@ export class Buckets {
   /** Removes an empty bucket with its directory: BucketNotEmpty when it holds an object, or any file that isn't one. */
   async delete(bucket: Bucket): Promise<void> {
     const root = join(this.#directory, bucket.name);
-    if (!bucket.isEmpty() || hasFiles(root, true)) throw new S3Error('BucketNotEmpty');
-    this.#open.delete(bucket.name);
-    await bucket.close();
-    // What a request slipped in while the bucket was closing must not go with it.
-    if (hasFiles(root, true)) throw new S3Error('BucketNotEmpty');
-    rmSync(join(root, STORE_DIRECTORY), { recursive: true, force: true });
-    rmSync(root, { recursive: true });
+    await bucket.retire(() => {
+      if (hasFiles(root, true)) throw new S3Error('BucketNotEmpty');
+      rmSync(root, { recursive: true });
+      // At once: a bucket made anew under that name is another.
+      this.#open.delete(bucket.name);
+    });
   }
 
   async close(): Promise<void> {

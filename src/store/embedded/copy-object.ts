@@ -1,6 +1,6 @@
 /** CopyObject. */
 import type { Blob } from './blobs.js';
-import type { Bucket, ObjectDescription } from './bucket.js';
+import type { Bucket } from './bucket.js';
 import type { OpenObject } from './bucket-files.js';
 import { bucketOf, quoted, xmlAnswer, xmlTime, type Answer, type Call } from './call.js';
 import {
@@ -22,7 +22,7 @@ import {
 } from './object-headers.js';
 import { nowSeconds } from './object-operations.js';
 import { PUT_BYTES_MAX } from './payload.js';
-import type { ObjectRecord } from './records.js';
+import type { ObjectDescription, ObjectRecord } from './records.js';
 import { tagsOfHeader } from './tags.js';
 import { xmlDocument } from './xml.js';
 

@@ -158,9 +158,11 @@ export class Journal {
   async rewrite(lines: Iterable<JournalLine>): Promise<void> {
     await this.#flushing;
     const next = `${this.#path}.next`;
-    const file = await open(next, 'w');
+    // The one descriptor from the first line on: once the name is the new file's, nothing may fail before lines go there.
+    const file = await open(next, 'a+');
     let bytes = 0;
     try {
+      await file.truncate();
       let text = '';
       for (const line of lines) {
         text += encodeLine(line);
@@ -173,18 +175,24 @@ export class Journal {
       bytes += Buffer.byteLength(text);
       await file.appendFile(text);
       await file.sync();
-    } finally {
+      await rename(next, this.#path);
+    } catch (error) {
       await file.close();
+      throw error;
     }
-    await rename(next, this.#path);
+    const before = this.#file;
+    this.#file = file;
+    this.#bytes = bytes;
+    this.#compactBytes = bytes;
+    await before.close();
     // Without this, a loss of power could bring back the old file under lines synced to the new one.
     const directory = await open(dirname(this.#path), 'r');
     await directory.sync().finally(() => directory.close());
-    const appendable = await open(this.#path, 'a+');
-    await this.#file.close();
-    this.#file = appendable;
-    this.#bytes = bytes;
-    this.#compactBytes = bytes;
+  }
+
+  /** A rewrite failed: the next is due when the journal has grown by as much again. */
+  postponeRewrite(): void {
+    this.#compactBytes = this.#bytes;
   }
 
   async close(): Promise<void> {

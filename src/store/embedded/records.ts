@@ -30,6 +30,12 @@ export interface ObjectRecord extends Fingerprint {
   readonly blob: string | undefined;
 }
 
+/** What a new object is, beside its bytes. */
+export type ObjectDescription = Pick<
+  ObjectRecord,
+  'etag' | 'lastModifiedMs' | 'headers' | 'checksum' | 'partSizes' | 'partChecksums' | 'tags' | 'uploadId'
+>;
+
 export interface PartRecord {
   readonly partNumber: number;
   readonly blob: string;
@@ -105,19 +111,36 @@ export function putLine(
   return { ...record, op: 'put', key, blob, mtimeNs: String(record.mtimeNs) };
 }
 
+/** The whole state as lines. Objects without a line of their own (made by hand) need none. */
+export function* stateLines(
+  objects: ReadonlyMap<string, ObjectRecord>,
+  renames: RenameTokens,
+  uploads: Iterable<JournalLine>,
+): Generator<JournalLine> {
+  for (const [key, record] of objects) yield putLine(key, record, record.blob ?? '');
+  for (const made of renames.all()) yield { ...made, op: 'renamed' };
+  yield* uploads;
+}
+
 /** Takes one line into the state: journals are replayed by it. Every object's `blob` is the line's until somebody looks for the file. */
 export function applyLine(state: BucketState, line: JournalLine): void {
   switch (line.op) {
     case 'put': {
-      const { op: _op, key, mtimeNs, ...record } = line;
+      const { key } = line;
+      // Field by field: a start makes one for each line of the journal, and a copy of what isn't known beforehand takes many times as long.
       state.objects.set(key, {
-        ...record,
-        mtimeNs: BigInt(mtimeNs),
-        checksum: record.checksum,
-        partSizes: record.partSizes,
-        uploadId: record.uploadId,
+        size: line.size,
+        mtimeNs: BigInt(line.mtimeNs),
+        etag: line.etag,
+        lastModifiedMs: line.lastModifiedMs,
+        headers: line.headers,
+        checksum: line.checksum,
+        partSizes: line.partSizes,
+        partChecksums: line.partChecksums,
+        tags: line.tags,
+        uploadId: line.uploadId,
         // A line of a rewritten journal: the bytes were at the key's path then.
-        blob: record.blob === '' ? undefined : record.blob,
+        blob: line.blob === '' ? undefined : line.blob,
       });
       state.deleted.delete(key);
       if (line.uploadId !== undefined) state.uploads.delete(line.uploadId);

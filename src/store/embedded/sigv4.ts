@@ -208,7 +208,7 @@ function checkCredential(claim: Claim, ours: Credentials): { readonly date: stri
       },
     );
   }
-  if (!claim.timestamp.startsWith(date)) {
+  if (!/^\d{8}$/.test(date) || !claim.timestamp.startsWith(date)) {
     throw malformed(`Invalid credential date "${date}". This date is not the same as X-Amz-Date.`);
   }
   return { date, scope: `${date}/${region}/${wanted}/aws4_request` };

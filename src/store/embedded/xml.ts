@@ -67,7 +67,8 @@ function resolveReferences(text: string): string {
     const numeric = /^#(?:x([0-9a-fA-F]+)|([0-9]+))$/.exec(name);
     if (numeric !== null) {
       const code = numeric[1] !== undefined ? parseInt(numeric[1], 16) : Number(numeric[2]);
-      if (code > 0x10ffff) throw new S3Error('MalformedXML');
+      // Halves of a surrogate pair are no characters.
+      if (code > 0x10ffff || (code >= 0xd800 && code < 0xe000)) throw new S3Error('MalformedXML');
       return String.fromCodePoint(code);
     }
     const value = NAMED[name];
@@ -94,11 +95,20 @@ function toNodes(parsed: unknown): { nodes: XmlNode[]; text: string } {
   return { nodes, text };
 }
 
+/** What the parser refuses, elements nested beyond its limit among it, is malformed. */
+function parsed(text: string): unknown {
+  try {
+    return parser().parse(text);
+  } catch (error) {
+    throw new S3Error('MalformedXML', undefined, {}, { cause: error });
+  }
+}
+
 /** Reads a request document whose root must be `root`; anything else is MalformedXML. Document types are refused. */
 export function parseXml(body: Buffer, root: string): XmlNode {
   const text = body.toString('utf8');
   if (/<!/.test(text) || XMLValidator.validate(text) !== true) throw new S3Error('MalformedXML');
-  const { nodes } = toNodes(parser().parse(text));
+  const { nodes } = toNodes(parsed(text));
   const [document] = nodes;
   if (document === undefined || nodes.length !== 1 || document.name !== root)
     throw new S3Error('MalformedXML');

@@ -85,6 +85,12 @@ await t.test('who may not pass', async (t) => {
   await refused(sendRaw(store, v2), 400, 'InvalidRequest');
 
   const signed = sign(store, raw, { payload: EMPTY }).headers;
+  const yearOnly = signed['authorization']?.replace(/\/(\d{4})\d{4}\//, '/$1/') ?? '';
+  await refused(
+    sendRaw(store, { ...raw, headers: { ...signed, authorization: yearOnly } }),
+    400,
+    'AuthorizationHeaderMalformed',
+  );
   await refused(
     sendRaw(store, { ...raw, headers: { ...signed, 'x-amz-acl': 'private' } }),
     403,
