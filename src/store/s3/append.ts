@@ -8,7 +8,7 @@ import { storeError } from './error-map.js';
 import { getRange } from './get.js';
 import { toSdkHeaders } from './headers.js';
 import { headObject } from './head.js';
-import { requestBody } from './put.js';
+import { requestBody } from './request-body.js';
 
 export async function appendObject(
   context: S3Context,

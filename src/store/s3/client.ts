@@ -10,13 +10,16 @@ import type { Logger } from '../../telemetry/log.js';
 import { isDirectoryBucket } from './directory-bucket.js';
 import { fixEndpoint } from './directory-endpoint.js';
 import type { ResolvedOptions } from './options.js';
-import { regionProvider } from './region.js';
+import { Region } from './region.js';
 import { Sessions } from './sessions.js';
 import { signing } from './signing.js';
 
 export interface S3Clients {
   readonly client: S3Client;
   readonly slowClient: S3Client;
+  readonly region: Region;
+  /** Of a directory bucket. */
+  readonly sessions: Sessions | undefined;
   /** The server's Date header of an output, ms since the epoch. */
   readonly dateOf: (output: object) => number | undefined;
   destroy(): void;
@@ -34,8 +37,9 @@ export function createClients(options: ResolvedOptions, attempts = 1): S3Clients
     connectionTimeout: options.timeouts.connectMs,
     socketTimeout: idleMs,
   });
+  const region = new Region(options, handlerOf(options.timeouts.idleMs));
   const common: S3ClientConfig = {
-    ...commonConfig(options, regionProvider(options, handlerOf(options.timeouts.idleMs))),
+    ...commonConfig(options, () => region.get()),
     maxAttempts: attempts,
   };
   const dates = new WeakMap<object, number>();
@@ -66,6 +70,8 @@ export function createClients(options: ResolvedOptions, attempts = 1): S3Clients
   return {
     client,
     slowClient,
+    region,
+    sessions,
     dateOf,
     destroy: () => {
       client.destroy();

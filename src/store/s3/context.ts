@@ -4,6 +4,7 @@ import type { WriteCondition } from '../object-store.js';
 import type { Attempt } from './attempt.js';
 import type { S3Clients } from './client.js';
 import { toStoreError } from './error-map.js';
+import type { ObjectCalls } from './object-calls.js';
 import type { ResolvedOptions } from './options.js';
 import type { Requests } from './requests.js';
 
@@ -11,6 +12,8 @@ export interface S3Context {
   readonly bucket: string;
   readonly options: ResolvedOptions;
   readonly clients: S3Clients;
+  /** The frequent calls: by our own transport where it can sign for the bucket. */
+  readonly calls: () => Promise<ObjectCalls>;
   readonly requests: Requests;
   readonly conditions: ConditionalWrites;
   readonly log: Logger;
@@ -30,9 +33,14 @@ export class ConditionalWrites {
     return this.#enabled;
   }
 
-  /** The condition as the SDK takes it; nothing where conditions are off. */
-  headers(condition: WriteCondition | undefined): { IfMatch?: string; IfNoneMatch?: string } {
-    if (!this.#enabled || condition === undefined) return {};
+  /** The condition, or none where conditions are off. */
+  applied(condition: WriteCondition | undefined): WriteCondition {
+    return this.#enabled ? (condition ?? {}) : {};
+  }
+
+  /** The same as the SDK takes it. */
+  headers(wanted: WriteCondition | undefined): { IfMatch?: string; IfNoneMatch?: string } {
+    const condition = this.applied(wanted);
     return {
       ...(condition.ifMatch === undefined ? {} : { IfMatch: condition.ifMatch }),
       ...(condition.ifNoneMatch === undefined ? {} : { IfNoneMatch: condition.ifNoneMatch }),

@@ -3,7 +3,7 @@ import { DeleteObjectCommand, DeleteObjectsCommand, type _Error } from '@aws-sdk
 import { StoreError } from '../errors.js';
 import { answerMayBeLost, type S3Context } from './context.js';
 import { retryClassOf, storeError, toStoreError } from './error-map.js';
-import { headOutput } from './head.js';
+import { headAnswer } from './head.js';
 
 /** S3's limit of keys in one DeleteObjects. */
 const KEYS_MAX = 1_000;
@@ -39,7 +39,7 @@ export async function deleteObject(
     const gone =
       lost &&
       error.kind === 'precondition-failed' &&
-      (await headOutput(context, key, signal, false)) === undefined;
+      (await headAnswer(context, key, signal, false)) === undefined;
     if (!gone) throw error;
   }
 }

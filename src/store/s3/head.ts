@@ -1,36 +1,35 @@
 /** HeadObject. */
-import { HeadObjectCommand, type HeadObjectCommandOutput } from '@aws-sdk/client-s3';
 import type { ObjectHead } from '../object-store.js';
 import type { S3Context } from './context.js';
 import { toStoreError } from './error-map.js';
-import { fromSdkHeaders } from './headers.js';
+import type { AnsweredObject } from './object-calls.js';
 
 export async function headObject(
   context: S3Context,
   key: string,
   signal: AbortSignal | undefined,
 ): Promise<ObjectHead | undefined> {
-  const output = await headOutput(context, key, signal, false);
-  if (output === undefined) return undefined;
-  const lastModifiedMs = output.LastModified?.getTime() ?? 0;
+  const answer = await headAnswer(context, key, signal, false);
+  if (answer === undefined) return undefined;
+  const { headers, etag, contentLength, lastModifiedMs = 0, dateMs } = answer;
   return {
-    ...fromSdkHeaders(output),
+    ...headers,
     key,
-    size: output.ContentLength ?? 0,
-    etag: output.ETag ?? '',
+    size: contentLength ?? 0,
+    etag: etag ?? '',
     lastModifiedMs,
     // A server without Date: then nothing is proved about its clock, and equal to LastModified says so.
-    dateMs: context.clients.dateOf(output) ?? lastModifiedMs,
+    dateMs: dateMs ?? lastModifiedMs,
   };
 }
 
 /** The raw answer, with the stored checksums on demand; undefined when there is no such key. */
-export async function headOutput(
+export async function headAnswer(
   context: S3Context,
   key: string,
   signal: AbortSignal | undefined,
   checksums: boolean,
-): Promise<HeadObjectCommandOutput | undefined> {
+): Promise<AnsweredObject | undefined> {
   const about = { operation: 'HeadObject', bucket: context.bucket, key };
   return context.requests.run(
     'HeadObject',
@@ -38,14 +37,7 @@ export async function headOutput(
     signal,
     async (attempt) => {
       try {
-        return await context.clients.client.send(
-          new HeadObjectCommand({
-            Bucket: context.bucket,
-            Key: key,
-            ...(checksums ? { ChecksumMode: 'ENABLED' as const } : {}),
-          }),
-          { abortSignal: attempt.signal },
-        );
+        return await (await context.calls()).head(key, { checksums }, attempt);
       } catch (error) {
         // A HEAD's 404 has no body: a bucket that is gone looks the same as a key that isn't there.
         if (toStoreError(error, about).kind === 'not-found') return undefined;

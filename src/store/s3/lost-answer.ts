@@ -12,8 +12,7 @@ import { isDeepStrictEqual } from 'node:util';
 import type { WrittenObject } from '../object-store.js';
 import { unquoted } from './checksum.js';
 import type { S3Context } from './context.js';
-import { headOutput } from './head.js';
-import { fromSdkHeaders } from './headers.js';
+import { headAnswer } from './head.js';
 
 export interface Evidence {
   /** ETags without quotes that this write would have given. */
@@ -36,23 +35,22 @@ export async function findOurs(
   evidence: Evidence,
   signal: AbortSignal | undefined,
 ): Promise<WrittenObject | undefined> {
-  const head = await headOutput(context, key, signal, true);
-  if (head?.ETag === undefined) return undefined;
+  const head = await headAnswer(context, key, signal, true);
+  if (head?.etag === undefined) return undefined;
   const sameBytes =
-    (evidence.etag !== undefined && unquoted(head.ETag) === evidence.etag) ||
-    (head.ChecksumCRC32 !== undefined && evidence.crc32.includes(head.ChecksumCRC32));
-  const sameSize = evidence.size === undefined || head.ContentLength === evidence.size;
+    (evidence.etag !== undefined && unquoted(head.etag) === evidence.etag) ||
+    (head.crc32 !== undefined && evidence.crc32.includes(head.crc32));
+  const sameSize = evidence.size === undefined || head.contentLength === evidence.size;
   const sameMetadata =
     evidence.metadata === undefined ||
-    isDeepStrictEqual({ ...fromSdkHeaders(head).metadata }, lowerCased(evidence.metadata));
+    isDeepStrictEqual({ ...head.headers.metadata }, lowerCased(evidence.metadata));
   if (!sameBytes || !sameSize || !sameMetadata) return undefined;
 
-  const dateMs = context.clients.dateOf(head);
-  const modifiedMs = head.LastModified?.getTime();
+  const { dateMs, lastModifiedMs: modifiedMs } = head;
   const elapsedMs = performance.now() - evidence.beganMs;
   if (dateMs === undefined || modifiedMs === undefined) return undefined;
   if (modifiedMs < dateMs - elapsedMs - CLOCK_SLACK_MS) return undefined;
-  return { etag: head.ETag, lastModifiedMs: modifiedMs };
+  return { etag: head.etag, lastModifiedMs: modifiedMs };
 }
 
 function lowerCased(metadata: Readonly<Record<string, string>>): Record<string, string> {

@@ -4,7 +4,6 @@ import {
   CompleteMultipartUploadCommand,
   CreateMultipartUploadCommand,
   ListMultipartUploadsCommand,
-  UploadPartCommand,
 } from '@aws-sdk/client-s3';
 import { StoreError } from '../errors.js';
 import type {
@@ -21,7 +20,6 @@ import { storeError } from './error-map.js';
 import { toSdkHeaders } from './headers.js';
 import { decodeListed } from './listed-key.js';
 import { findOurs } from './lost-answer.js';
-import { requestBody } from './put.js';
 
 /** S3's limit: parts of an upload, and the greatest part number. */
 export const PARTS_MAX = 10_000;
@@ -74,21 +72,11 @@ export async function uploadPart(
 ): Promise<UploadedPart> {
   checkPartNumber(context, 'UploadPart', key, partNumber);
   const crc32 = context.options.uploadChecksums === 'crc32' ? crc32Base64(body) : undefined;
-  const output = await context.requests.run('UploadPart', key, signal, async (attempt) =>
-    context.clients.client.send(
-      new UploadPartCommand({
-        Bucket: context.bucket,
-        Key: key,
-        UploadId: uploadId,
-        PartNumber: partNumber,
-        Body: requestBody(body),
-        ContentLength: bodyLength(body),
-        ...(crc32 === undefined ? {} : { ChecksumCRC32: crc32 }),
-      }),
-      { abortSignal: attempt.signal },
-    ),
-  );
-  const part = { partNumber, etag: output.ETag ?? '', bytes: bodyLength(body) };
+  const etag = await context.requests.run('UploadPart', key, signal, async (attempt) => {
+    const calls = await context.calls();
+    return calls.uploadPart(key, { uploadId, partNumber, crc32 }, body, attempt);
+  });
+  const part = { partNumber, etag: etag ?? '', bytes: bodyLength(body) };
   return { ...part, ...(crc32 === undefined ? {} : { crc32 }) };
 }
 

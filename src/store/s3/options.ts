@@ -48,6 +48,8 @@ export interface S3StoreOptions {
   readonly signPayload?: boolean;
   /** CRC32 on PUT and parts. `off` for servers that refuse the header. Default `crc32`. */
   readonly uploadChecksums?: 'crc32' | 'off';
+  /** Who makes the frequent calls: our own transport, or the SDK. Default `direct`. */
+  readonly transport?: 'direct' | 'sdk';
   readonly requesterPays?: boolean;
   /** Account id that must own the bucket. */
   readonly expectedBucketOwner?: string;
@@ -69,6 +71,7 @@ export interface ResolvedOptions extends S3StoreOptions {
   readonly conditionalWrites: boolean;
   readonly signPayload: boolean;
   readonly uploadChecksums: 'crc32' | 'off';
+  readonly transport: 'direct' | 'sdk';
   readonly copyBytesMax: number;
   readonly copyPartBytes: number;
 }
@@ -105,6 +108,7 @@ export function resolveOptions(options: S3StoreOptions): ResolvedOptions {
     conditionalWrites: options.conditionalWrites ?? true,
     signPayload: options.signPayload ?? false,
     uploadChecksums: options.uploadChecksums ?? 'crc32',
+    transport: options.transport ?? 'direct',
     copyBytesMax: options.copyBytesMax ?? 5 * GIB,
     copyPartBytes: options.copyPartBytes ?? 256 * MIB,
   };

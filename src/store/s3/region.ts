@@ -6,19 +6,27 @@ import { signing } from './signing.js';
 
 const DEFAULT_REGION = 'us-east-1';
 
-/** A provider that finds the region once; a failure is not remembered, so that the next call asks again. */
-export function regionProvider(
-  options: ResolvedOptions,
-  requestHandler: NonNullable<S3ClientConfig['requestHandler']>,
-): () => Promise<string> {
-  let found: Promise<string> | undefined;
-  return () => {
-    found ??= findRegion(options, requestHandler).catch((error: unknown) => {
-      found = undefined;
+/** The region once it is found; a failure is not remembered, so that the next call asks again. */
+export class Region {
+  readonly #find: () => Promise<string>;
+  #found: Promise<string> | undefined;
+
+  constructor(options: ResolvedOptions, requestHandler: NonNullable<S3ClientConfig['requestHandler']>) {
+    this.#find = () => findRegion(options, requestHandler);
+  }
+
+  async get(): Promise<string> {
+    this.#found ??= this.#find().catch((error: unknown) => {
+      this.#found = undefined;
       throw error;
     });
-    return found;
-  };
+    return this.#found;
+  }
+
+  /** S3 has said where the bucket is. */
+  correct(region: string): void {
+    this.#found = Promise.resolve(region);
+  }
 }
 
 async function findRegion(

@@ -21,6 +21,7 @@ import type {
   WrittenObject,
 } from '../object-store.js';
 import { appendObject } from './append.js';
+import { ChosenCalls } from './choose-calls.js';
 import { createClients } from './client.js';
 import { ConditionalWrites, type S3Context } from './context.js';
 import { copyObject, copyPart, type CopyOptions } from './copy.js';
@@ -49,13 +50,20 @@ const GIB = 1024 ** 3;
 export function createS3Store(options: S3StoreOptions): ObjectStore {
   const resolved = resolveOptions(options);
   const { bucket, log } = resolved;
-  return new S3Store({
+  const clients = createClients(resolved);
+  const calls = new ChosenCalls(bucket, resolved, clients);
+  const context: S3Context = {
     bucket,
     options: resolved,
     log,
-    clients: createClients(resolved),
+    clients,
+    calls: () => calls.get(),
     requests: new Requests({ bucket, log, retry: resolved.retry, maxRequests: resolved.maxRequests }),
     conditions: new ConditionalWrites(resolved.conditionalWrites, log),
+  };
+  return new S3Store(context, () => {
+    calls.close();
+    clients.destroy();
   });
 }
 
@@ -64,8 +72,11 @@ class S3Store implements AppendingStore, RenamingStore {
   readonly #context: S3Context;
   readonly #isDirectory: boolean;
 
-  constructor(context: S3Context) {
+  readonly #disconnect: () => void;
+
+  constructor(context: S3Context, disconnect: () => void) {
     this.#context = context;
+    this.#disconnect = disconnect;
     this.#isDirectory = isDirectoryBucket(context.bucket);
   }
 
@@ -183,6 +194,6 @@ class S3Store implements AppendingStore, RenamingStore {
 
   async close(): Promise<void> {
     this.#context.requests.close();
-    this.#context.clients.destroy();
+    this.#disconnect();
   }
 }

@@ -10,7 +10,7 @@ import { CreateSessionCommand, type S3Client, type S3ClientConfig } from '@aws-s
 import type { Logger } from '../../telemetry/log.js';
 
 type Provider = NonNullable<S3ClientConfig['s3ExpressIdentityProvider']>;
-type Identity = Awaited<ReturnType<Provider['getS3ExpressIdentity']>>;
+export type Session = Awaited<ReturnType<Provider['getS3ExpressIdentity']>>;
 
 /** S3's answers about a token it doesn't take any more. */
 export const SESSION_ENDED: readonly string[] = ['ExpiredToken', 'InvalidToken'];
@@ -20,7 +20,7 @@ const REFRESH_BEFORE_MS = 60_000;
 const LIFE_MS = 5 * 60_000;
 
 interface Held {
-  readonly identity: Identity;
+  readonly identity: Session;
   /** The account's key it was made with: other keys want another session. */
   readonly accountKeyId: string;
   /** By performance.now(): the server's clock and ours may differ. */
@@ -63,9 +63,9 @@ export class Sessions {
         try {
           return await next(args);
         } catch (error) {
-          const { s3ExpressIdentity } = context as { readonly s3ExpressIdentity?: Identity };
-          const ended = error instanceof Error && SESSION_ENDED.includes(error.name);
-          if (ended && this.#held?.identity === s3ExpressIdentity) this.#held = undefined;
+          const { s3ExpressIdentity } = context as { readonly s3ExpressIdentity?: Session };
+          if (s3ExpressIdentity !== undefined && error instanceof Error && SESSION_ENDED.includes(error.name))
+            this.forget(s3ExpressIdentity);
           throw error;
         }
       },
@@ -73,7 +73,12 @@ export class Sessions {
     );
   }
 
-  async #identity(accountKeyId: string, bucket: string): Promise<Identity> {
+  /** A request under this session was refused for its end. */
+  forget(identity: Session): void {
+    if (this.#held?.identity === identity) this.#held = undefined;
+  }
+
+  async #identity(accountKeyId: string, bucket: string): Promise<Session> {
     const held = this.#held;
     const now = performance.now();
     if (held === undefined || held.accountKeyId !== accountKeyId || held.endsMs <= now)

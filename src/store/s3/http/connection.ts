@@ -1,0 +1,271 @@
+/**
+ * One connection to the store, one request at a time (no pipelining). Bytes are read straight into a buffer that all connections
+ * share: it is filled and handed on within one call, so it never holds bytes of two.
+ *
+ *   connecting --> idle <--exchange--> busy --> closed
+ */
+import { connect as connectTcp, type Socket } from 'node:net';
+import { connect as connectTls } from 'node:tls';
+import type { Body } from '../../object-store.js';
+import { AnswerParser, type AnswerHead } from './answer-parser.js';
+
+/** Where a connection goes. */
+export interface Peer {
+  /** Numeric. */
+  readonly address: string;
+  readonly port: number;
+  readonly tls?: {
+    /** The name that the certificate must carry; undefined where the endpoint is an address. */
+    readonly serverName: string | undefined;
+    /** PEM. Default: the ones built in. */
+    readonly ca: string | undefined;
+    /** Of an earlier connection, to be resumed. */
+    readonly session: Buffer | undefined;
+  };
+}
+
+export interface ExchangeHandler {
+  head(head: AnswerHead): void;
+  /** The buffer is used again after the call. A failure of the callee ends the exchange and is its result. */
+  body(chunk: Buffer): void;
+}
+
+export interface ExchangeRequest {
+  readonly method: string;
+  /** Request line and headers with the empty line. */
+  readonly head: string;
+  readonly body: Body;
+  readonly signal: AbortSignal;
+  /** Longest silence, in either direction, in milliseconds. */
+  readonly silenceMs: number;
+}
+
+interface Exchange {
+  readonly handler: ExchangeHandler;
+  readonly settle: (error?: Error) => void;
+  /** All of the request has left. */
+  sent: boolean;
+  answered: boolean;
+  keepAlive: boolean;
+}
+
+/**
+ * A body gives way to the others after so many bytes in a row: libuv reads on for as long as the socket has bytes, and with dozens
+ * of GETs the turns of the event loop would become long.
+ */
+const BURST_BYTES_MAX = 256 * 1024;
+
+export class Connection {
+  readonly #socket: Socket;
+  readonly #parser: AnswerParser;
+  #exchange: Exchange | undefined;
+  /** Bytes of an answer have come since the exchange began. */
+  #heard = false;
+  #burst = 0;
+  #error: Error | undefined;
+
+  private constructor(peer: Peer, scratch: Buffer) {
+    const callback = (count: number): boolean => this.#received(scratch.subarray(0, count));
+    this.#socket = connected(peer, { buffer: scratch, callback });
+    this.#parser = new AnswerParser({
+      head: (head) => {
+        if (this.#exchange !== undefined) this.#exchange.keepAlive = head.keepAlive;
+        this.#exchange?.handler.head(head);
+      },
+      body: (chunk) => this.#exchange?.handler.body(chunk),
+      end: () => this.#answered(),
+    });
+    this.#socket.on('error', (error) => (this.#error ??= error));
+    this.#socket.on('end', () => this.#ended());
+    this.#socket.on('close', () => this.#settle(this.#error ?? reset('the connection was closed')));
+    this.#socket.on('timeout', () => this.#timedOut());
+  }
+
+  /** Resolves once the connection (and TLS on it) stands. Fails with the socket's error, or ETIMEDOUT after `timeoutMs`. */
+  static async open(
+    peer: Peer,
+    options: {
+      /** Shared with every other connection. */
+      readonly scratch: Buffer;
+      readonly timeoutMs: number;
+      readonly signal: AbortSignal;
+      readonly onSession: (session: Buffer) => void;
+    },
+  ): Promise<Connection> {
+    const connection = new Connection(peer, options.scratch);
+    const socket = connection.#socket;
+    if (peer.tls !== undefined) socket.on('session', options.onSession);
+    await established(socket, peer.tls === undefined ? 'connect' : 'secureConnect', options);
+    return connection;
+  }
+
+  /** Nothing of an answer had come when the last exchange ended: on a kept connection, the other side had closed it meanwhile. */
+  get unheard(): boolean {
+    return !this.#heard;
+  }
+
+  get reusable(): boolean {
+    return this.#exchange === undefined && !this.#socket.destroyed && !this.#socket.readableEnded;
+  }
+
+  /**
+   * Sends a request and hands its answer on. Resolves when the answer is whole; fails with the socket's error, HttpAnswerError,
+   * ETIMEDOUT, the handler's failure, or the signal's reason: the connection is closed then.
+   */
+  async exchange(request: ExchangeRequest, handler: ExchangeHandler): Promise<void> {
+    return new Promise<void>((resolve, reject) => {
+      if (!this.reusable) {
+        reject(reset('the connection was closed'));
+        return;
+      }
+      const onAbort = (): void => this.#fail(new Error('cut off'));
+      const settle = (error?: Error): void => {
+        request.signal.removeEventListener('abort', onAbort);
+        if (error === undefined) resolve();
+        else reject(error);
+      };
+      const exchange: Exchange = { handler, settle, sent: false, answered: false, keepAlive: false };
+      this.#exchange = exchange;
+      this.#heard = false;
+      if (request.signal.aborted) return onAbort();
+      request.signal.addEventListener('abort', onAbort, { once: true });
+      this.#parser.begin(request.method);
+      this.#socket.setTimeout(request.silenceMs);
+      this.#send(request, () => {
+        exchange.sent = true;
+      });
+    });
+  }
+
+  /** Kept for another request, for `ms` at most; `onClose` is called when it closes by itself meanwhile. */
+  rest(ms: number): void {
+    this.#socket.setTimeout(ms);
+  }
+
+  onClose(listener: () => void): void {
+    this.#socket.once('close', listener);
+  }
+
+  destroy(): void {
+    this.#socket.destroy();
+  }
+
+  /** Bytes have come; false pauses reading. */
+  #received(bytes: Buffer): boolean {
+    this.#heard = true;
+    try {
+      this.#parser.push(bytes);
+    } catch (error) {
+      this.#fail(error instanceof Error ? error : new Error(String(error)));
+      return false;
+    }
+    this.#burst += bytes.length;
+    if (this.#burst < BURST_BYTES_MAX) return true;
+    this.#burst = 0;
+    setImmediate(() => this.#socket.resume());
+    return false;
+  }
+
+  /** One writev: headers and slices leave as they lie. */
+  #send(request: ExchangeRequest, sent: () => void): void {
+    const slices = request.body.filter(({ byteLength }) => byteLength > 0);
+    if (slices.length === 0) {
+      this.#socket.write(request.head, 'latin1', sent);
+      return;
+    }
+    this.#socket.cork();
+    this.#socket.write(request.head, 'latin1');
+    slices.forEach((slice, at) => {
+      this.#socket.write(slice, at === slices.length - 1 ? sent : undefined);
+    });
+    this.#socket.uncork();
+  }
+
+  #answered(): void {
+    const exchange = this.#exchange;
+    if (exchange === undefined) return;
+    this.#exchange = undefined;
+    exchange.answered = true;
+    // An answer that came before the whole request had left is an error's: what is still to be sent would be taken for the next.
+    if (!exchange.keepAlive || !exchange.sent) this.#socket.destroy();
+    exchange.settle();
+  }
+
+  #ended(): void {
+    if (!this.#parser.close()) this.#fail(reset('the connection ended within an answer'));
+    this.#socket.destroy();
+  }
+
+  #timedOut(): void {
+    this.#fail(Object.assign(new Error('no bytes within the time limit'), { code: 'ETIMEDOUT' }));
+  }
+
+  #fail(error: Error): void {
+    this.#error ??= error;
+    this.#socket.destroy();
+    this.#settle(error);
+  }
+
+  #settle(error: Error): void {
+    const exchange = this.#exchange;
+    this.#exchange = undefined;
+    exchange?.settle(error);
+  }
+}
+
+function connected(
+  peer: Peer,
+  onread: { readonly buffer: Buffer; readonly callback: (count: number) => boolean },
+): Socket {
+  const where = { host: peer.address, port: peer.port, noDelay: true, keepAlive: true, onread };
+  if (peer.tls === undefined) return connectTcp(where);
+  const { serverName, ca, session } = peer.tls;
+  return connectTls({
+    ...where,
+    ALPNProtocols: ['http/1.1'],
+    ...(serverName === undefined ? {} : { servername: serverName }),
+    ...(ca === undefined ? {} : { ca }),
+    ...(session === undefined ? {} : { session }),
+  });
+}
+
+async function established(
+  socket: Socket,
+  event: 'connect' | 'secureConnect',
+  options: { readonly timeoutMs: number; readonly signal: AbortSignal },
+): Promise<void> {
+  return new Promise<void>((resolve, reject) => {
+    const finish = (error?: Error): void => {
+      clearTimeout(timer);
+      options.signal.removeEventListener('abort', onAbort);
+      socket.off(event, onReady);
+      socket.off('close', onClose);
+      if (error === undefined) {
+        socket.off('error', onError);
+        resolve();
+        return;
+      }
+      // 'error' may still come: it keeps its listener.
+      socket.destroy();
+      reject(error);
+    };
+    const onReady = (): void => finish();
+    const onError = (error: Error): void => finish(error);
+    const onClose = (): void => finish(reset('the connection was closed'));
+    const onAbort = (): void => finish(new Error('cut off'));
+    const timer = setTimeout(
+      () => finish(Object.assign(new Error('no connection within the time limit'), { code: 'ETIMEDOUT' })),
+      options.timeoutMs,
+    );
+    socket.once(event, onReady);
+    socket.on('error', onError);
+    socket.once('close', onClose);
+    if (options.signal.aborted) return onAbort();
+    options.signal.addEventListener('abort', onAbort, { once: true });
+  });
+}
+
+/** In the manner of the kernel's: worth another attempt. */
+function reset(message: string): Error {
+  return Object.assign(new Error(message), { code: 'ECONNRESET' });
+}

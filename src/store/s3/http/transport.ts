@@ -1,0 +1,238 @@
+/**
+ * S3 requests without the SDK, for the calls that carry nearly all the traffic: signed here, over connections of our own
+ * (connection-pool.ts). Endpoint, credentials and sessions of directory buckets are the SDK's to find. What an answer says about
+ * the bucket's region, the clock or the credentials is taken to heart, and the request is sent once more.
+ */
+import { createHash } from 'node:crypto';
+import type { Body } from '../../object-store.js';
+import type { Attempt } from '../attempt.js';
+import { bodyLength } from '../checksum.js';
+import type { S3Clients } from '../client.js';
+import { type Endpoint, resolveEndpoint } from '../endpoint.js';
+import type { ResolvedOptions } from '../options.js';
+import { SESSION_ENDED, type Session } from '../sessions.js';
+import { ERROR_BYTES_MAX, S3AnswerError } from './answer-error.js';
+import type { AnswerHead } from './answer-parser.js';
+import { ConnectionPool } from './connection-pool.js';
+import { amzDateOf, pathEncode, queryOf, SigV4, type SigningCredentials } from './sigv4.js';
+
+export interface DirectRequest {
+  readonly method: 'GET' | 'HEAD' | 'PUT';
+  /** Undefined: the bucket. */
+  readonly key?: string;
+  readonly query?: Readonly<Record<string, string | undefined>>;
+  /** By lower-case name. */
+  readonly headers?: Readonly<Record<string, string | undefined>>;
+  readonly body?: Body;
+  /** Sending it twice does what sending it once does. */
+  readonly repeatable: boolean;
+}
+
+/** A success's answer, as it comes. The chunk's buffer is used again after the call. */
+export interface AnswerSink {
+  head?(head: AnswerHead): void;
+  body?(chunk: Buffer): void;
+}
+
+/** Clocks further apart than this: S3 refuses 15 minutes, the SDK corrects 5. */
+const SKEW_MS_MAX = 300_000;
+const SKEWED = 'RequestTimeTooSkewed';
+
+export class Transport {
+  readonly #options: ResolvedOptions;
+  readonly #clients: S3Clients;
+  readonly #pool: ConnectionPool;
+  readonly #signer = new SigV4();
+  #endpoint: Promise<Endpoint> | undefined;
+  /** Added to this machine's clock in signatures. */
+  #clockOffsetMs = 0;
+  #refreshCredentials = false;
+  /** The session of a directory bucket that requests are signed with. */
+  #session: Session | undefined;
+
+  constructor(options: { readonly options: ResolvedOptions; readonly clients: S3Clients }) {
+    this.#options = options.options;
+    this.#clients = options.clients;
+    const { certificateAuthorities, timeouts } = options.options;
+    this.#pool = new ConnectionPool({
+      connectMs: timeouts.connectMs,
+      ...(certificateAuthorities === undefined ? {} : { certificateAuthorities }),
+    });
+  }
+
+  /** Whether it can sign for the bucket: multi-region access points want signatures that only the SDK makes. */
+  async serves(): Promise<boolean> {
+    const { scheme } = await this.#resolved();
+    return this.#options.noSignRequest || scheme === 'sigv4' || scheme === 'sigv4-s3express';
+  }
+
+  /** The head of a success, once the answer is whole. Fails with S3AnswerError, or as ConnectionPool.exchange does. */
+  async send(request: DirectRequest, attempt: Attempt, sink: AnswerSink = {}): Promise<AnswerHead> {
+    let endpoint = await this.#resolved();
+    for (let tries = 1; ; tries++) {
+      const answer = await this.#exchange(endpoint, request, attempt, sink);
+      if (answer.error === undefined) return answer.head;
+      const again = tries === 1 ? await this.#learn(answer.head, answer.error, endpoint) : undefined;
+      if (again === undefined) throw answer.error;
+      endpoint = again;
+    }
+  }
+
+  close(): void {
+    this.#pool.close();
+  }
+
+  async #exchange(
+    endpoint: Endpoint,
+    request: DirectRequest,
+    attempt: Attempt,
+    sink: AnswerSink,
+  ): Promise<{ readonly head: AnswerHead; readonly error?: S3AnswerError }> {
+    const head = await this.#head(endpoint, request);
+    let answer: AnswerHead | undefined;
+    let refused = false;
+    const errorBody: Buffer[] = [];
+    let errorBytes = 0;
+    await this.#pool.exchange(
+      endpoint.url,
+      {
+        method: request.method,
+        head,
+        body: request.body ?? [],
+        signal: attempt.signal,
+        silenceMs: this.#options.timeouts.idleMs,
+      },
+      {
+        head: (received) => {
+          answer = received;
+          refused = received.status >= 300;
+          attempt.alive();
+          if (!refused) sink.head?.(received);
+        },
+        body: (chunk) => {
+          attempt.alive();
+          if (!refused) {
+            sink.body?.(chunk);
+          } else if (errorBytes < ERROR_BYTES_MAX) {
+            errorBytes += chunk.length;
+            errorBody.push(Buffer.from(chunk));
+          }
+        },
+      },
+      request.repeatable,
+    );
+    if (answer === undefined) throw new Error('an exchange without an answer');
+    if (!refused) return { head: answer };
+    return { head: answer, error: new S3AnswerError(answer, Buffer.concat(errorBody).toString('utf8')) };
+  }
+
+  /** Request line and headers, signed. */
+  async #head(endpoint: Endpoint, request: DirectRequest): Promise<string> {
+    const { url } = endpoint;
+    const root = url.pathname.endsWith('/') ? url.pathname : `${url.pathname}/`;
+    const path = request.key === undefined ? url.pathname : root + pathEncode(request.key);
+    const query = queryOf(request.query ?? {});
+    const headers = new Map<string, string>([['host', url.host]]);
+    for (const [name, value] of Object.entries(request.headers ?? {}))
+      if (value !== undefined) headers.set(name, sendable(name, value));
+    if (this.#options.requesterPays === true) headers.set('x-amz-request-payer', 'requester');
+    if (this.#options.expectedBucketOwner !== undefined)
+      headers.set('x-amz-expected-bucket-owner', this.#options.expectedBucketOwner);
+    if (!this.#options.noSignRequest) await this.#sign(endpoint, request, path, query, headers);
+    headers.set('user-agent', 's3nfsd');
+    if (request.method === 'PUT') headers.set('content-length', String(bodyLength(request.body ?? [])));
+    const lines = [...headers].map(([name, value]) => `${name}: ${value}\r\n`).join('');
+    return `${request.method} ${path}${query === '' ? '' : `?${query}`} HTTP/1.1\r\n${lines}\r\n`;
+  }
+
+  async #sign(
+    endpoint: Endpoint,
+    request: DirectRequest,
+    path: string,
+    query: string,
+    headers: Map<string, string>,
+  ): Promise<void> {
+    const credentials = await this.#credentials(endpoint);
+    const amzDate = amzDateOf(Date.now() + this.#clockOffsetMs);
+    const payloadHash = this.#options.signPayload ? sha256Of(request.body ?? []) : 'UNSIGNED-PAYLOAD';
+    headers.set('x-amz-date', amzDate);
+    headers.set('x-amz-content-sha256', payloadHash);
+    if (credentials.sessionToken !== undefined)
+      headers.set(
+        endpoint.scheme === 'sigv4-s3express' ? 'x-amz-s3session-token' : 'x-amz-security-token',
+        credentials.sessionToken,
+      );
+    const authorization = this.#signer.authorization(
+      { method: request.method, path, query, headers, payloadHash },
+      credentials,
+      { region: endpoint.signingRegion, service: endpoint.signingName },
+      amzDate,
+    );
+    headers.set('authorization', authorization);
+  }
+
+  async #credentials(endpoint: Endpoint): Promise<SigningCredentials> {
+    const { config } = this.#clients.client;
+    const refresh = this.#refreshCredentials;
+    this.#refreshCredentials = false;
+    const identity = await config.credentials(refresh ? { forceRefresh: true } : undefined);
+    if (endpoint.scheme !== 'sigv4-s3express') return identity;
+    const session = await config.s3ExpressIdentityProvider.getS3ExpressIdentity(identity, {
+      Bucket: this.#options.bucket,
+    });
+    this.#session = session;
+    return session;
+  }
+
+  /** What to send the request to once more after this error; undefined when nothing can be learnt from it. */
+  async #learn(head: AnswerHead, error: S3AnswerError, endpoint: Endpoint): Promise<Endpoint | undefined> {
+    const { status } = head;
+    const location = head.headers.get('location');
+    if (status === 307 && location !== undefined && URL.canParse(location)) {
+      // A young bucket, whose name isn't known everywhere yet: for this request alone.
+      const elsewhere = new URL(location);
+      return { ...endpoint, url: new URL(endpoint.url.pathname, elsewhere) };
+    }
+    const elsewhere = error.bucketRegion;
+    if (elsewhere !== undefined && elsewhere !== endpoint.signingRegion && [301, 400, 403].includes(status)) {
+      this.#clients.region.correct(elsewhere);
+      this.#endpoint = undefined;
+      return this.#resolved();
+    }
+    const dateMs = Date.parse(head.headers.get('date') ?? '');
+    const skewMs = dateMs - Date.now();
+    // A HEAD's refusal carries no code.
+    if (status === 403 && (error.name === SKEWED || error.name === 'Unknown') && !Number.isNaN(skewMs)) {
+      if (Math.abs(skewMs - this.#clockOffsetMs) < SKEW_MS_MAX) return undefined;
+      this.#clockOffsetMs = skewMs;
+      return endpoint;
+    }
+    // Requests has these sent once more (error-map.ts).
+    if (SESSION_ENDED.includes(error.name)) {
+      if (this.#session === undefined) this.#refreshCredentials = true;
+      else this.#clients.sessions?.forget(this.#session);
+    }
+    return undefined;
+  }
+
+  async #resolved(): Promise<Endpoint> {
+    this.#endpoint ??= resolveEndpoint(this.#clients.client, this.#options).catch((error: unknown) => {
+      this.#endpoint = undefined;
+      throw error;
+    });
+    return this.#endpoint;
+  }
+}
+
+function sha256Of(body: Body): string {
+  const hash = createHash('sha256');
+  for (const slice of body) hash.update(slice);
+  return hash.digest('hex');
+}
+
+/** A value that can't end its line. Fails on what an HTTP header can't carry. */
+function sendable(name: string, value: string): string {
+  if (/[^\t\x20-\x7e\x80-\xff]/.test(value))
+    throw new TypeError(`a value for ${name} that no HTTP header can carry`);
+  return value;
+}

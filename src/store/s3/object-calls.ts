@@ -1,0 +1,76 @@
+/**
+ * The calls that carry nearly all the traffic, each one attempt and in plain values: made by the SDK (sdk-calls.ts) or by our own
+ * transport (direct-calls.ts). Both give the same answers and the same errors (error-map.ts); retries and checks are above them.
+ */
+import type { Body, ListRequest, ObjectHeaders, WriteCondition } from '../object-store.js';
+import type { Attempt } from './attempt.js';
+
+/** What the head of an answer tells of an object. */
+export interface AnsweredObject {
+  readonly headers: ObjectHeaders;
+  /** With its quotes. */
+  readonly etag: string | undefined;
+  /** Bytes of the body, of the object for HEAD. */
+  readonly contentLength: number | undefined;
+  readonly contentRange: string | undefined;
+  /** Milliseconds since the epoch, as the two below. */
+  readonly lastModifiedMs: number | undefined;
+  /** The server's clock. */
+  readonly dateMs: number | undefined;
+  /** base64, with `-N` for composites; where it was asked for and is there. */
+  readonly crc32: string | undefined;
+}
+
+export interface ListedPage {
+  /** Keys are spelled by `encoding-type=url`. */
+  readonly encoded: boolean;
+  readonly contents: readonly {
+    readonly key: string | undefined;
+    readonly size: number;
+    readonly etag: string;
+    readonly lastModifiedMs: number;
+  }[];
+  readonly prefixes: readonly (string | undefined)[];
+  readonly continuationToken: string | undefined;
+}
+
+export interface GetOptions {
+  /** First and last byte. */
+  readonly first: number;
+  readonly last: number;
+  readonly ifMatch: string | undefined;
+}
+
+export interface GetHandler {
+  /** Before the first byte; what it throws ends the call. */
+  head(head: AnsweredObject): void;
+  /** In order. The buffer is used again after the call; what it throws ends the call. */
+  body(chunk: Buffer): void;
+}
+
+export interface ObjectCalls {
+  /** GetObject; resolves when the answer is whole, or fails. */
+  get(key: string, options: GetOptions, attempt: Attempt, handler: GetHandler): Promise<void>;
+  /** HeadObject. */
+  head(key: string, options: { readonly checksums: boolean }, attempt: Attempt): Promise<AnsweredObject>;
+  /** ListObjectsV2, url-encoded. */
+  list(request: ListRequest, attempt: Attempt): Promise<ListedPage>;
+  /** PutObject; the ETag. */
+  put(
+    key: string,
+    body: Body,
+    options: {
+      readonly headers: ObjectHeaders;
+      readonly condition: WriteCondition;
+      readonly crc32: string | undefined;
+    },
+    attempt: Attempt,
+  ): Promise<string | undefined>;
+  /** UploadPart; the ETag. */
+  uploadPart(
+    key: string,
+    part: { readonly uploadId: string; readonly partNumber: number; readonly crc32: string | undefined },
+    body: Body,
+    attempt: Attempt,
+  ): Promise<string | undefined>;
+}

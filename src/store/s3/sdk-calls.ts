@@ -1,0 +1,195 @@
+/** The calls by the SDK: for endpoints whose signatures only it makes, and what the direct calls are compared with. */
+import type { Readable } from 'node:stream';
+import {
+  GetObjectCommand,
+  HeadObjectCommand,
+  ListObjectsV2Command,
+  PutObjectCommand,
+  UploadPartCommand,
+  type GetObjectCommandOutput,
+  type HeadObjectCommandOutput,
+} from '@aws-sdk/client-s3';
+import type { Body, ListRequest, ObjectHeaders, WriteCondition } from '../object-store.js';
+import type { Attempt } from './attempt.js';
+import { bodyLength } from './checksum.js';
+import type { S3Clients } from './client.js';
+import { fromSdkHeaders, toSdkHeaders } from './headers.js';
+import type { AnsweredObject, GetHandler, GetOptions, ListedPage, ObjectCalls } from './object-calls.js';
+import { requestBody } from './request-body.js';
+
+export class SdkCalls implements ObjectCalls {
+  readonly #bucket: string;
+  readonly #clients: S3Clients;
+
+  constructor(bucket: string, clients: S3Clients) {
+    this.#bucket = bucket;
+    this.#clients = clients;
+  }
+
+  async get(key: string, options: GetOptions, attempt: Attempt, handler: GetHandler): Promise<void> {
+    const output = await this.#clients.client.send(
+      new GetObjectCommand({
+        Bucket: this.#bucket,
+        Key: key,
+        Range: `bytes=${String(options.first)}-${String(options.last)}`,
+        ...(options.ifMatch === undefined ? {} : { IfMatch: options.ifMatch }),
+      }),
+      { abortSignal: attempt.signal },
+    );
+    const body = output.Body as Readable;
+    try {
+      handler.head(this.#objectOf(output));
+      await drain(body, attempt, (chunk) => handler.body(chunk));
+    } finally {
+      // After the end this does nothing; before it, it closes a connection whose rest nobody wants.
+      body.destroy();
+    }
+  }
+
+  async head(
+    key: string,
+    options: { readonly checksums: boolean },
+    attempt: Attempt,
+  ): Promise<AnsweredObject> {
+    const output = await this.#clients.client.send(
+      new HeadObjectCommand({
+        Bucket: this.#bucket,
+        Key: key,
+        ...(options.checksums ? { ChecksumMode: 'ENABLED' as const } : {}),
+      }),
+      { abortSignal: attempt.signal },
+    );
+    return this.#objectOf(output);
+  }
+
+  async list(request: ListRequest, attempt: Attempt): Promise<ListedPage> {
+    const output = await this.#clients.client.send(
+      new ListObjectsV2Command({
+        Bucket: this.#bucket,
+        Prefix: request.prefix,
+        // Keys hold characters that XML 1.0 can't.
+        EncodingType: 'url',
+        ...(request.delimiter === undefined ? {} : { Delimiter: request.delimiter }),
+        ...(request.startAfter === undefined ? {} : { StartAfter: request.startAfter }),
+        ...(request.continuationToken === undefined ? {} : { ContinuationToken: request.continuationToken }),
+        ...(request.maxKeys === undefined ? {} : { MaxKeys: request.maxKeys }),
+      }),
+      { abortSignal: attempt.signal },
+    );
+    return {
+      encoded: output.EncodingType === 'url',
+      contents: (output.Contents ?? []).map(({ Key, Size, ETag, LastModified }) => ({
+        key: Key,
+        size: Size ?? 0,
+        etag: ETag ?? '',
+        lastModifiedMs: LastModified?.getTime() ?? 0,
+      })),
+      prefixes: (output.CommonPrefixes ?? []).map(({ Prefix }) => Prefix),
+      continuationToken: output.IsTruncated === true ? output.NextContinuationToken : undefined,
+    };
+  }
+
+  async put(
+    key: string,
+    body: Body,
+    options: {
+      readonly headers: ObjectHeaders;
+      readonly condition: WriteCondition;
+      readonly crc32: string | undefined;
+    },
+    attempt: Attempt,
+  ): Promise<string | undefined> {
+    const { condition, crc32 } = options;
+    const output = await this.#clients.client.send(
+      new PutObjectCommand({
+        Bucket: this.#bucket,
+        Key: key,
+        Body: requestBody(body),
+        ContentLength: bodyLength(body),
+        ...toSdkHeaders(options.headers),
+        ...(condition.ifMatch === undefined ? {} : { IfMatch: condition.ifMatch }),
+        ...(condition.ifNoneMatch === undefined ? {} : { IfNoneMatch: condition.ifNoneMatch }),
+        ...(crc32 === undefined ? {} : { ChecksumCRC32: crc32 }),
+      }),
+      { abortSignal: attempt.signal },
+    );
+    return output.ETag;
+  }
+
+  async uploadPart(
+    key: string,
+    part: { readonly uploadId: string; readonly partNumber: number; readonly crc32: string | undefined },
+    body: Body,
+    attempt: Attempt,
+  ): Promise<string | undefined> {
+    const output = await this.#clients.client.send(
+      new UploadPartCommand({
+        Bucket: this.#bucket,
+        Key: key,
+        UploadId: part.uploadId,
+        PartNumber: part.partNumber,
+        Body: requestBody(body),
+        ContentLength: bodyLength(body),
+        ...(part.crc32 === undefined ? {} : { ChecksumCRC32: part.crc32 }),
+      }),
+      { abortSignal: attempt.signal },
+    );
+    return output.ETag;
+  }
+
+  #objectOf(output: GetObjectCommandOutput | HeadObjectCommandOutput): AnsweredObject {
+    return {
+      headers: fromSdkHeaders(output),
+      etag: output.ETag,
+      contentLength: output.ContentLength,
+      contentRange: output.ContentRange,
+      lastModifiedMs: output.LastModified?.getTime(),
+      dateMs: this.#clients.dateOf(output),
+      crc32: output.ChecksumCRC32,
+    };
+  }
+}
+
+/**
+ * A body gives way to the others after so many bytes. libuv reads up to 2 MiB from one socket before it looks at the next: with dozens of
+ * GETs a turn of the event loop took 0.1 to 0.4 s, and connections with a small window got their 64 KiB once a turn. So it takes 15 to 40 ms.
+ */
+const BURST_BYTES_MAX = 128 * 1024;
+
+/** Feeds the body to `deliver` as it comes, to its end. */
+async function drain(body: Readable, attempt: Attempt, deliver: (chunk: Buffer) => void): Promise<void> {
+  return new Promise<void>((resolve, reject) => {
+    const settle = (error?: Error): void => {
+      attempt.signal.removeEventListener('abort', onAbort);
+      if (error === undefined) resolve();
+      else reject(error);
+    };
+    const onAbort = (): void => {
+      body.destroy();
+      settle(new Error('cut off'));
+    };
+    if (attempt.signal.aborted) return onAbort();
+    attempt.signal.addEventListener('abort', onAbort, { once: true });
+    let burst = 0;
+    body.on('data', (chunk: Buffer) => {
+      if (attempt.signal.aborted) return;
+      burst += chunk.length;
+      if (burst >= BURST_BYTES_MAX) {
+        burst = 0;
+        body.pause();
+        setImmediate(() => body.resume());
+      }
+      attempt.alive();
+      try {
+        deliver(chunk);
+      } catch (error) {
+        body.destroy();
+        settle(error instanceof Error ? error : new Error('the body was refused', { cause: error }));
+      }
+    });
+    body.on('end', () => settle());
+    body.on('error', settle);
+    // Without an 'end' it was cut short, which the count of bytes tells.
+    body.on('close', () => settle());
+  });
+}
