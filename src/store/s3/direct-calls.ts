@@ -10,6 +10,8 @@ import type { AnsweredObject, GetHandler, GetOptions, ListedPage, ObjectCalls } 
 /** A page of 1,000 keys of 1,024 bytes, each byte encoded in three, and room for the rest. */
 const LIST_BYTES_MAX = 8 * 1024 * 1024;
 const METADATA = 'x-amz-meta-';
+/** What the SDK says of a body without a type. */
+const UNTYPED = 'application/octet-stream';
 
 export class DirectCalls implements ObjectCalls {
   readonly #transport: Transport;
@@ -124,7 +126,7 @@ export class DirectCalls implements ObjectCalls {
         method: 'PUT',
         key,
         query: { partNumber: String(part.partNumber), uploadId: part.uploadId, 'x-id': 'UploadPart' },
-        headers: checksumOf(part.crc32),
+        headers: { 'content-type': UNTYPED, ...checksumOf(part.crc32) },
         body,
         repeatable: true,
       },
@@ -135,9 +137,7 @@ export class DirectCalls implements ObjectCalls {
 }
 
 function checksumOf(crc32: string | undefined): Readonly<Record<string, string>> {
-  return crc32 === undefined
-    ? {}
-    : { 'x-amz-checksum-crc32': crc32, 'x-amz-sdk-checksum-algorithm': 'CRC32' };
+  return crc32 === undefined ? {} : { 'x-amz-checksum-crc32': crc32 };
 }
 
 function objectOf({ headers }: AnswerHead): AnsweredObject {
@@ -178,8 +178,7 @@ function headersOf(headers: ObjectHeaders): Readonly<Record<string, string | und
   );
   return {
     ...Object.fromEntries(metadata),
-    // What the SDK says of a body without a type.
-    'content-type': headers.contentType ?? 'application/octet-stream',
+    'content-type': headers.contentType ?? UNTYPED,
     'content-encoding': headers.contentEncoding,
     'content-language': headers.contentLanguage,
     'content-disposition': headers.contentDisposition,

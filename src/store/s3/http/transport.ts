@@ -130,7 +130,7 @@ export class Transport {
   async #head(endpoint: Endpoint, request: DirectRequest): Promise<string> {
     const { url } = endpoint;
     const root = url.pathname.endsWith('/') ? url.pathname : `${url.pathname}/`;
-    const path = request.key === undefined ? url.pathname : root + pathEncode(request.key);
+    const path = root + pathEncode(request.key ?? '');
     const query = queryOf(request.query ?? {});
     const headers = new Map<string, string>([['host', url.host]]);
     for (const [name, value] of Object.entries(request.headers ?? {}))
