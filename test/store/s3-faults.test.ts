@@ -385,6 +385,6 @@ await t.test('a large body leaves the turns of the event loop to others', async 
   reading = false;
   nextTurn();
   t.equal(result.length, length);
-  // The 128 KiB, and what was read already when it paused.
+  // One read of a connection.
   t.ok(most <= 256 * 1024, `${String(most)} bytes in one turn`);
 });
