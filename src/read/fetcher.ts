@@ -13,6 +13,7 @@ import type { ObjectVersion } from '../memory/byte-slices.js';
 import { Fetch, type Block } from './fetch.js';
 import type { GetSlots } from './get-slots.js';
 import type { ReadOptions } from './options.js';
+import type { Pace } from './pace.js';
 import type { ReadaheadShare } from './readahead-share.js';
 import { lengthOf, type Span, type Stream } from './window.js';
 
@@ -26,6 +27,7 @@ export interface ReaderShared {
   readonly cache: BlockCache;
   readonly slots: GetSlots;
   readonly share: ReadaheadShare;
+  readonly pace: Pace;
   /** Aborted when the readers close. */
   readonly closing: AbortSignal;
 }
@@ -108,7 +110,7 @@ export class Fetcher {
 
   /** Runs a GET to its end; never rejects. */
   async #run(fetch: Fetch, hasSlot: boolean): Promise<void> {
-    const { slots, store, log } = this.#shared;
+    const { slots, store, log, pace, options } = this.#shared;
     const { key, etag } = this.#version;
     try {
       if (!hasSlot) await slots.take(fetch.signal);
@@ -116,6 +118,7 @@ export class Fetcher {
       try {
         const { start, end } = fetch.span;
         const range = { offset: start, length: end - start };
+        const beganMs = options.now();
         const result = await store.get(key, range, { ifMatch: etag, signal: fetch.signal }, (chunk) => {
           for (const block of fetch.deliver(chunk)) this.#shared.cache.unpin(block, this.#index);
         });
@@ -124,6 +127,7 @@ export class Fetcher {
         if (!fetch.complete)
           throw this.#error('unavailable', `asked for ${end - start} bytes, got ${result.length}`);
         fetch.finish();
+        pace.observe(end - start, options.now() - beganMs);
       } finally {
         slots.giveBack();
       }

@@ -40,7 +40,7 @@ export class Reader {
       // Pinned before anything else: what ends or goes by this READ must not be what it needs.
       const present = this.#pinned(asked);
       const missing = this.#index.gaps(asked).length > 0;
-      const plan = this.#window.observe(asked, this.#shared.share.bytes, missing);
+      const plan = this.#window.observe(asked, this.#shared.share.bytes, missing, this.#shared.pace.gets);
       this.#recount();
       this.#leave(plan.dropped);
       if (!missing) this.#window.started(plan.stream, plan.demand.end);

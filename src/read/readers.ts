@@ -14,8 +14,10 @@ import type { ByteSlices, ObjectVersion } from '../memory/byte-slices.js';
 import type { ReaderShared } from './fetcher.js';
 import { GetSlots } from './get-slots.js';
 import { READ_DEFAULTS, type ReadOptions } from './options.js';
+import { Pace } from './pace.js';
 import { ReadaheadShare } from './readahead-share.js';
 import { Reader } from './reader.js';
+import { GETS_MIN } from './window.js';
 
 export class Readers {
   readonly #shared: ReaderShared;
@@ -43,7 +45,13 @@ export class Readers {
     const cache = new BlockCache(budget, pool);
     const slots = new GetSlots(options.requestsMax);
     const share = new ReadaheadShare(budget);
-    this.#shared = { store, budget, log, options, pool, cache, slots, share, closing: this.#closing.signal };
+    const pace = new Pace({
+      getsMin: GETS_MIN,
+      getsMax: options.requestsPerObjectMax,
+      bytesMin: options.partBytesMin,
+    });
+    const closing = this.#closing.signal;
+    this.#shared = { store, budget, log, options, pool, cache, slots, share, pace, closing };
     this.#removeRelief = budget.addRelief((bytes) => cache.relieve(bytes));
     this.#timer = setInterval(() => this.expire(), options.idleMs / 2);
     this.#timer.unref();

@@ -10,8 +10,9 @@
  *     |--- covered --|=== fetched ======|- - - parts - - -|
  *
  * `window` is a power of two near four times what was read, so that it doubles while the stream goes on and never more than
- * four times of what is used is fetched in vain. Parts are a quarter of the window. A READ that fits no stream begins
- * one, and only what it asked for is fetched; at the start of the file somewhat more, for most readers go on from there.
+ * four times of what is used is fetched in vain. Parts are as large as the GETs that are wanted in flight (pace.ts) leave them, at
+ * most a quarter of the window. A READ that fits no stream begins one, and only what it asked for is fetched; at the start of the
+ * file somewhat more, for most readers go on from there.
  */
 import type { ReadOptions } from './options.js';
 
@@ -34,6 +35,9 @@ const REORDERED_READS = 16;
  */
 const EVIDENCE_READS = 8;
 const EVIDENCE_BYTES = 128 * 1024;
+
+/** GETs in flight that a window is cut for at least: one that is read from, and more on their way. */
+export const GETS_MIN = 4;
 
 /** One run of READs through an object. */
 export class Stream {
@@ -100,17 +104,18 @@ export class Window {
 
   /**
    * A READ of `read`, within the object and not empty. `windowBytesMax` is this stream's share of memory now; `missing` tells
-   * that bytes of the READ are neither there nor under way.
+   * that bytes of the READ are neither there nor under way; `gets` are wanted in flight.
    */
-  observe(read: Span, windowBytesMax: number, missing: boolean): Plan {
+  observe(read: Span, windowBytesMax: number, missing: boolean, gets = GETS_MIN): Plan {
     const nowMs = this.#options.now();
     const dropped: Stream[] = [];
     const stream = this.#follow(read, nowMs, dropped);
     // Readahead was lost to memory pressure or an error: begin again from here.
     if (missing) stream.ahead = Math.min(stream.ahead, Math.max(read.start, stream.start));
-    const windowBytes = this.windowOf(stream, windowBytesMax);
-    const demand = this.#demandOf(stream, read, windowBytes);
-    return { stream, demand, ahead: this.#aheadOf(stream, demand, windowBytes), dropped };
+    const windowBytes = this.windowOf(stream, windowBytesMax, gets);
+    const partBytes = this.#partOf(windowBytes, gets);
+    const demand = this.#demandOf(stream, read, windowBytes, partBytes);
+    return { stream, demand, ahead: this.#aheadOf(stream, demand, windowBytes, partBytes), dropped };
   }
 
   /** Fetches of this stream were started up to `end`. */
@@ -126,10 +131,10 @@ export class Window {
   }
 
   /** Bytes to have fetched beyond the stream's position; 0 while it isn't sequential. */
-  windowOf(stream: Stream, windowBytesMax: number): number {
+  windowOf(stream: Stream, windowBytesMax: number, gets = GETS_MIN): number {
     if (!this.#isSequential(stream)) return 0;
-    const { windowBytesMin } = this.#options;
-    const most = Math.min(windowBytesMax, this.#options.windowBytesMax);
+    const { windowBytesMin, partBytesMax } = this.#options;
+    const most = Math.min(windowBytesMax, Math.max(this.#options.windowBytesMax, gets * partBytesMax));
     const wanted = this.#options.policy === 'sequential' ? most : 4 * stream.covered;
     return powerOfTwoUpTo(Math.min(Math.max(wanted, windowBytesMin), most));
   }
@@ -182,7 +187,7 @@ export class Window {
     this.#streams.splice(this.#streams.indexOf(stream), 1);
   }
 
-  #demandOf(stream: Stream, read: Span, windowBytes: number): Span {
+  #demandOf(stream: Stream, read: Span, windowBytes: number, partBytes: number): Span {
     const { policy, alignBytes, smallFileBytes, windowBytesMin } = this.#options;
     const start = read.start - (read.start % alignBytes);
     const end = this.#clip(Math.ceil(read.end / alignBytes) * alignBytes);
@@ -190,14 +195,12 @@ export class Window {
     if (read.start === 0 && this.#size <= smallFileBytes) return { start, end: this.#size };
     if (read.start === 0 && windowBytes === 0)
       return { start, end: Math.max(end, this.#clip(windowBytesMin)) };
-    const partBytes = this.#partOf(windowBytes);
     if (partBytes > windowBytes || end <= stream.ahead) return { start, end };
     return { start, end: Math.max(end, this.#partEnd(end, partBytes)) };
   }
 
-  #aheadOf(stream: Stream, demand: Span, windowBytes: number): Span[] {
+  #aheadOf(stream: Stream, demand: Span, windowBytes: number, partBytes: number): Span[] {
     const spans: Span[] = [];
-    const partBytes = this.#partOf(windowBytes);
     // Memory is too short for a part: nothing is read ahead, for small GETs cost more than they gain.
     if (partBytes > windowBytes) return spans;
     const most = stream.next + windowBytes;
@@ -211,9 +214,11 @@ export class Window {
     return spans;
   }
 
-  #partOf(windowBytes: number): number {
-    const { partBytesMin, partBytesMax } = this.#options;
-    return Math.min(Math.max(powerOfTwoUpTo(windowBytes / 4), partBytesMin), partBytesMax);
+  #partOf(windowBytes: number, gets: number): number {
+    const { partBytesMin, partBytesMax, partBytesEfficient } = this.#options;
+    const quarter = powerOfTwoUpTo(windowBytes / GETS_MIN);
+    const shared = Math.max(powerOfTwoUpTo(windowBytes / gets), partBytesEfficient);
+    return Math.min(Math.max(Math.min(quarter, shared), partBytesMin), partBytesMax);
   }
 
   /** Parts end at multiples of their size; one that would be shorter than half goes on to the next multiple. */

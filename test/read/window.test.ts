@@ -69,6 +69,40 @@ await t.test('a small file is fetched whole by a READ at its start', async (t) =
   t.same(larger.demand, { start: 0, end: 512 * KIB });
 });
 
+await t.test(
+  'a store whose GETs are slow gets more of them in flight, and no more than there is memory for',
+  async (t) => {
+    const inFlight = (
+      gets: number,
+      memoryBytes: number,
+    ): { readonly parts: number; readonly partBytes: number } => {
+      const window = new Window(4096 * MIB, options());
+      let plan: Plan | undefined;
+      for (let at = 0; at < 512 * MIB; at += MIB) {
+        plan = window.observe({ start: at, end: at + MIB }, memoryBytes, at === 0, gets);
+        for (const span of plan.ahead) window.started(plan.stream, span.end);
+      }
+      const stream = plan?.stream;
+      if (stream === undefined) throw new Error('no stream');
+      // From here on all of it is to be fetched again.
+      stream.ahead = stream.next;
+      const again = window.observe({ start: stream.next, end: stream.next + MIB }, memoryBytes, true, gets);
+      const partBytes = Math.max(...again.ahead.map(({ start, end }) => end - start));
+      return { parts: again.ahead.length, partBytes };
+    };
+    const plenty = 1024 * MIB;
+    t.equal(inFlight(4, plenty).partBytes, 8 * MIB);
+    t.ok(inFlight(4, plenty).parts <= 8);
+    t.equal(inFlight(32, plenty).partBytes, 8 * MIB);
+    t.ok(inFlight(32, plenty).parts >= 30, `${inFlight(32, plenty).parts} parts`);
+    // Less memory: the parts become smaller before they become fewer, down to what a GET is worth.
+    t.equal(inFlight(32, 128 * MIB).partBytes, 4 * MIB);
+    t.ok(inFlight(32, 128 * MIB).parts >= 30);
+    t.equal(inFlight(32, 32 * MIB).partBytes, 2 * MIB);
+    t.equal(inFlight(32, 4 * MIB).partBytes, 1 * MIB);
+  },
+);
+
 await t.test('the window doubles while READs go on, up to its limit, and parts grow with it', async (t) => {
   const reader = new Fetched(512 * MIB);
   const windows = new Set<number>();
