@@ -344,6 +344,28 @@ await t.test('probe says in one line what is wrong', async (t) => {
   t.match(await message([hang, hang], { timeouts: { probeMs: 100 } }), /^unavailable .*ETIMEDOUT|time limit/);
 });
 
+await t.test(
+  'a 409 for a write that went on meanwhile is asked again until the condition is decided',
+  async (t) => {
+    const conflict = s3Error(409, 'ConditionalRequestConflict');
+    const passing = await setUp(t, [conflict, conflict, status(200, { etag })]);
+    t.strictSame(await passing.store.put('key', [content], headers, { ifNoneMatch: '*' }), { etag });
+    const decided = await setUp(t, [conflict, s3Error(412, 'PreconditionFailed')]);
+    t.equal(
+      await storeErrorKind(decided.store.put('key', [content], headers, { ifMatch: etag })),
+      'precondition-failed',
+    );
+    t.equal(decided.server.requests.length, 2);
+    const completion = await setUp(t, [conflict]);
+    const parts = [{ partNumber: 1, etag, bytes: 1 }];
+    t.equal(
+      await storeErrorKind(completion.store.completeUpload('key', 'id', parts, { ifMatch: etag })),
+      'precondition-failed',
+    );
+    t.equal(completion.server.requests.length, 1, 'S3 wants the parts of a completion again');
+  },
+);
+
 await t.test('unsigned requests carry no signature; options add their headers', async (t) => {
   const { store, server } = await setUp(t, [status(200, { etag, 'content-length': '1' })], {
     noSignRequest: true,

@@ -158,9 +158,14 @@ export function retryClassOf(error: StoreError): RetryClass {
       // The SDK has learnt the server's clock from this answer: the next signature will fit.
       // A session that ended was forgotten at this answer: the next request makes another.
       return error.code !== undefined && CURABLE.has(error.code) ? 'once' : 'never';
+    case 'precondition-failed':
+      // Another write of the key went on meanwhile (PutObject, "409 ConditionalRequestConflict"): asked again, the condition is decided.
+      // A completion is different: S3 wants the parts again.
+      return error.code === 'ConditionalRequestConflict' && error.operation !== 'CompleteMultipartUpload'
+        ? 'transient'
+        : 'never';
     case 'not-found':
     case 'no-such-bucket':
-    case 'precondition-failed':
     case 'access-denied':
     case 'range':
     case 'too-large':
