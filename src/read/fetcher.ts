@@ -119,6 +119,7 @@ export class Fetcher {
         const { start, end } = fetch.span;
         const range = { offset: start, length: end - start };
         const beganMs = options.now();
+        const loop = performance.eventLoopUtilization();
         const result = await store.get(key, range, { ifMatch: etag, signal: fetch.signal }, (chunk) => {
           for (const block of fetch.deliver(chunk)) this.#shared.cache.unpin(block, this.#index);
         });
@@ -127,7 +128,8 @@ export class Fetcher {
         if (!fetch.complete)
           throw this.#error('unavailable', `asked for ${end - start} bytes, got ${result.length}`);
         fetch.finish();
-        pace.observe(end - start, options.now() - beganMs);
+        const { utilization } = performance.eventLoopUtilization(loop);
+        pace.observe(end - start, options.now() - beganMs, utilization);
       } finally {
         slots.giveBack();
       }

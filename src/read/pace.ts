@@ -8,23 +8,27 @@
 const WANTED_BYTES_PER_MS = 1_000_000;
 /** Weight of the newest GET: the last dozen count. */
 const NEWEST = 1 / 8;
+/** With the event loop busy for a greater share than this, it is this process that a GET waited for: more of them would wait longer. */
+const LOOP_USE_MAX = 0.8;
+
+export interface PaceOptions {
+  readonly getsMin: number;
+  readonly getsMax: number;
+  /** GETs of fewer bytes say nothing: most of their time is the way there. */
+  readonly bytesMin: number;
+}
 
 export class Pace {
-  readonly #getsMin: number;
-  readonly #getsMax: number;
-  readonly #bytesMin: number;
+  readonly #options: PaceOptions;
   #msPerByte: number | undefined;
 
-  /** GETs below `bytesMin` say nothing: most of their time is the way there. */
-  constructor(options: { readonly getsMin: number; readonly getsMax: number; readonly bytesMin: number }) {
-    this.#getsMin = options.getsMin;
-    this.#getsMax = options.getsMax;
-    this.#bytesMin = options.bytesMin;
+  constructor(options: PaceOptions) {
+    this.#options = options;
   }
 
-  /** A GET of so many bytes took so long, from its request to its last byte. */
-  observe(bytes: number, ms: number): void {
-    if (bytes < this.#bytesMin) return;
+  /** A GET of so many bytes took so long, from its request to its last byte; the event loop was busy for this share (0 to 1) of it. */
+  observe(bytes: number, ms: number, loopUse: number): void {
+    if (bytes < this.#options.bytesMin || loopUse > LOOP_USE_MAX) return;
     const newest = ms / bytes;
     // The time and not the rate is what is averaged: what has become slow is noticed sooner than what has become fast.
     this.#msPerByte =
@@ -33,8 +37,8 @@ export class Pace {
 
   /** GETs for one stream to have in flight. */
   get gets(): number {
-    if (this.#msPerByte === undefined) return this.#getsMin;
-    const wanted = Math.ceil(WANTED_BYTES_PER_MS * this.#msPerByte);
-    return Math.min(Math.max(wanted, this.#getsMin), this.#getsMax);
+    const { getsMin, getsMax } = this.#options;
+    if (this.#msPerByte === undefined) return getsMin;
+    return Math.min(Math.max(Math.ceil(WANTED_BYTES_PER_MS * this.#msPerByte), getsMin), getsMax);
   }
 }
