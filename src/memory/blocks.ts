@@ -1,7 +1,8 @@
 /**
  * Buffers of one size that are used again, by readers and writers alike. A new buffer costs zeroing and page faults; a dropped
  * one stays in memory until the garbage collector comes, and makes it come: the bound of a budget would hold for what is
- * counted only. On SharedArrayBuffers, so that workers can fill them one day.
+ * counted only. Not on SharedArrayBuffers: V8 copies into and out of those with atomic steps, three times as slowly
+ * (docs/decisions/0019-direct-transport.md).
  */
 
 /** Bytes of a block. 64 readers under 256 MiB have 16 blocks each; a WRITE of 1 MiB takes four. */
@@ -17,7 +18,7 @@ export class Blocks {
 
   /** A block with any bytes in it. */
   take(): Buffer {
-    return this.#free.pop() ?? Buffer.from(new SharedArrayBuffer(BLOCK_BYTES));
+    return this.#free.pop() ?? Buffer.allocUnsafeSlow(BLOCK_BYTES);
   }
 
   /** Takes a block back, all of it and only once. */

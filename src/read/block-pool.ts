@@ -83,7 +83,7 @@ export class BlockPool {
     const bytes = this.#bufferBytes(length);
     const used = bytes === this.#blockBytes ? reused.pop() : undefined;
     if (used !== undefined) return used;
-    return bytes === BLOCK_BYTES ? this.#budget.blocks.take() : Buffer.from(new SharedArrayBuffer(bytes));
+    return bytes === BLOCK_BYTES ? this.#budget.blocks.take() : Buffer.allocUnsafeSlow(bytes);
   }
 
   #release(buffer: Buffer): void {
