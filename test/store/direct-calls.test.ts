@@ -9,7 +9,8 @@ import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { createServer as createHttpServer } from 'node:http';
 import { createServer as createTlsServer, type Server } from 'node:https';
-import type { AddressInfo } from 'node:net';
+import { type AddressInfo, Socket } from 'node:net';
+import { TLSSocket } from 'node:tls';
 import fc from 'fast-check';
 import { ListObjectsV2Command, S3Client } from '@aws-sdk/client-s3';
 import type { ObjectStore } from '../../src/store/object-store.js';
@@ -426,6 +427,7 @@ await t.test(
     await once(server, 'listening');
     t.teardown(() => server.close());
     const endpoint = `https://localhost:${(server.address() as AddressInfo).port}`;
+    const noDelay = t.capture(Socket.prototype, 'setNoDelay');
     for (const transport of TRANSPORTS) {
       const store = storeAt(endpoint, { transport, certificateAuthorities: cert });
       const before = connections;
@@ -439,6 +441,11 @@ await t.test(
       t.equal((await store.head('key'))?.size, content.length);
       t.equal(connections, before + 1, `one connection by ${transport}`);
       await store.close();
+      if (transport === 'direct')
+        t.ok(
+          noDelay().some(({ receiver, args }) => receiver instanceof TLSSocket && args[0] === true),
+          'nothing waits to be sent',
+        );
     }
     const untrusting = storeAt(endpoint);
     t.match(await outcome(() => untrusting.head('key')), { kind: 'invalid', message: /certificate refused/ });

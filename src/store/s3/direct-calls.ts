@@ -80,7 +80,8 @@ export class DirectCalls implements ObjectCalls {
       encoded: answer.encodingType === 'url',
       contents: answer.contents,
       prefixes: answer.prefixes,
-      continuationToken: answer.isTruncated ? answer.nextContinuationToken : undefined,
+      truncated: answer.isTruncated,
+      continuationToken: answer.nextContinuationToken,
     };
   }
 

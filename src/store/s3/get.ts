@@ -68,15 +68,22 @@ async function attemptRange(
       attempt.limit(context.options.timeouts.idleMs);
     },
     body: (chunk) => {
-      attempt.progress();
-      const wanted = chunk.subarray(0, (span?.length ?? 0) - received);
       received += chunk.length;
+      // An answer that contradicts itself: which of its bytes are the wanted ones is anybody's guess.
+      if (received > (span?.length ?? 0))
+        throw storeError(
+          'invalid',
+          `more than the ${String(span?.length)} bytes announced`,
+          about,
+          'SurplusBytes',
+        );
+      attempt.progress();
       try {
-        sink(wanted);
+        sink(chunk);
       } catch (error) {
         throw new CallerFailure('the sink failed', { cause: error });
       }
-      progress.delivered += wanted.length;
+      progress.delivered += chunk.length;
     },
   });
   if (span === undefined || received !== span.length)

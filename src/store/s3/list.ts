@@ -2,6 +2,7 @@
 import { ListObjectsV2Command } from '@aws-sdk/client-s3';
 import type { ListPage, ListRequest, ObjectSummary } from '../object-store.js';
 import type { S3Context } from './context.js';
+import { storeError } from './error-map.js';
 import { decodeListed } from './listed-key.js';
 import type { ListedPage } from './object-calls.js';
 
@@ -31,8 +32,15 @@ function toPage(context: S3Context, page: ListedPage): ListPage {
     const prefix = decodeListed(listed, page.encoded, context.log);
     if (prefix !== undefined) prefixes.push(prefix);
   }
-  const { continuationToken } = page;
-  return { objects, prefixes, ...(continuationToken === undefined ? {} : { continuationToken }) };
+  const { truncated, continuationToken } = page;
+  if (!truncated) return { objects, prefixes };
+  // Servers that know ListObjects alone answer so. Taken for the last page it would hide every key after it.
+  if (continuationToken === undefined || continuationToken === '')
+    throw storeError('unsupported', 'a page that is not the last, without a token for the next', {
+      operation: 'ListObjectsV2',
+      bucket: context.bucket,
+    });
+  return { objects, prefixes, continuationToken };
 }
 
 /** Asks for one key, with few attempts and little patience: what is wrong with a bucket should be known at once. */

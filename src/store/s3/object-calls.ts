@@ -31,6 +31,8 @@ export interface ListedPage {
     readonly lastModifiedMs: number;
   }[];
   readonly prefixes: readonly (string | undefined)[];
+  /** There is more, from the token on. */
+  readonly truncated: boolean;
   readonly continuationToken: string | undefined;
 }
 

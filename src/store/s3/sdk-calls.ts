@@ -85,7 +85,8 @@ export class SdkCalls implements ObjectCalls {
         lastModifiedMs: LastModified?.getTime() ?? 0,
       })),
       prefixes: (output.CommonPrefixes ?? []).map(({ Prefix }) => Prefix),
-      continuationToken: output.IsTruncated === true ? output.NextContinuationToken : undefined,
+      truncated: output.IsTruncated === true,
+      continuationToken: output.NextContinuationToken,
     };
   }
 

@@ -132,6 +132,26 @@ await t.test('what is no answer is refused', async (t) => {
     t.throws(() => parse([bytes(text)]), { name: 'HttpAnswerError' }, JSON.stringify(text.slice(0, 60)));
 });
 
+await t.test('what of a head is said twice, and what no head may hold', async (t) => {
+  const headers = (lines: string): ReadonlyMap<string, string> | undefined =>
+    parse([bytes(`HTTP/1.1 200 OK\r\ncontent-length: 0\r\n${lines}\r\n`)]).heads[0]?.headers;
+  // As node:http: the first of those that are single, the others joined.
+  t.equal(headers('ETag: "a"\r\netag: "b"\r\n')?.get('etag'), '"a"');
+  t.equal(headers('x-amz-meta-a: 1\r\nX-Amz-Meta-A: 2\r\n')?.get('x-amz-meta-a'), '1, 2');
+  t.equal(headers('x-a: \t b \t c \t \r\n')?.get('x-a'), 'b \t c');
+  t.equal(headers('x-a:\r\n')?.get('x-a'), '');
+  for (const value of ['a\rb', 'a\nb', 'a\0b'])
+    t.throws(() => headers(`x-a: ${value}\r\n`), { name: 'HttpAnswerError' });
+});
+
+await t.test('a head is read in the time of its length', async (t) => {
+  // An expression that tries each blank as the last one would take hours for these.
+  const blanks = ' '.repeat(60_000);
+  t.throws(() => parse([bytes(`HTTP/1.1 200 OK\r\nx: ${blanks}\n\r\n\r\n`)]), { name: 'HttpAnswerError' });
+  const seen = parse([bytes(`HTTP/1.1 200 OK\r\ncontent-length: 0\r\nx: a${blanks}b\r\n\r\n`)]);
+  t.equal(seen.heads[0]?.headers.get('x')?.length, 60_002);
+});
+
 await t.test('the same length said twice is one', async (t) => {
   t.equal(parse([bytes('HTTP/1.1 200 OK\r\ncontent-length: 2\r\ncontent-length: 2\r\n\r\nab')]).body, 'ab');
 });

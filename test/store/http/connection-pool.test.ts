@@ -1,46 +1,12 @@
 /** Connections as they are kept, dropped, opened to several addresses and given up, at servers of bare sockets. */
 import t, { type Test } from 'tap';
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { once } from 'node:events';
-import { createServer, type AddressInfo, type Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import { Addresses } from '../../../src/store/s3/http/addresses.js';
 import { ConnectionPool } from '../../../src/store/s3/http/connection-pool.js';
 import type { ExchangeRequest } from '../../../src/store/s3/http/connection.js';
-
-interface Bare {
-  readonly origin: URL;
-  /** Connections accepted so far, in order. */
-  readonly connections: Socket[];
-  /** What came over each. */
-  readonly received: string[];
-}
-
-/** Calls `answer` with each piece that comes, and the number of its connection and of the piece on it. */
-async function serve(
-  t: Test,
-  answer: (socket: Socket, connection: number, piece: number) => void,
-): Promise<Bare> {
-  const connections: Socket[] = [];
-  const received: string[] = [];
-  const server = createServer((socket) => {
-    const number = connections.push(socket) - 1;
-    received.push('');
-    let pieces = 0;
-    // Clients that close in the middle are what some of these tests are about.
-    socket.on('error', () => socket.destroy());
-    socket.on('data', (data) => {
-      received[number] += data.toString('latin1');
-      answer(socket, number, pieces++);
-    });
-  });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  t.teardown(() => {
-    for (const socket of connections) socket.destroy();
-    server.close();
-  });
-  const { port } = server.address() as AddressInfo;
-  return { origin: new URL(`http://127.0.0.1:${port}`), connections, received };
-}
+import { serve } from '../../support/bare-server.js';
 
 function poolOf(
   t: Test,
@@ -49,6 +15,15 @@ function poolOf(
   const pool = new ConnectionPool({ connectMs: 2000, ...options });
   t.teardown(() => pool.close());
   return pool;
+}
+
+/** The sockets that are opened from now on. */
+function socketsOpened(t: Test): Socket[] {
+  const opened: Socket[] = [];
+  const onSocket = (message: unknown): void => void opened.push((message as { socket: Socket }).socket);
+  subscribe('net.client.socket', onSocket);
+  t.teardown(() => unsubscribe('net.client.socket', onSocket));
+  return opened;
 }
 
 interface Asked {
@@ -313,4 +288,67 @@ await t.test('closing ends requests under way, and none begins', async (t) => {
   const server = await serve(t, () => pool.close());
   t.equal(await code(ask(pool, server.origin)), 'ECONNRESET');
   t.equal(await code(ask(pool, server.origin)), 'ECONNRESET');
+});
+
+await t.test('nothing connects once the pool is closed, nor for a request that is over', async (t) => {
+  const server = await serve(t, (socket) => socket.write(ok('x')));
+  const pool = poolOf(t);
+  await ask(pool, server.origin);
+  await t.rejects(ask(pool, server.origin, { signal: AbortSignal.abort() }), { message: 'cut off' });
+  await ask(pool, server.origin);
+  t.equal(server.connections.length, 1, 'the kept connection has outlived a request that never began');
+  const opened = socketsOpened(t);
+  await t.rejects(ask(poolOf(t), server.origin, { signal: AbortSignal.abort() }), { message: 'cut off' });
+  pool.close();
+  t.equal(await code(ask(pool, server.origin)), 'ECONNRESET');
+  t.equal(opened.length, 0);
+});
+
+await t.test('a connection at rest holds no process', async (t) => {
+  const held = (): number =>
+    process.getActiveResourcesInfo().filter((name) => name === 'TCPSocketWrap').length;
+  let duringRequest = 0;
+  const server = await serve(t, (socket) => {
+    socket.unref();
+    duringRequest = held();
+    socket.write(ok('x'));
+  });
+  const pool = poolOf(t);
+  for (let round = 0; round < 2; round++) {
+    await ask(pool, server.origin);
+    t.equal(duringRequest, 1);
+    t.equal(held(), 0);
+  }
+  t.equal(server.connections.length, 1);
+});
+
+await t.test('requests at the same time ask the resolver once', async (t) => {
+  let asked = 0;
+  const addresses = new Addresses({
+    resolve: async () => {
+      asked++;
+      return ['192.0.2.1'];
+    },
+  });
+  await Promise.all(Array.from({ length: 20 }, () => addresses.next('store.example')));
+  t.equal(asked, 1);
+});
+
+await t.test('a thousand requests leave nothing behind on their connection', async (t) => {
+  const warnings: Error[] = [];
+  const onWarning = (warning: Error): void => void warnings.push(warning);
+  process.on('warning', onWarning);
+  t.teardown(() => process.off('warning', onWarning));
+  const opened = socketsOpened(t);
+  const server = await serve(t, (socket) => socket.write(ok('x')));
+  const pool = poolOf(t);
+  const { signal } = new AbortController();
+  await ask(pool, server.origin, { signal });
+  const listeners = (): number =>
+    (opened[0]?.eventNames() ?? []).reduce((sum, name) => sum + (opened[0]?.listenerCount(name) ?? 0), 0);
+  const before = listeners();
+  for (let round = 0; round < 1000; round++) await ask(pool, server.origin, { signal });
+  t.equal(listeners(), before);
+  t.equal(server.connections.length, 1);
+  t.strictSame(warnings, []);
 });

@@ -2,6 +2,7 @@
  * The addresses of an endpoint, in turn: S3 gives several with each answer and others a few seconds later, and expects a client
  * to spread over them. One that can't be reached is left aside for a while.
  */
+import { ADDRCONFIG } from 'node:dns';
 import { lookup } from 'node:dns/promises';
 import { isIP } from 'node:net';
 
@@ -11,9 +12,9 @@ const LEFT_ASIDE_MS = 30_000;
 
 export type Resolve = (host: string) => Promise<readonly string[]>;
 
-/** By the machine's own rules: its hosts file, its order of families. */
+/** By the machine's own rules: its hosts file, its order of families, and of those only the ones it has. */
 async function resolveBySystem(host: string): Promise<readonly string[]> {
-  const found = await lookup(host, { all: true });
+  const found = await lookup(host, { all: true, hints: ADDRCONFIG });
   return found.map(({ address }) => address);
 }
 
@@ -26,6 +27,8 @@ export class Addresses {
   readonly #resolve: Resolve;
   readonly #now: () => number;
   readonly #known = new Map<string, Known>();
+  /** Questions on their way: many requests begin at once, and the resolver has few threads. */
+  readonly #asked = new Map<string, Promise<readonly string[]>>();
   /** Address -> until when it is left aside. */
   readonly #aside = new Map<string, number>();
   #turn = 0;
@@ -58,6 +61,15 @@ export class Addresses {
   async #lookedUp(host: string): Promise<readonly string[]> {
     const known = this.#known.get(host);
     if (known !== undefined && this.#now() - known.sinceMs < KEPT_MS) return known.addresses;
+    let asked = this.#asked.get(host);
+    if (asked === undefined) {
+      asked = this.#ask(host, known).finally(() => this.#asked.delete(host));
+      this.#asked.set(host, asked);
+    }
+    return asked;
+  }
+
+  async #ask(host: string, known: Known | undefined): Promise<readonly string[]> {
     try {
       const addresses = await this.#resolve(host);
       this.#known.set(host, { addresses, sinceMs: this.#now() });

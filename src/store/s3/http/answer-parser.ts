@@ -9,12 +9,25 @@
 const HEAD_BYTES_MAX = 64 * 1024;
 const CHUNK_LINE_BYTES_MAX = 1024;
 
+/** Headers that can't be lists: the first counts where a server says them twice. (Content-Length is for framingOf to judge.) */
+const SINGLE: ReadonlySet<string> = new Set([
+  'age',
+  'content-type',
+  'etag',
+  'expires',
+  'last-modified',
+  'location',
+  'retry-after',
+  'server',
+]);
+const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
+
 const END_OF_HEAD = Buffer.from('\r\n\r\n');
 const END_OF_LINE = Buffer.from('\r\n');
 
 export interface AnswerHead {
   readonly status: number;
-  /** By lower-case name; those of one name joined by `, `. Values as latin1, which is how node:http gives them. */
+  /** By lower-case name; those of one name joined by `, `, or the first of SINGLE. Values as latin1. All as node:http gives them. */
   readonly headers: ReadonlyMap<string, string>;
   /** The connection may carry another request after this answer. */
   readonly keepAlive: boolean;
@@ -180,16 +193,31 @@ function parseHead(text: string): AnswerHead {
   if (status === undefined) throw new HttpAnswerError('an answer without an HTTP/1 status line');
   const headers = new Map<string, string>();
   for (const line of lines) {
-    const [, name, value] = /^([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*(.*?)[ \t]*$/.exec(line) ?? [];
-    if (name === undefined || value === undefined)
+    const colon = line.indexOf(':');
+    const name = line.slice(0, Math.max(colon, 0)).toLowerCase();
+    const value = withoutBlanks(line, colon + 1);
+    if (!TOKEN.test(name) || /[\0\r\n]/.test(value))
       throw new HttpAnswerError('a line in the head that is no header');
-    const key = name.toLowerCase();
-    const before = headers.get(key);
-    headers.set(key, before === undefined ? value : `${before}, ${value}`);
+    const before = headers.get(name);
+    if (before === undefined) headers.set(name, value);
+    else if (!SINGLE.has(name)) headers.set(name, `${before}, ${value}`);
   }
   const connection = (headers.get('connection') ?? '').toLowerCase();
   const keepAlive = minor === '1' ? !connection.includes('close') : connection.includes('keep-alive');
   return { status: Number(status), headers, keepAlive };
+}
+
+/** The line from there on, without the blanks at both ends. By hand: an expression takes the square of their number. */
+function withoutBlanks(line: string, from: number): string {
+  let start = from;
+  let end = line.length;
+  while (start < end && isBlank(line.charCodeAt(start))) start += 1;
+  while (end > start && isBlank(line.charCodeAt(end - 1))) end -= 1;
+  return line.slice(start, end);
+}
+
+function isBlank(code: number): boolean {
+  return code === 0x20 || code === 0x09;
 }
 
 /** How the body is framed (RFC 9112 6.3). */
@@ -203,7 +231,9 @@ function framingOf(
   if (coding !== undefined) {
     // Both at once is how answers are smuggled (RFC 9112 6.3, 3).
     if (length !== undefined || coding.toLowerCase() !== 'chunked')
-      throw new HttpAnswerError(`Transfer-Encoding ${coding} with Content-Length ${length ?? 'none'}`);
+      throw new HttpAnswerError(
+        `Transfer-Encoding ${coding.slice(0, 100)} with Content-Length ${length?.slice(0, 100) ?? 'none'}`,
+      );
     return { state: 'chunk-size', bytes: 0 };
   }
   if (length === undefined) return { state: 'until-close', bytes: Infinity };
@@ -211,6 +241,6 @@ function framingOf(
   const [only = ''] = lengths;
   const bytes = Number(only);
   if (lengths.size !== 1 || !/^\d+$/.test(only) || !Number.isSafeInteger(bytes))
-    throw new HttpAnswerError(`a Content-Length of ${length}`);
+    throw new HttpAnswerError(`a Content-Length of ${length.slice(0, 100)}`);
   return { state: 'length', bytes };
 }

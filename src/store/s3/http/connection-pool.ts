@@ -6,7 +6,7 @@ import { isIP } from 'node:net';
 import type { ResolvedOptions } from '../options.js';
 import { Addresses } from './addresses.js';
 import type { AnswerHead } from './answer-parser.js';
-import { Connection, type ExchangeHandler, type ExchangeRequest } from './connection.js';
+import { Connection, type ExchangeHandler, type ExchangeRequest, reset } from './connection.js';
 
 /** S3 closes connections after some 20 s without a request, many servers after 5 s or more. */
 const REST_MS = 15_000;
@@ -48,6 +48,7 @@ export class ConnectionPool {
     handler: ExchangeHandler,
     repeatable: boolean,
   ): Promise<void> {
+    this.#check(request.signal);
     const kept = this.#takeResting(origin.origin);
     if (kept !== undefined) {
       try {
@@ -63,6 +64,12 @@ export class ConnectionPool {
   close(): void {
     this.#closed = true;
     for (const connection of this.#all) connection.destroy();
+  }
+
+  /** Fails where nothing is to begin any more. */
+  #check(signal: AbortSignal): void {
+    if (signal.aborted) throw new Error('cut off');
+    if (this.#closed) throw reset('the connections are closed');
   }
 
   async #over(
@@ -104,6 +111,7 @@ export class ConnectionPool {
     const port = Number(origin.port === '' ? (secure ? 443 : 80) : origin.port);
     for (let tried = 1; ; tried++) {
       const address = await this.#addresses.next(host);
+      this.#check(signal);
       const tls = {
         serverName: isIP(host) === 0 ? host : undefined,
         ca: this.#options.certificateAuthorities,

@@ -45,7 +45,9 @@ interface Exchange {
   readonly settle: (error?: Error) => void;
   /** All of the request has left. */
   sent: boolean;
+  /** All of the answer has come. */
   answered: boolean;
+  status: number;
   keepAlive: boolean;
 }
 
@@ -69,8 +71,11 @@ export class Connection {
     this.#socket = connected(peer, { buffer: scratch, callback });
     this.#parser = new AnswerParser({
       head: (head) => {
-        if (this.#exchange !== undefined) this.#exchange.keepAlive = head.keepAlive;
-        this.#exchange?.handler.head(head);
+        const exchange = this.#exchange;
+        if (exchange === undefined) return;
+        exchange.status = head.status;
+        exchange.keepAlive = head.keepAlive;
+        exchange.handler.head(head);
       },
       body: (chunk) => this.#exchange?.handler.body(chunk),
       end: () => this.#answered(),
@@ -96,6 +101,9 @@ export class Connection {
     const socket = connection.#socket;
     if (peer.tls !== undefined) socket.on('session', options.onSession);
     await established(socket, peer.tls === undefined ? 'connect' : 'secureConnect', options);
+    // node:tls passes neither on to its socket before Node 22: the end of each upload would wait for an acknowledgement.
+    socket.setNoDelay(true);
+    socket.setKeepAlive(true);
     return connection;
   }
 
@@ -124,22 +132,33 @@ export class Connection {
         if (error === undefined) resolve();
         else reject(error);
       };
-      const exchange: Exchange = { handler, settle, sent: false, answered: false, keepAlive: false };
+      const exchange: Exchange = {
+        handler,
+        settle,
+        sent: false,
+        answered: false,
+        status: 0,
+        keepAlive: false,
+      };
       this.#exchange = exchange;
       this.#heard = false;
       if (request.signal.aborted) return onAbort();
       request.signal.addEventListener('abort', onAbort, { once: true });
       this.#parser.begin(request.method);
+      this.#socket.ref();
       this.#socket.setTimeout(request.silenceMs);
-      this.#send(request, () => {
+      this.#send(request, (error) => {
+        if (error !== undefined && error !== null) return;
         exchange.sent = true;
+        if (exchange.answered && this.#exchange === exchange) this.#answered();
       });
     });
   }
 
-  /** Kept for another request, for `ms` at most; `onClose` is called when it closes by itself meanwhile. */
+  /** Kept for another request, for `ms` at most; `onClose` is called when it closes by itself meanwhile. No process lives for it. */
   rest(ms: number): void {
     this.#socket.setTimeout(ms);
+    this.#socket.unref();
   }
 
   onClose(listener: () => void): void {
@@ -167,7 +186,7 @@ export class Connection {
   }
 
   /** One writev: headers and slices leave as they lie. */
-  #send(request: ExchangeRequest, sent: () => void): void {
+  #send(request: ExchangeRequest, sent: (error?: Error | null) => void): void {
     const slices = request.body.filter(({ byteLength }) => byteLength > 0);
     if (slices.length === 0) {
       this.#socket.write(request.head, 'latin1', sent);
@@ -184,8 +203,10 @@ export class Connection {
   #answered(): void {
     const exchange = this.#exchange;
     if (exchange === undefined) return;
-    this.#exchange = undefined;
     exchange.answered = true;
+    // Success of what isn't there yet is none. As a rule it is: node:tls tells that bytes have left a turn later than they did.
+    if (!exchange.sent && exchange.status < 300) return;
+    this.#exchange = undefined;
     // An answer that came before the whole request had left is an error's: what is still to be sent would be taken for the next.
     if (!exchange.keepAlive || !exchange.sent) this.#socket.destroy();
     exchange.settle();
@@ -266,6 +287,6 @@ async function established(
 }
 
 /** In the manner of the kernel's: worth another attempt. */
-function reset(message: string): Error {
+export function reset(message: string): Error {
   return Object.assign(new Error(message), { code: 'ECONNRESET' });
 }

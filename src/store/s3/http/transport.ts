@@ -37,6 +37,14 @@ export interface AnswerSink {
 /** Clocks further apart than this: S3 refuses 15 minutes, the SDK corrects 5. */
 const SKEW_MS_MAX = 300_000;
 const SKEWED = 'RequestTimeTooSkewed';
+/** What goes into host names and signatures. */
+const REGION = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/i;
+const HEADER_NAME = /^[!#$%&'*+.^_`|~0-9a-z-]+$/;
+
+/** Ends an exchange whose error has said enough. */
+class ErrorTooLong extends Error {
+  override readonly name = 'ErrorTooLong';
+}
 
 export class Transport {
   readonly #options: ResolvedOptions;
@@ -93,7 +101,7 @@ export class Transport {
     let refused = false;
     const errorBody: Buffer[] = [];
     let errorBytes = 0;
-    await this.#pool.exchange(
+    const exchanged = this.#pool.exchange(
       endpoint.url,
       {
         method: request.method,
@@ -110,17 +118,21 @@ export class Transport {
           if (!refused) sink.head?.(received);
         },
         body: (chunk) => {
-          attempt.alive();
           if (!refused) {
+            attempt.alive();
             sink.body?.(chunk);
-          } else if (errorBytes < ERROR_BYTES_MAX) {
-            errorBytes += chunk.length;
-            errorBody.push(Buffer.from(chunk));
+            return;
           }
+          if (errorBytes >= ERROR_BYTES_MAX) throw new ErrorTooLong();
+          errorBytes += chunk.length;
+          errorBody.push(Buffer.from(chunk));
         },
       },
       request.repeatable,
     );
+    await exchanged.catch((error: unknown) => {
+      if (!(error instanceof ErrorTooLong)) throw error;
+    });
     if (answer === undefined) throw new Error('an exchange without an answer');
     if (!refused) return { head: answer };
     return { head: answer, error: new S3AnswerError(answer, Buffer.concat(errorBody).toString('utf8')) };
@@ -188,12 +200,13 @@ export class Transport {
   async #learn(head: AnswerHead, error: S3AnswerError, endpoint: Endpoint): Promise<Endpoint | undefined> {
     const { status } = head;
     const location = head.headers.get('location');
-    if (status === 307 && location !== undefined && URL.canParse(location)) {
+    const { bucketRegion } = error;
+    const elsewhere = bucketRegion !== undefined && REGION.test(bucketRegion) ? bucketRegion : undefined;
+    if (status === 307 && location !== undefined) {
       // A young bucket, whose name isn't known everywhere yet: for this request alone.
-      const elsewhere = new URL(location);
-      return { ...endpoint, url: new URL(endpoint.url.pathname, elsewhere) };
+      const url = redirected(endpoint.url, location);
+      return url && { ...endpoint, url, signingRegion: elsewhere ?? endpoint.signingRegion };
     }
-    const elsewhere = error.bucketRegion;
     if (elsewhere !== undefined && elsewhere !== endpoint.signingRegion && [301, 400, 403].includes(status)) {
       this.#clients.region.correct(elsewhere);
       this.#endpoint = undefined;
@@ -224,14 +237,25 @@ export class Transport {
   }
 }
 
+/** The same path at the host of a Location; undefined where that would be another scheme: what is sent there is secret. */
+function redirected(from: URL, location: string): URL | undefined {
+  if (!URL.canParse(location)) return undefined;
+  const { origin, protocol } = new URL(location);
+  if (protocol !== from.protocol) return undefined;
+  const url = new URL(origin);
+  url.pathname = from.pathname;
+  return url;
+}
+
 function sha256Of(body: Body): string {
   const hash = createHash('sha256');
   for (const slice of body) hash.update(slice);
   return hash.digest('hex');
 }
 
-/** A value that can't end its line. Fails on what an HTTP header can't carry. */
+/** A value that can't end its line, nor its name be another. Fails on what an HTTP header can't carry. */
 function sendable(name: string, value: string): string {
+  if (!HEADER_NAME.test(name)) throw new TypeError(`${JSON.stringify(name)} is no name of a header`);
   if (/[^\t\x20-\x7e\x80-\xff]/.test(value))
     throw new TypeError(`a value for ${name} that no HTTP header can carry`);
   return value;
