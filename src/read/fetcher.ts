@@ -129,7 +129,7 @@ export class Fetcher {
           throw this.#error('unavailable', `asked for ${end - start} bytes, got ${result.length}`);
         fetch.finish();
         const { utilization } = performance.eventLoopUtilization(loop);
-        pace.observe(end - start, options.now() - beganMs, utilization);
+        if (result.retried !== true) pace.observe(end - start, options.now() - beganMs, utilization);
       } finally {
         slots.giveBack();
       }

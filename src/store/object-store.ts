@@ -121,6 +121,8 @@ export interface GetResult {
   readonly length: number;
   /** Size of the whole object. */
   readonly size: number;
+  /** It took more than one attempt: how long it took says little of the store's speed. */
+  readonly retried?: true;
 }
 
 export interface ObjectStore {

@@ -50,7 +50,7 @@ async function attemptRange(
   const end = range.offset + range.length;
   // All of it came, and the connection broke between the last byte and the end of the answer.
   if (progress.size !== undefined && first >= Math.min(progress.size, end))
-    return { etag: progress.etag ?? '', length: progress.delivered, size: progress.size };
+    return { etag: progress.etag ?? '', length: progress.delivered, size: progress.size, retried: true };
   const calls = await context.calls();
   let span: Span | undefined;
   let received = 0;
@@ -93,7 +93,8 @@ async function attemptRange(
       about,
       'IncompleteBody',
     );
-  return { etag: span.etag, length: progress.delivered, size: span.size };
+  const result = { etag: span.etag, length: progress.delivered, size: span.size };
+  return attempt.number > 1 ? { ...result, retried: true } : result;
 }
 
 interface Span {
