@@ -216,6 +216,31 @@ await t.test('presigned URLs', async (t) => {
   t.same(codeOf(await sendRaw(store, { method: 'DELETE', path: forGet })), 'SignatureDoesNotMatch');
 });
 
+await t.test('a presigned URL that anybody changed is refused', async (t) => {
+  const { store, client } = await withBucket(t);
+  for (const Key of ['k', 'other']) await client.send(new PutObjectCommand({ Bucket, Key, Body: 'x' }));
+  const url = presign(store.port, 'GET', `/${Bucket}/k`, { expires: '60' });
+  t.equal((await sendRaw(store, { method: 'GET', path: url })).status, 200);
+  const [path = '', query = ''] = url.split('?');
+  const pairs = query.split('&');
+  const without = (at: number): string => pairs.filter((_, each) => each !== at).join('&');
+  const changed = [
+    `/${Bucket}/other?${query}`,
+    `${path}?${query}&versionId=null`,
+    `${path}?${query}&X-Amz-Expires=604800`,
+    `${path}?X-Amz-Expires=604800&${query}`,
+    ...pairs.map((_, at) => `${path}?${without(at)}`),
+    ...pairs.map((pair, at) => `${path}?${without(at)}&${pair}0`),
+    ...pairs.map((pair, at) => `${path}?${without(at)}&${pair.replace('=', '=0')}`),
+  ];
+  for (const each of changed) {
+    const { status } = await sendRaw(store, { method: 'GET', path: each });
+    t.ok(status === 400 || status === 403, `${status} ${each}`);
+  }
+  const unsigned = { 'x-amz-content-sha256': sha256('other') };
+  t.equal((await sendRaw(store, { method: 'GET', path: url, headers: unsigned })).status, 403);
+});
+
 await t.test('virtual-host style', async (t) => {
   const { store, client } = await withBucket(t);
   await client.send(new PutObjectCommand({ Bucket, Key: 'a/k', Body: 'x' }));
