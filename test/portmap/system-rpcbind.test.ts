@@ -17,6 +17,8 @@ import { collectLog, type CollectedLog } from '../support/collected-log.js';
 
 const NFS = 100003;
 const MOUNT = 100005;
+/** No file; short, for a path that no socket can have is another error. */
+const NO_SOCKET = '/nonexistent/rpcbind.sock';
 /** Nobody listens below: ports that are asked for by name only. */
 const PORT = 2049;
 
@@ -138,11 +140,11 @@ void t.test('no rpcbind at all: one line with every way that was tried', async (
   const { port } = probe.address();
   probe.close();
   const { log } = collectLog();
-  const options = { log, socketPath: join(t.testdir(), 'none.sock'), port, timeoutMs: 60_000 };
+  const options = { log, socketPath: NO_SOCKET, port, timeoutMs: 60_000 };
   const message = await failureOf(registerWithRpcbind(WANTED, options));
   t.match(
     message,
-    /none\.sock: ENOENT; 127.0.0.1:\d+ by UDP: ECONNREFUSED; 127.0.0.1:\d+ by TCP: ECONNREFUSED$/,
+    /\/nonexistent\/rpcbind\.sock: ENOENT; 127.0.0.1:\d+ by UDP: ECONNREFUSED; 127.0.0.1:\d+ by TCP: ECONNREFUSED$/,
   );
 });
 
@@ -155,7 +157,7 @@ void t.test('a call by UDP is sent again when it is not answered', async (t) => 
   silent.on('message', (message) => received.push(message.toString('hex')));
   const { port } = silent.address();
   const { log } = collectLog();
-  const options = { log, socketPath: join(t.testdir(), 'none.sock'), port, timeoutMs: 20, attempts: 3 };
+  const options = { log, socketPath: NO_SOCKET, port, timeoutMs: 20, attempts: 3 };
   const message = await failureOf(registerWithRpcbind(WANTED, options));
   t.match(message, /no answer to 3 calls of 20 ms/);
   t.equal(received.length, 3);
