@@ -32,7 +32,7 @@ await t.test("a daemon on the client's machine", { skip: noGuestReason() ?? fals
   const start = async (t: Test, options: string): Promise<{ portmap: { mode: string } }> => {
     const ready = await run(
       t,
-      `rm -f /tmp/daemon.out; cd ${resolve('.')}; ${environment} ${process.execPath} dist/src/main.js serve s3://${BUCKET} \\
+      `: >/tmp/daemon.out; cd ${resolve('.')}; ${environment} ${process.execPath} dist/src/main.js serve s3://${BUCKET} \\
          --state-dir /tmp/state ${options} >/tmp/daemon.out 2>/tmp/daemon.err & echo $! >/tmp/daemon.pid
        while ! grep -q '^ready ' /tmp/daemon.out; do
          kill -0 $(cat /tmp/daemon.pid) || { cat /tmp/daemon.err; exit 1; }; sleep 0.2
