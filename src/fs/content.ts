@@ -163,8 +163,7 @@ export class Content {
     patience: AbortSignal | undefined,
   ): Promise<void> {
     const volume = this.#volume;
-    if (node.attempted !== undefined) await this.#publishing.settleAttempt(node, patience);
-    await this.#settleConflict(node, patience);
+    await this.#settle(node, patience);
     const nowNs = volume.nowNs;
     node.writers++;
     volume.nodes.trackBusy(node);
@@ -182,6 +181,18 @@ export class Content {
       node.writers--;
       this.#publishing.dropCleanSession(node);
       volume.nodes.trackBusy(node);
+    }
+  }
+
+  /** Until a change may begin: nothing is under way or unknown that gives the file another version than it rests on. */
+  async #settle(node: FileNode, patience?: AbortSignal): Promise<void> {
+    for (;;) {
+      if (node.attempted !== undefined) await this.#publishing.settleAttempt(node, patience);
+      await this.#settleConflict(node, patience);
+      // The copy that publishes attributes may give the same bytes another ETag, as it does with what was uploaded in parts.
+      const copying = node.publishing !== undefined && node.session === undefined && node.version !== undefined;
+      if (!copying) return;
+      await this.#publishing.notPublishing(node, patience);
     }
   }
 

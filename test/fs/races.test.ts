@@ -37,6 +37,25 @@ await t.test('a write during the rename of its file arrives at the new name', as
   t.strictSame(m.bucket(), { b: 'NEW bytes' });
 });
 
+await t.test('a write during the copy that publishes attributes rests on what the copy makes', async (t) => {
+  const m = await mounted(t);
+  // Of what was uploaded in parts, a copy has another ETag.
+  const upload = await m.store.createUpload('a', { metadata: {} });
+  const part = await m.store.uploadPart('a', upload, 1, [Buffer.from('old bytes')]);
+  await m.store.completeUpload('a', upload, [part]);
+  const handle = await m.at('a');
+  const copy = hold(m, 'CopyObject');
+  await m.fs.setattr(m.context, handle, { mode: 0o600 });
+  const resting = m.rest(60_000);
+  await copy.reached;
+  const writing = m.fs.write(m.context, handle, 0, Buffer.from('NEW'), 'fileSync');
+  // By now it would have opened its session on the version that the copy is of.
+  await new Promise((resolve) => setImmediate(resolve));
+  copy.open();
+  await Promise.all([resting, writing]);
+  t.strictSame(m.bucket(), { a: 'NEW bytes' });
+});
+
 await t.test('a write during the rename of a directory above it arrives at the new name', async (t) => {
   const m = await mounted(t);
   await m.mkdir('d');
