@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 /** Entry point: the command line's commands, the process's streams and signals, and the exit code. */
 // First: before the modules below are evaluated.
-import './young-generation.js';
+import './heap.js';
 import { demoCommand } from './cli/demo.js';
 import { proxyCommand } from './cli/proxy.js';
 import { run } from './cli/run.js';

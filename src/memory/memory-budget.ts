@@ -19,10 +19,8 @@ interface Waiter {
 export class MemoryBudget {
   /** Bytes that may be reserved at a time. */
   readonly limitBytes: number;
-  /** Buffers for bytes that are reserved here. Free ones go when others need the room. */
-  readonly blocks = new Blocks();
-  /** Free blocks that may be there beside a budget that is used up. */
-  readonly #slackBytes: number;
+  /** Buffers for bytes that are reserved here. */
+  readonly blocks: Blocks;
   #usedBytes = 0;
   readonly #reliefs: Relief[] = [];
   readonly #waiters: Waiter[] = [];
@@ -36,7 +34,7 @@ export class MemoryBudget {
       throw new RangeError(`a memory budget is a whole number of bytes, not ${limitBytes}`);
     }
     this.limitBytes = limitBytes;
-    this.#slackBytes = Math.floor(limitBytes / 8);
+    this.blocks = new Blocks(limitBytes);
   }
 
   get usedBytes(): number {
@@ -68,7 +66,7 @@ export class MemoryBudget {
   tryReserveFree(bytes: number): boolean {
     assertBytes(bytes);
     if (this.#waiters.length > 0 || this.#usedBytes + bytes > this.limitBytes) return false;
-    this.#use(bytes);
+    this.#usedBytes += bytes;
     return true;
   }
 
@@ -127,15 +125,8 @@ export class MemoryBudget {
   #take(bytes: number): boolean {
     if (this.#usedBytes + bytes > this.limitBytes) this.#relieve(bytes);
     if (this.#usedBytes + bytes > this.limitBytes) return false;
-    this.#use(bytes);
-    return true;
-  }
-
-  #use(bytes: number): void {
     this.#usedBytes += bytes;
-    // What is reserved becomes a block a little later, as a rule: only beyond the slack it must be memory of another shape.
-    const room = this.limitBytes - this.#usedBytes + this.#slackBytes;
-    if (this.blocks.freeBytes > room) this.blocks.trim(room);
+    return true;
   }
 
   #relieve(bytes: number): void {

@@ -2,7 +2,6 @@
  * Buffers for blocks. Every byte of them is reserved in the memory budget, whose blocks they are where the size is the same:
  * those are used again. A few whole ones stay reserved for the next fetch.
  */
-import { BLOCK_BYTES } from '../memory/blocks.js';
 import type { MemoryBudget } from '../memory/memory-budget.js';
 
 /** Whole blocks kept for the next fetch: two parts of 8 MiB. They stay reserved, and are the first to go when asked for. */
@@ -83,12 +82,12 @@ export class BlockPool {
     const bytes = this.#bufferBytes(length);
     const used = bytes === this.#blockBytes ? reused.pop() : undefined;
     if (used !== undefined) return used;
-    return bytes === BLOCK_BYTES ? this.#budget.blocks.take() : Buffer.allocUnsafeSlow(bytes);
+    return this.#budget.blocks.take(bytes);
   }
 
   #release(buffer: Buffer): void {
     // First the block, so that whoever is admitted by the release finds it.
-    if (buffer.length === BLOCK_BYTES) this.#budget.blocks.giveBack(buffer);
+    this.#budget.blocks.giveBack(buffer);
     this.#budget.release(buffer.length);
   }
 }

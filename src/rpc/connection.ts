@@ -197,17 +197,27 @@ export class Connection {
 
   /** Gives bytes to the assembler; keeps those that there is no buffer for, and reads no more until there is one. */
   #push(bytes: Buffer): void {
-    const chunk = this.#held === undefined ? bytes : Buffer.concat([this.#held, bytes]);
-    const taken = this.#assembler.push(chunk);
-    this.#held = taken < chunk.length ? Buffer.from(chunk.subarray(taken)) : undefined;
-    if (this.#held === undefined) return;
+    if (this.#held !== undefined) return this.#pushOwn(Buffer.concat([this.#held, bytes]));
+    const taken = this.#assembler.push(bytes);
+    if (taken < bytes.length) this.#hold(Buffer.from(bytes.subarray(taken)));
+  }
+
+  /** As #push, for bytes that nobody overwrites: they are tried again with each buffer that others leave, and not copied each time. */
+  #pushOwn(bytes: Buffer): void {
+    const taken = this.#assembler.push(bytes);
+    this.#held = undefined;
+    if (taken < bytes.length) this.#hold(bytes.subarray(taken));
+  }
+
+  #hold(bytes: Buffer): void {
+    this.#held = bytes;
     this.#options.buffers.onRoom(this.#resume);
     this.#pause();
   }
 
-  #pushHeld(): void {
+  #pushHeld(held: Buffer): void {
     try {
-      this.#push(Buffer.alloc(0));
+      this.#pushOwn(held);
     } catch (error) {
       if (!(error instanceof RecordError)) throw error;
       this.#cut(error.message);
@@ -235,7 +245,7 @@ export class Connection {
       const record = this.#waiting.shift();
       if (record !== undefined) this.#start(record);
     }
-    if (this.#held !== undefined && !this.#full) this.#pushHeld();
+    if (this.#held !== undefined && !this.#full) this.#pushHeld(this.#held);
     else this.#options.buffers.pass();
     if (this.#closed) return;
     if (this.#full) {

@@ -70,15 +70,18 @@ export class ContentSource {
       throw error;
     }
     const unlocks = content.partsWithin(start, end).map((part) => part.acquire());
+    const taken: Buffer[] = [];
     const release = (): void => {
       for (const unlock of unlocks) unlock();
+      // First the blocks, so that whoever is admitted by unstaging finds them.
+      for (const buffer of taken.splice(0)) this.#spiller.blocks.giveBack(buffer);
       this.#spiller.unstage(staged);
       this.#spiller.poke();
     };
     try {
       const body = await this.#spiller.fetching(async () => {
         const slices: Buffer[] = [];
-        for (const stretch of stretches) slices.push(...(await this.#bytes(stretch, signal)));
+        for (const stretch of stretches) slices.push(...(await this.#bytes(stretch, taken, signal)));
         return slices;
       });
       return { body, release };
@@ -111,7 +114,9 @@ export class ContentSource {
   ): Promise<ByteSlices | undefined> {
     const local = localBytes(this.#content.stretches(start, end));
     const held: (() => void)[] = [];
+    const taken: Buffer[] = [];
     const release = (): void => {
+      for (const buffer of taken.splice(0)) this.#spiller.blocks.giveBack(buffer);
       for (const give of held.splice(0)) give();
     };
     if (local > 0) {
@@ -128,14 +133,14 @@ export class ContentSource {
       const copies = new Map(
         stretches
           .filter(({ place }) => place === 'memory')
-          .map((stretch) => [stretch, Buffer.concat(memorySlices(stretch))] as const),
+          .map((stretch) => [stretch, this.#copyOf(stretch, taken)] as const),
       );
       const slices: Buffer[] = [];
       for (const stretch of stretches) {
         const copy = copies.get(stretch);
-        if (copy !== undefined) slices.push(copy);
+        if (copy !== undefined) slices.push(...copy);
         else if (stretch.place === 'base') slices.push(...(await this.#baseSlices(stretch, held, signal)));
-        else slices.push(...(await this.#bytes(stretch, signal)));
+        else slices.push(...(await this.#bytes(stretch, taken, signal)));
       }
       return { slices, count: end - start, release };
     } catch (error) {
@@ -160,8 +165,23 @@ export class ContentSource {
     return slices;
   }
 
-  /** The bytes of one stretch; memory's own buffers, zeros, or new buffers reserved by the caller. */
-  async #bytes(stretch: Stretch, signal: AbortSignal | undefined): Promise<Buffer[]> {
+  /** Buffers for `bytes` that the caller reserved, noted in `taken`: what is dropped instead of given back stays until the collector comes. */
+  #take(bytes: number, taken: Buffer[]): Buffer[] {
+    const buffers = this.#spiller.blocks.takeFor(bytes);
+    taken.push(...buffers);
+    return buffers;
+  }
+
+  /** A copy of what is in memory. */
+  #copyOf(stretch: Stretch, taken: Buffer[]): Buffer[] {
+    const buffers = this.#take(stretch.end - stretch.start, taken);
+    const filling = new Filling(buffers);
+    for (const slice of memorySlices(stretch)) filling.add(slice);
+    return buffers;
+  }
+
+  /** The bytes of one stretch; memory's own buffers, zeros, or buffers taken, which the caller reserved. */
+  async #bytes(stretch: Stretch, taken: Buffer[], signal: AbortSignal | undefined): Promise<Buffer[]> {
     const { place, start, end, part } = stretch;
     switch (place) {
       case 'zeros':
@@ -169,29 +189,31 @@ export class ContentSource {
       case 'memory':
         return memorySlices(stretch);
       case 'spool': {
-        const buffer = Buffer.allocUnsafeSlow(end - start);
-        await part?.readSpooled(buffer, start);
-        return [buffer];
+        const buffers = this.#take(end - start, taken);
+        await part?.readSpooled(buffers, start);
+        return buffers;
       }
       case 'base': {
-        const buffer = Buffer.allocUnsafeSlow(end - start);
-        await this.#copyBase(buffer, start, signal);
-        return [buffer];
+        const buffers = this.#take(end - start, taken);
+        await this.#copyBase(buffers, start, end, signal);
+        return buffers;
       }
       case 'upload':
         throw new SpoolFullError(part?.uploadOnlyMessage);
     }
   }
 
-  async #copyBase(target: Buffer, start: number, signal: AbortSignal | undefined): Promise<void> {
-    for (let done = 0; done < target.length;) {
-      const read = await this.#fromBase(
-        start + done,
-        Math.min(target.length - done, BASE_READ_BYTES),
-        signal,
-      );
+  async #copyBase(
+    targets: readonly Buffer[],
+    start: number,
+    end: number,
+    signal: AbortSignal | undefined,
+  ): Promise<void> {
+    const filling = new Filling(targets);
+    for (let at = start; at < end;) {
+      const read = await this.#fromBase(at, Math.min(end - at, BASE_READ_BYTES), signal);
       try {
-        for (const slice of read.slices) done += slice.copy(target, done);
+        for (const slice of read.slices) at += filling.add(slice);
       } finally {
         read.release();
       }
@@ -205,6 +227,32 @@ export class ContentSource {
     if (read.count > 0) return read;
     read.release();
     throw new Error(`expected ${count} bytes at ${offset} of ${base.key} (${base.etag}), got none`);
+  }
+}
+
+/** Fills buffers one after the other. */
+class Filling {
+  readonly #targets: readonly Buffer[];
+  #at = 0;
+  /** Bytes in the buffer at #at. */
+  #filled = 0;
+
+  constructor(targets: readonly Buffer[]) {
+    this.#targets = targets;
+  }
+
+  /** Appends what there is room for; returns how many bytes. */
+  add(bytes: Buffer): number {
+    let done = 0;
+    for (let target = this.#targets[this.#at]; target !== undefined && done < bytes.length;) {
+      const copied = bytes.copy(target, this.#filled, done);
+      done += copied;
+      this.#filled += copied;
+      if (this.#filled < target.length) continue;
+      target = this.#targets[++this.#at];
+      this.#filled = 0;
+    }
+    return done;
   }
 }
 

@@ -91,7 +91,7 @@ export class PartMemory {
       last = this.#chunks.at(-1)
     ) {
       this.#chunks.pop();
-      if (last.buffer.length === BLOCK_BYTES) this.#blocks.giveBack(last.buffer);
+      this.#blocks.giveBack(last.buffer);
       freed += last.end - last.start;
     }
     this.#capacity -= freed;
@@ -109,9 +109,7 @@ export class PartMemory {
     for (let from = start; from < end;) {
       const block = from - ((from - this.#start) % BLOCK_BYTES);
       const to = Math.min(end, block + BLOCK_BYTES);
-      const whole = to - from === BLOCK_BYTES;
-      const buffer = whole ? this.#blocks.take() : Buffer.allocUnsafeSlow(to - from);
-      chunks.push({ start: from, end: to, buffer });
+      chunks.push({ start: from, end: to, buffer: this.#blocks.take(to - from) });
       from = to;
     }
     return chunks;

@@ -184,10 +184,10 @@ export class Part implements Retained, Spillable {
     return places.sort((a, b) => a.start - b.start);
   }
 
-  /** Fills `target` from the spool, from file offset `start` on. */
-  async readSpooled(target: Buffer, start: number): Promise<void> {
+  /** Fills `targets`, one after the other, from the spool, from file offset `start` on. */
+  async readSpooled(targets: readonly Buffer[], start: number): Promise<void> {
     if (this.#file === undefined) throw new Error(`part ${this.index} has no spool file`);
-    await this.#file.read(target, start - this.start);
+    await this.#file.read(targets, start - this.start);
   }
 
   /** Moves all memory to the spool; room for `unspooledBytes` was reserved there. On failure everything stays as it was. */

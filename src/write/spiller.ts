@@ -10,6 +10,7 @@
  */
 import { setImmediate } from 'node:timers';
 import pLimit from 'p-limit';
+import type { Blocks } from '../memory/blocks.js';
 import type { MemoryBudget } from '../memory/memory-budget.js';
 import type { Logger } from '../telemetry/log.js';
 import { SpoolFullError } from './spool-full.js';
@@ -62,6 +63,11 @@ export class Spiller {
     this.#spool = spool;
     this.#log = log;
     budget.addRelief((bytes) => this.#relieve(bytes));
+  }
+
+  /** Buffers for bytes that are reserved here. */
+  get blocks(): Blocks {
+    return this.#budget.blocks;
   }
 
   /** Most bytes anybody may stage, hence of the largest part. */

@@ -150,13 +150,17 @@ export class SpoolFile {
     });
   }
 
-  /** Fills `target` from `position`. Reading past what was written is an error. */
-  async read(target: Buffer, position: number): Promise<void> {
+  /** Fills buffers one after the other from `position` on. Reading past what was written is an error. */
+  async read(targets: readonly Buffer[], position: number): Promise<void> {
     await this.#opened('r', async (handle) => {
-      for (let done = 0; done < target.length;) {
-        const { bytesRead } = await handle.read(target, done, target.length - done, position + done);
-        if (bytesRead === 0) throw new Error(`spool file ${this.path} ended at ${position + done}`);
-        done += bytesRead;
+      let at = position;
+      for (const target of targets) {
+        for (let done = 0; done < target.length;) {
+          const { bytesRead } = await handle.read(target, done, target.length - done, at);
+          if (bytesRead === 0) throw new Error(`spool file ${this.path} ended at ${at}`);
+          done += bytesRead;
+          at += bytesRead;
+        }
       }
     });
   }

@@ -35,6 +35,7 @@ await t.test('64 writers out of order finish with memory for four parts', async 
   await Promise.all(sessions.map(({ key, session }) => session.publish({ key, headers: HEADERS })));
   t.ok(files.every(({ key, data }) => bench.body(key)?.equals(data)));
   t.equal(bench.budget.usedBytes, 0);
+  t.equal(bench.budget.blocks.takenBytes, 0);
   t.equal(bench.spool.usedBytes, 0);
   t.same(await bench.spooledFiles(), []);
   t.equal(bench.store.uploads.size, 0);
@@ -51,6 +52,7 @@ await t.test('in sequence without a spool: parts leave memory when they are uplo
   await session.publish({ key: 'a', headers: HEADERS });
   t.ok(bench.body('a')?.equals(data));
   t.equal(bench.budget.usedBytes, 0);
+  t.equal(bench.budget.blocks.takenBytes, 0);
 });
 
 await t.test(
@@ -76,6 +78,7 @@ await t.test(
     t.ok(bench.body('a')?.equals(data));
     t.equal(bench.journal.size, 0);
     t.equal(bench.budget.usedBytes, 0);
+    t.equal(bench.budget.blocks.takenBytes, 0);
     t.equal(bench.spool.usedBytes, 0);
   },
 );
@@ -118,6 +121,7 @@ await t.test('scattered data that fits nowhere is refused, and the session goes 
   );
   await session.discard();
   t.equal(bench.budget.usedBytes, 0);
+  t.equal(bench.budget.blocks.takenBytes, 0);
 });
 
 await t.test('uploaded copies make room in the spool for data that is nowhere else', async (t) => {

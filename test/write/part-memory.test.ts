@@ -15,7 +15,7 @@ await t.test('holds what was written last, in what it said it needs', async (t) 
   });
   fc.assert(
     fc.property(fc.array(write, { maxLength: 30 }), (writes) => {
-      const memory = new PartMemory(start, start + span, 16 * KIB, new Blocks());
+      const memory = new PartMemory(start, start + span, 16 * KIB, new Blocks(Infinity));
       const model = Buffer.alloc(span);
       const known = Array.from({ length: span }, () => false);
       for (const [step, { at, length, cut }] of writes.entries()) {
@@ -47,7 +47,7 @@ await t.test('holds what was written last, in what it said it needs', async (t) 
 });
 
 await t.test('ten bytes hold a page; sequential small writes few chunks', async (t) => {
-  const memory = new PartMemory(0, 8 * KIB * KIB, 256 * KIB, new Blocks());
+  const memory = new PartMemory(0, 8 * KIB * KIB, 256 * KIB, new Blocks(Infinity));
   memory.write(0, Buffer.alloc(10));
   t.equal(memory.capacity, 4 * KIB);
   for (let at = 10; at < KIB * KIB; at += 1000) memory.write(at, Buffer.alloc(1000));

@@ -12,10 +12,10 @@ await t.test('files keep sparse ranges, and go from the disk', async (t) => {
   const spool = new Spool({ directory: join(t.testdir(), 'spool'), limitBytes: 100, log });
   const file = await spool.create();
   await file.write([Buffer.from('ab'), Buffer.from('cd')], 1_000_000);
-  const read = Buffer.alloc(3);
+  const read = [Buffer.alloc(1), Buffer.alloc(2)];
   await file.read(read, 1_000_001);
-  t.equal(String(read), 'bcd');
-  await t.rejects(file.read(read, 1_000_003), /ended at/);
+  t.same(read.map(String), ['b', 'cd']);
+  await t.rejects(file.read(read, 1_000_003), /ended at 1000004/);
   file.remove();
   await spool.settled();
   t.same(await readdir(spool.directory), []);

@@ -168,6 +168,8 @@ async function finish(world: World): Promise<void> {
   if (world.published === undefined || !model.bytes.equals(world.published)) throw new Error('not published');
   if (bench.journal.size > 0 || bench.store.uploads.size > 0) throw new Error('an upload is left');
   if (bench.budget.usedBytes !== 0) throw new Error(`${bench.budget.usedBytes} bytes are still reserved`);
+  const { takenBytes } = bench.budget.blocks;
+  if (takenBytes !== 0) throw new Error(`${takenBytes} bytes of buffers were not given back`);
   await session.write(3, Buffer.from('more'));
 }
 
