@@ -190,7 +190,8 @@ export class Content {
       if (node.attempted !== undefined) await this.#publishing.settleAttempt(node, patience);
       await this.#settleConflict(node, patience);
       // The copy that publishes attributes may give the same bytes another ETag, as it does with what was uploaded in parts.
-      const copying = node.publishing !== undefined && node.session === undefined && node.version !== undefined;
+      const copying =
+        node.publishing !== undefined && node.session === undefined && node.version !== undefined;
       if (!copying) return;
       await this.#publishing.notPublishing(node, patience);
     }
