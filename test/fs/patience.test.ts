@@ -2,28 +2,13 @@
 import t, { type Test } from 'tap';
 import { Gate } from '../../src/write/gate.js';
 import { PathLocks } from '../../src/fs/path-locks.js';
-import type { StoreOperation } from '../support/memory-store.js';
+import { hold } from './hold.js';
 import { codeOf, Mounted } from './mounted.js';
 
 async function mounted(test: Test): Promise<Mounted> {
   const m = await Mounted.start();
   test.teardown(() => m.end());
   return m;
-}
-
-/** Holds the next request of a kind before it reaches the store. */
-function hold(m: Mounted, operation: StoreOperation): { reached: Promise<void>; open: () => void } {
-  let arrive = (): void => undefined;
-  let open = (): void => undefined;
-  const reached = new Promise<void>((resolve) => (arrive = resolve));
-  const opened = new Promise<void>((resolve) => (open = resolve));
-  m.store.before = (call) => {
-    if (call.operation !== operation) return;
-    m.store.before = undefined;
-    arrive();
-    return opened;
-  };
-  return { reached, open };
 }
 
 /** Calls get to where they wait. */

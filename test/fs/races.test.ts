@@ -1,28 +1,13 @@
 /** Calls that meet in the middle of each other, and other S3 users in between: each found by the random histories or by reading. */
 import t, { type Test } from 'tap';
 import { StoreError } from '../../src/store/errors.js';
+import { hold } from './hold.js';
 import { Mounted, codeOf, type MountedOptions } from './mounted.js';
-import type { StoreOperation } from '../support/memory-store.js';
 
 async function mounted(test: Test, options: MountedOptions = {}): Promise<Mounted> {
   const m = await Mounted.start(options);
   test.teardown(() => m.end());
   return m;
-}
-
-/** Holds the next request of a kind before it reaches the store. */
-function hold(m: Mounted, operation: StoreOperation): { reached: Promise<void>; open: () => void } {
-  let arrive = (): void => undefined;
-  let open = (): void => undefined;
-  const reached = new Promise<void>((resolve) => (arrive = resolve));
-  const opened = new Promise<void>((resolve) => (open = resolve));
-  m.store.before = (call) => {
-    if (call.operation !== operation) return;
-    m.store.before = undefined;
-    arrive();
-    return opened;
-  };
-  return { reached, open };
 }
 
 await t.test('a write during the rename of its file arrives at the new name', async (t) => {

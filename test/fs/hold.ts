@@ -1,0 +1,18 @@
+/** Stops a request on its way to the store, so that something else can happen in the middle of a call. */
+import type { StoreOperation } from '../support/memory-store.js';
+import type { Mounted } from './mounted.js';
+
+/** Holds the next request of a kind before it reaches the store. */
+export function hold(m: Mounted, operation: StoreOperation): { reached: Promise<void>; open: () => void } {
+  let arrive = (): void => undefined;
+  let open = (): void => undefined;
+  const reached = new Promise<void>((resolve) => (arrive = resolve));
+  const opened = new Promise<void>((resolve) => (open = resolve));
+  m.store.before = (call) => {
+    if (call.operation !== operation) return;
+    m.store.before = undefined;
+    arrive();
+    return opened;
+  };
+  return { reached, open };
+}
