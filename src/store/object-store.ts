@@ -121,6 +121,8 @@ export interface GetResult {
   readonly length: number;
   /** Size of the whole object. */
   readonly size: number;
+  /** What HEAD would have told: a GET's answer carries the same headers. */
+  readonly head: ObjectHead;
   /** It took more than one attempt: how long it took says little of the store's speed. */
   readonly retried?: true;
 }

@@ -188,6 +188,16 @@ async function objectTests(t: Test, suite: Suite): Promise<void> {
     t.equal(Buffer.concat(sunk).toString(), 'one', 'no byte of the new version was delivered');
   });
 
+  await t.test('a get tells of the object what HEAD tells', async (t) => {
+    const key = `${suite.prefix()}told`;
+    const headers = { metadata: { mode: '33188', note: 'naïve' }, contentType: 'text/plain' };
+    await store.put(key, [Buffer.from('some bytes')], headers);
+    const { head } = await store.get(key, { offset: 2, length: 3 }, {}, () => undefined);
+    const asked = await store.head(key);
+    t.same({ ...head, dateMs: 0 }, { ...asked, dateMs: 0 });
+    t.ok(head.dateMs >= head.lastModifiedMs, 'dated by the server');
+  });
+
   await t.test('headers and metadata come back as they were written', async (t) => {
     const key = `${suite.prefix()}headers`;
     const headers: ObjectHeaders = {

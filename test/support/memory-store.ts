@@ -199,7 +199,9 @@ export class MemoryStore implements AppendingStore, RenamingStore {
       } finally {
         this.getsUnderWay -= 1;
       }
-      return { etag: object.etag, length: bytes.length, size: object.body.length };
+      const { body, etag, lastModifiedMs, headers } = object;
+      const head = { ...headers, key, size: body.length, etag, lastModifiedMs, dateMs: this.#nowSeconds() };
+      return { etag, length: bytes.length, size: body.length, head };
     });
   }
 

@@ -2,18 +2,20 @@
  * GetObject of a range, resumed after a reset: each attempt asks for the bytes that are still missing, under If-Match of the
  * ETag first seen, and is checked against what it should be before a byte of it reaches the sink.
  */
-import type { ByteRange, ByteSink, GetResult } from '../object-store.js';
+import type { ByteRange, ByteSink, GetResult, ObjectHead } from '../object-store.js';
 import type { Attempt } from './attempt.js';
 import { unquoted } from './checksum.js';
 import type { S3Context } from './context.js';
 import { type About, storeError } from './error-map.js';
+import { objectHead } from './head.js';
 import type { AnsweredObject } from './object-calls.js';
 import { CallerFailure } from './requests.js';
 
 /** What is known of the version being read, and how far it has been delivered. */
 interface Progress {
   etag: string | undefined;
-  size: number | undefined;
+  /** Of the latest answer. */
+  head: ObjectHead | undefined;
   delivered: number;
 }
 
@@ -27,7 +29,7 @@ export async function getRange(
   const about: About = { operation: 'GetObject', bucket: context.bucket, key };
   if (range.length < 1 || range.offset < 0)
     throw storeError('range', `range of ${String(range.length)} bytes at ${String(range.offset)}`, about);
-  const progress: Progress = { etag: options.ifMatch, size: undefined, delivered: 0 };
+  const progress: Progress = { etag: options.ifMatch, head: undefined, delivered: 0 };
   return context.requests.run(
     'GetObject',
     key,
@@ -49,8 +51,9 @@ async function attemptRange(
   const first = range.offset + progress.delivered;
   const end = range.offset + range.length;
   // All of it came, and the connection broke between the last byte and the end of the answer.
-  if (progress.size !== undefined && first >= Math.min(progress.size, end))
-    return { etag: progress.etag ?? '', length: progress.delivered, size: progress.size, retried: true };
+  const { head: known } = progress;
+  if (known !== undefined && first >= Math.min(known.size, end))
+    return resultOf(known, progress.delivered, attempt);
   const calls = await context.calls();
   let span: Span | undefined;
   let received = 0;
@@ -64,7 +67,7 @@ async function attemptRange(
           about,
         );
       progress.etag ??= span.etag;
-      progress.size = span.size;
+      progress.head = { ...objectHead(key, head), etag: span.etag, size: span.size };
       attempt.limit(context.options.timeouts.idleMs);
     },
     body: (chunk) => {
@@ -86,14 +89,18 @@ async function attemptRange(
       progress.delivered += chunk.length;
     },
   });
-  if (span === undefined || received !== span.length)
+  if (progress.head === undefined || span === undefined || received !== span.length)
     throw storeError(
       'unavailable',
       `body of ${String(received)} bytes where ${String(span?.length)} were announced`,
       about,
       'IncompleteBody',
     );
-  const result = { etag: span.etag, length: progress.delivered, size: span.size };
+  return resultOf(progress.head, progress.delivered, attempt);
+}
+
+function resultOf(head: ObjectHead, delivered: number, attempt: Attempt): GetResult {
+  const result = { etag: head.etag, length: delivered, size: head.size, head };
   return attempt.number > 1 ? { ...result, retried: true } : result;
 }
 

@@ -11,6 +11,11 @@ export async function headObject(
 ): Promise<ObjectHead | undefined> {
   const answer = await headAnswer(context, key, signal, false);
   if (answer === undefined) return undefined;
+  return objectHead(key, answer);
+}
+
+/** What an answer's headers tell of the object; of a GET of a range, `size` is the range's. */
+export function objectHead(key: string, answer: AnsweredObject): ObjectHead {
   const { headers, etag, contentLength, lastModifiedMs = 0, dateMs } = answer;
   return {
     ...headers,
