@@ -2,6 +2,7 @@
  * How a case is measured: a first round that isn't counted, then rounds of floors and work in turn, so that whatever else the machine does
  * falls on both; ratios are taken within a round.
  */
+import type { HttpLoad } from './clients/http-load.js';
 import type { NfsLoad } from './clients/nfs-load.js';
 import type { NfsClient } from '../test/support/nfs-client.js';
 import { DaemonProcess } from './daemon.js';
@@ -26,6 +27,9 @@ export interface Sample {
   readonly peakMiB?: number;
   /** Of the daemon. */
   readonly eventLoopP99Ms?: number;
+  /** From a READ to its reply, or from a GET to the first byte of its answer. */
+  readonly medianMs?: number;
+  readonly p99Ms?: number;
 }
 
 export interface Floor {
@@ -134,6 +138,7 @@ export async function daemonSample(
     storeMiB: (after.bytes - before.bytes) / 2 ** 20,
     peakMiB,
     eventLoopP99Ms,
+    ...(result.readMedianMs > 0 && { medianMs: result.readMedianMs, p99Ms: result.readP99Ms }),
   };
 }
 
@@ -141,12 +146,19 @@ export async function daemonSample(
 export async function rawSample(
   store: Store,
   units: number,
-  work: () => Promise<{ readonly seconds: number; readonly cpuSeconds: number }>,
+  work: () => Promise<Pick<HttpLoad, 'seconds' | 'cpuSeconds'> & Partial<HttpLoad>>,
 ): Promise<Sample> {
   const before = await store.use();
-  const { seconds, cpuSeconds } = await work();
+  const { seconds, cpuSeconds, firstByteMedianMs, firstByteP99Ms } = await work();
   const after = await store.use();
-  return { units, seconds, storeCpu: after.cpuSeconds - before.cpuSeconds, clientCpu: cpuSeconds };
+  return {
+    units,
+    seconds,
+    storeCpu: after.cpuSeconds - before.cpuSeconds,
+    clientCpu: cpuSeconds,
+    ...(firstByteMedianMs !== undefined && { medianMs: firstByteMedianMs }),
+    ...(firstByteP99Ms !== undefined && { p99Ms: firstByteP99Ms }),
+  };
 }
 
 /** CPU of all that took part, by unit. */
@@ -162,6 +174,15 @@ export function time({ units, seconds }: Sample): number {
 /** CPU of the daemon by unit; of the floor's client, where there is no daemon. */
 export function ownCpu({ units, daemonCpu, clientCpu = 0 }: Sample): number {
   return (daemonCpu ?? clientCpu) / units;
+}
+
+/** A time of the work less the floor's, in milliseconds. */
+export function added(floor: string, time: (sample: Sample) => number | undefined): (round: Round) => number {
+  return ({ work, floors }) => {
+    const sample = floors[floor];
+    if (sample === undefined) throw new Error(`no floor ${floor}`);
+    return (time(work) ?? NaN) - (time(sample) ?? NaN);
+  };
 }
 
 /** `cost` of the work, in multiples of the floor's. */

@@ -86,6 +86,8 @@ function figuresOf(samples: readonly Sample[], unit: Unit): Record<string, Figur
   add('storeMiB', ({ storeMiB }) => storeMiB);
   add('peakMiB', ({ peakMiB }) => peakMiB);
   add('eventLoopP99Ms', ({ eventLoopP99Ms }) => eventLoopP99Ms);
+  add('medianMs', ({ medianMs }) => medianMs);
+  add('p99Ms', ({ p99Ms }) => p99Ms);
   return figures;
 }
 

@@ -1,8 +1,10 @@
 /** Every case, in the order in which they are run and reported. */
 import type { Case } from '../measure.js';
-import { sequentialReadFar, sequentialWriteFar, smallReadFar } from './far-store.js';
+import { sequentialReadFar, sequentialReadFarLong, sequentialWriteFar, smallReadFar } from './far-store.js';
+import { firstByte, firstByteOfMany } from './first-byte.js';
 import { getattr } from './getattr.js';
 import { listing } from './listing.js';
+import { mediumFilesFar, mediumFilesFarUnshaped } from './medium-files.js';
 import { randomRead } from './random-read.js';
 import { sequentialRead, sequentialReadTls } from './sequential-read.js';
 import { sequentialWrite } from './sequential-write.js';
@@ -19,7 +21,12 @@ export const CASES: readonly Case[] = [
   getattr,
   listing,
   sequentialReadFar,
+  sequentialReadFarLong,
   sequentialWriteFar,
   smallReadFar,
+  mediumFilesFar,
+  mediumFilesFarUnshaped,
+  firstByte,
+  firstByteOfMany,
   ...XDR_CASES,
 ];

@@ -4,7 +4,17 @@
  */
 import { httpLoad, rangedGets, type PlannedRequest } from '../clients/http-load.js';
 import { nfsLoad } from '../clients/nfs-load.js';
-import { daemonSample, over, rawSample, serve, time, type Case, type Floor } from '../measure.js';
+import {
+  daemonSample,
+  over,
+  rawSample,
+  serve,
+  time,
+  type Case,
+  type Floor,
+  type Prepared,
+  type Setup,
+} from '../measure.js';
 import { GIB, KIB, MIB } from '../pattern.js';
 import { FarStore, type Distance } from '../stores/far.js';
 import { Nginx } from '../stores/nginx.js';
@@ -15,11 +25,17 @@ const FAR: Distance = { wait: '30ms', speed: '8MB/s' };
 const NEARER: Distance = { wait: '15ms', speed: '8MB/s' };
 /** Beyond the memory limit's share of one reader. */
 const FILE_BYTES = 256 * MIB;
+/** Seconds at what all connections together give: the start is a small part of it. */
+const LONG_BYTES = 1024 * MIB;
 const PART_BYTES = 8 * MIB;
 /** One connection at 8 MB/s would take half a minute for the whole. */
 const ONE_BYTES = 32 * MIB;
 const CONNECTIONS = 8;
+/** As many as one stream may have (src/read/options.ts). */
+const CONNECTIONS_MAX = 32;
 const TRANSFER_BYTES = MIB;
+/** As Linux reads ahead by itself. */
+const READ_BYTES = 128 * KIB;
 const DEPTH = 8;
 const SEED = 3;
 const FILES = 200;
@@ -39,42 +55,57 @@ function floors(
     run: () =>
       rawSample(store, requests.length * units, () => httpLoad(store.url, requests, { connections })),
   });
-  return { one: floor(1, plan.slice(0, ofOne)), eight: floor(CONNECTIONS, plan) };
+  return {
+    one: floor(1, plan.slice(0, ofOne)),
+    eight: floor(CONNECTIONS, plan),
+    thirtyTwo: floor(CONNECTIONS_MAX, plan),
+  };
 }
 
-const RATIOS = { timeToOne: over('one', time), timeToEight: over('eight', time) };
-
-export const sequentialReadFar: Case = {
-  name: 'sequential-read-far',
-  about: `a file of ${FILE_BYTES / MIB} MiB in READs of 1 MiB, ${DEPTH} in flight, every byte compared; the store ${ABOUT_FAR}`,
-  prepare: async (setup) => {
-    const bytes = Math.ceil((FILE_BYTES * setup.size) / PART_BYTES) * PART_BYTES;
-    const near = await Nginx.start();
-    setup.defer(() => near.close());
-    const names = Array.from({ length: setup.rounds + 1 }, (_, round) => `far-${round}`);
-    const [first = '', ...others] = names;
-    await near.put(first, SEED, bytes, others);
-    const store = await FarStore.start(near, FAR);
-    setup.defer(() => store.close());
-    const { daemon, nfs, root } = await serve(setup, store);
-    const plan = rangedGets(Nginx.target(first), bytes, PART_BYTES);
-    return {
-      unit: 'GiB',
-      floors: floors(store, plan, ONE_BYTES / PART_BYTES, PART_BYTES / GIB),
-      work: async (round) => {
-        const { handle } = await nfs.lookup(root, names[round] ?? '');
-        const read = { seed: SEED, size: bytes, transfer: TRANSFER_BYTES, depth: DEPTH };
-        return daemonSample(
-          daemon,
-          store,
-          (load) => load.bytes / GIB,
-          () => nfsLoad(daemon.port, { mode: 'read', handle, ...read }),
-        );
-      },
-      ratios: RATIOS,
-    };
-  },
+const RATIOS = {
+  timeToOne: over('one', time),
+  timeToEight: over('eight', time),
+  timeToThirtyTwo: over('thirtyTwo', time),
 };
+
+function sequentialRead(name: string, fileBytes: number): Case {
+  return {
+    name,
+    about: `a file of ${fileBytes / MIB} MiB in READs of ${READ_BYTES / KIB} KiB, ${DEPTH} in flight, every byte compared; the store ${ABOUT_FAR}`,
+    prepare: async (setup) => await prepareRead(setup, fileBytes),
+  };
+}
+
+async function prepareRead(setup: Setup, fileBytes: number): Promise<Prepared> {
+  const bytes = Math.ceil((fileBytes * setup.size) / PART_BYTES) * PART_BYTES;
+  const near = await Nginx.start();
+  setup.defer(() => near.close());
+  const names = Array.from({ length: setup.rounds + 1 }, (_, round) => `far-${round}`);
+  const [first = '', ...others] = names;
+  await near.put(first, SEED, bytes, others);
+  const store = await FarStore.start(near, FAR);
+  setup.defer(() => store.close());
+  const { daemon, nfs, root } = await serve(setup, store);
+  const plan = rangedGets(Nginx.target(first), bytes, PART_BYTES);
+  return {
+    unit: 'GiB',
+    floors: floors(store, plan, ONE_BYTES / PART_BYTES, PART_BYTES / GIB),
+    work: async (round) => {
+      const { handle } = await nfs.lookup(root, names[round] ?? '');
+      const read = { seed: SEED, size: bytes, transfer: READ_BYTES, depth: DEPTH };
+      return daemonSample(
+        daemon,
+        store,
+        (load) => load.bytes / GIB,
+        () => nfsLoad(daemon.port, { mode: 'read', handle, ...read }),
+      );
+    },
+    ratios: RATIOS,
+  };
+}
+
+export const sequentialReadFar = sequentialRead('sequential-read-far', FILE_BYTES);
+export const sequentialReadFarLong = sequentialRead('sequential-read-far-long', LONG_BYTES);
 
 export const sequentialWriteFar: Case = {
   name: 'sequential-write-far',

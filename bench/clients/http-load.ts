@@ -17,6 +17,9 @@ export interface HttpLoad {
   readonly seconds: number;
   /** Of the client. */
   readonly cpuSeconds: number;
+  /** From a request to the first byte of its answer. */
+  readonly firstByteMedianMs: number;
+  readonly firstByteP99Ms: number;
 }
 
 export interface HttpLoadOptions {

@@ -15,6 +15,9 @@ export interface NfsLoad {
   readonly cpuSeconds: number;
   /** CPU of comparing the bytes read. */
   readonly checkSeconds: number;
+  /** From a READ's call to its reply; 0 where nothing was read. */
+  readonly readMedianMs: number;
+  readonly readP99Ms: number;
 }
 
 /** Sizes in bytes; `depth` is calls in flight, or files at a time. */
@@ -45,6 +48,15 @@ export type NfsWork =
       readonly size: number;
       readonly depth: number;
     }
+  | {
+      /** File after file; `depth` READs at a time. */
+      readonly mode: 'turns';
+      readonly directory: Buffer;
+      readonly count: number;
+      readonly size: number;
+      readonly transfer: number;
+      readonly depth: number;
+    }
   | { readonly mode: 'list'; readonly directory: Buffer }
   | { readonly mode: 'stream'; readonly size: number };
 
@@ -68,6 +80,8 @@ function argumentsOf(work: NfsWork): readonly (string | number)[] {
     case 'create':
     case 'files':
       return [work.directory.toString('hex'), work.count, work.size, work.depth];
+    case 'turns':
+      return [work.directory.toString('hex'), work.count, work.size, work.transfer, work.depth];
     case 'list':
       return [work.directory.toString('hex')];
     case 'stream':

@@ -62,6 +62,33 @@ static inline double cpu_seconds(void) {
          (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
 }
 
+/* How long things took, in seconds. */
+struct latencies {
+  double *seconds;
+  size_t count, room;
+};
+
+static inline void add_latency(struct latencies *all, double seconds) {
+  if (all->count == all->room) {
+    all->room = all->room == 0 ? 1024 : 2 * all->room;
+    all->seconds = realloc(all->seconds, all->room * sizeof *all->seconds);
+    if (all->seconds == NULL) die("out of memory");
+  }
+  all->seconds[all->count++] = seconds;
+}
+
+static inline int compare_seconds(const void *a, const void *b) {
+  const double left = *(const double *)a, right = *(const double *)b;
+  return (left > right) - (left < right);
+}
+
+/* The quantile `part` of 0 to 1, in milliseconds; 0 of none. */
+static inline double latency_ms(struct latencies *all, double part) {
+  if (all->count == 0) return 0;
+  qsort(all->seconds, all->count, sizeof *all->seconds, compare_seconds);
+  return 1000 * all->seconds[(size_t)(part * (double)(all->count - 1))];
+}
+
 static inline void no_delay(int fd) {
   int on = 1;
   if (setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) != 0) die("TCP_NODELAY: %s", strerror(errno));

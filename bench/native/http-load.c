@@ -5,7 +5,7 @@
  *
  * PLAN has a line a request, `METHOD TARGET OFFSET LENGTH`: a GET of LENGTH bytes from OFFSET (of all for LENGTH 0), or a PUT of LENGTH
  * bytes. The plan is gone through REPEAT times, by so many connections, each with one request at a time. With a CA-FILE over TLS. Bodies
- * are counted and dropped. Any answer but a success of the expected length ends the program with status 1.
+ * are counted and dropped. The time from a request to the first byte of its answer is told as firstByteMedianMs and firstByteP99Ms. Any answer but a success of the expected length ends the program with status 1.
  */
 #include "common.h"
 #include <pthread.h>
@@ -36,6 +36,7 @@ struct connection {
 #endif
   uint64_t received;
   uint64_t sent;
+  struct latencies first_bytes;
 };
 
 static struct request *plan;
@@ -134,6 +135,7 @@ static void run_request(struct connection *connection, const struct request *req
   const int length = snprintf(head, HEAD_MAX, "%s %s HTTP/1.1\r\nHost: 127.0.0.1:%u\r\n%s\r\n", request->put ? "PUT" : "GET",
                               request->target, (unsigned)port, range);
   if (length < 0 || (size_t)length >= HEAD_MAX) die("a request too long");
+  const double asked = clock_seconds(CLOCK_MONOTONIC);
   give(connection, head, (size_t)length, put_body, request->put ? request->length : 0);
   if (request->put) connection->sent += request->length;
 
@@ -141,7 +143,9 @@ static void run_request(struct connection *connection, const struct request *req
   char *end = NULL;
   while (end == NULL) {
     if (filled == HEAD_MAX - 1) die("an answer's head too long");
-    filled += take(connection, head + filled, HEAD_MAX - 1 - filled);
+    const size_t more = take(connection, head + filled, HEAD_MAX - 1 - filled);
+    if (filled == 0) add_latency(&connection->first_bytes, clock_seconds(CLOCK_MONOTONIC) - asked);
+    filled += more;
     head[filled] = '\0';
     end = strstr(head, "\r\n\r\n");
   }
@@ -199,12 +203,16 @@ int main(int argc, char **argv) {
   for (size_t index = 0; index < connections; index++)
     if (pthread_create(&threads[index], NULL, serve, &all[index]) != 0) die("cannot start a thread");
   uint64_t received = 0, sent = 0;
+  struct latencies first_bytes = {0};
   for (size_t index = 0; index < connections; index++) {
     if (pthread_join(threads[index], NULL) != 0) die("cannot join a thread");
     received += all[index].received;
     sent += all[index].sent;
+    for (size_t at = 0; at < all[index].first_bytes.count; at++)
+      add_latency(&first_bytes, all[index].first_bytes.seconds[at]);
   }
-  printf("{\"requests\":%" PRIu64 ",\"bytesIn\":%" PRIu64 ",\"bytesOut\":%" PRIu64 ",\"seconds\":%.6f,\"cpuSeconds\":%.6f}\n",
-         total, received, sent, clock_seconds(CLOCK_MONOTONIC) - began, cpu_seconds() - cpu_before);
+  printf("{\"requests\":%" PRIu64 ",\"bytesIn\":%" PRIu64 ",\"bytesOut\":%" PRIu64 ",\"seconds\":%.6f,\"cpuSeconds\":%.6f,\"firstByteMedianMs\":%.4f,\"firstByteP99Ms\":%.4f}\n",
+         total, received, sent, clock_seconds(CLOCK_MONOTONIC) - began, cpu_seconds() - cpu_before,
+         latency_ms(&first_bytes, 0.5), latency_ms(&first_bytes, 0.99));
   return 0;
 }

@@ -8,17 +8,19 @@
  *   nfs-load PORT write HANDLE SEED SIZE TRANSFER DEPTH           UNSTABLE, then COMMIT
  *   nfs-load PORT create DIRECTORY COUNT SIZE DEPTH               files f-0, f-1, ...: CREATE, WRITE, COMMIT
  *   nfs-load PORT files DIRECTORY COUNT SIZE DEPTH                LOOKUP, READ; file f-N is of seed N, every byte compared
+ *   nfs-load PORT turns DIRECTORY COUNT SIZE TRANSFER DEPTH       file after file: LOOKUP, then READs; as files otherwise
  *   nfs-load PORT list DIRECTORY                                  READDIRPLUS, all of it
  *   nfs-load PORT stream SIZE                                     no RPC: as many bytes, in records of 1 MiB, until the other side closes
  *
- * HANDLE and DIRECTORY in hex. What comparing costs is told apart, as checkSeconds. A wrong byte, and any status but NFS3_OK and JUKEBOX
+ * HANDLE and DIRECTORY in hex. What comparing costs is told apart, as checkSeconds; what READs took from call to reply, in milliseconds,
+ * as readMedianMs and readP99Ms. A wrong byte, and any status but NFS3_OK and JUKEBOX
  * (which is asked again), ends the program with status 1.
  */
 #include "pattern.h"
 #include "rpc.h"
 
 enum procedure { NULL_CALL = 0, GETATTR = 1, LOOKUP = 3, READ = 6, WRITE = 7, CREATE = 8, READDIRPLUS = 17, COMMIT = 21 };
-enum mode { MODE_NULL, MODE_GETATTR, MODE_READ, MODE_RANDOM, MODE_WRITE, MODE_CREATE, MODE_FILES, MODE_LIST };
+enum mode { MODE_NULL, MODE_GETATTR, MODE_READ, MODE_RANDOM, MODE_WRITE, MODE_CREATE, MODE_FILES, MODE_TURNS, MODE_LIST };
 
 #define NFS3_OK 0u
 #define NFS3ERR_JUKEBOX 10008u
@@ -41,17 +43,19 @@ struct slot {
   uint64_t index, offset, wanted;
   uint64_t cookie;
   uint8_t verifier[8];
+  double sent; /* of a READ, monotonic seconds */
 };
 
 static struct wire wire;
 static struct slot slots[DEPTH_MAX];
 static enum mode mode;
 static struct handle target;
-static uint64_t jobs, begun, size, transfer, random_state;
+static uint64_t jobs, begun, size, transfer, turns, random_state;
 static uint32_t seed, calls;
 static uint8_t *data;
 static uint64_t bytes_moved, jukebox, answered, entries;
 static double check_seconds;
+static struct latencies reads;
 
 static struct handle handle_from(const char *hex) {
   struct handle handle = {0};
@@ -91,7 +95,7 @@ static void send_write(const struct slot *slot, size_t mark) {
   wire.out_length = 0;
 }
 
-static void send_call(const struct slot *slot) {
+static void send_call(struct slot *slot) {
   if (wire.out_length + 1024 > OUT_BYTES) flush(&wire);
   /* The low bits name the slot. */
   const uint32_t xid = (calls++ * DEPTH_MAX) | (uint32_t)(slot - slots);
@@ -102,6 +106,7 @@ static void send_call(const struct slot *slot) {
     case READ:
       put64(&wire, slot->offset);
       put32(&wire, (uint32_t)slot->wanted);
+      slot->sent = clock_seconds(CLOCK_MONOTONIC);
       break;
     case WRITE:
       put64(&wire, slot->offset);
@@ -147,8 +152,9 @@ static bool begin_job(struct slot *slot) {
     case MODE_CREATE: slot->procedure = CREATE; break;
     case MODE_FILES: slot->procedure = LOOKUP; break;
     case MODE_READ:
+    case MODE_TURNS:
     case MODE_WRITE:
-      slot->procedure = mode == MODE_READ ? READ : WRITE;
+      slot->procedure = mode == MODE_WRITE ? WRITE : READ;
       slot->offset = slot->index * transfer;
       slot->wanted = size - slot->offset < transfer ? size - slot->offset : transfer;
       break;
@@ -171,6 +177,7 @@ static void check(const struct slot *slot, size_t count) {
 
 /* The rest of a READ's reply, `length` bytes behind the status; true when the slot's job is done. */
 static bool on_read(struct slot *slot, size_t length) {
+  add_latency(&reads, clock_seconds(CLOCK_MONOTONIC) - slot->sent);
   need(&wire, 4);
   const size_t head = 4 + (peek32(&wire, 0) == 0 ? 0 : ATTRIBUTES) + 12;
   if (head > length) die("a reply too short");
@@ -229,6 +236,7 @@ static bool on_results(struct slot *slot, struct reply *reply) {
     case LOOKUP:
       slot->file = handle_in(reply);
       slot->seed = (uint32_t)slot->index;
+      if (mode == MODE_TURNS) return true;
       slot->procedure = READ;
       slot->wanted = size;
       break;
@@ -296,6 +304,26 @@ static void run_jobs(uint64_t depth) {
   }
 }
 
+/* One call with nothing else under way. */
+static void call_alone(struct slot *slot) {
+  send_call(slot);
+  do flush(&wire);
+  while (!on_reply(&slot));
+}
+
+static void take_turns(uint64_t files, uint64_t depth) {
+  const struct handle directory = target;
+  for (uint64_t index = 0; index < files; index++) {
+    target = directory;
+    slots[0] = (struct slot){.procedure = LOOKUP, .file = directory, .index = index};
+    call_alone(&slots[0]);
+    target = slots[0].file;
+    seed = (uint32_t)index;
+    begun = 0;
+    run_jobs(depth);
+  }
+}
+
 static void stream(void) {
   const uint32_t mark = htonl(LAST_FRAGMENT | (uint32_t)MIB);
   for (uint64_t at = 0; at < size; at += MIB) send_both(wire.fd, &mark, sizeof mark, data, MIB);
@@ -304,8 +332,8 @@ static void stream(void) {
   bytes_moved = size;
 }
 
-static const char *const MODES[] = {"null", "getattr", "read", "random", "write", "create", "files", "list"};
-static const int ARGUMENTS[] = {2, 3, 5, 6, 5, 4, 4, 1};
+static const char *const MODES[] = {"null", "getattr", "read", "random", "write", "create", "files", "turns", "list"};
+static const int ARGUMENTS[] = {2, 3, 5, 6, 5, 4, 4, 5, 1};
 
 /* Takes the arguments behind the mode; calls in flight. */
 static uint64_t read_arguments(char **argument) {
@@ -317,7 +345,11 @@ static uint64_t read_arguments(char **argument) {
     size = number(*argument++, PAGE, size_max);
     if (size % PAGE != 0) die("sizes are multiples of %u", PAGE);
   }
-  if (mode == MODE_READ || mode == MODE_WRITE) {
+  if (mode == MODE_TURNS) {
+    turns = number(*argument++, 1, count_max);
+    size = number(*argument++, PAGE, size_max);
+  }
+  if (mode == MODE_READ || mode == MODE_WRITE || mode == MODE_TURNS) {
     transfer = number(*argument++, PAGE, MIB);
     if (MIB % transfer != 0 || transfer % PAGE != 0) die("a transfer is a part of 1 MiB in whole pages");
     jobs = (size + transfer - 1) / transfer;
@@ -356,19 +388,18 @@ int main(int argc, char **argv) {
   const double cpu_before = cpu_seconds();
   if (streams) {
     stream();
+  } else if (mode == MODE_TURNS) {
+    take_turns(turns, depth);
   } else {
     run_jobs(depth);
     if (mode == MODE_WRITE) { /* as a kernel does at close */
       slots[0] = (struct slot){.procedure = COMMIT, .file = target};
-      struct slot *slot = NULL;
-      send_call(&slots[0]);
-      do flush(&wire);
-      while (!on_reply(&slot));
+      call_alone(&slots[0]);
     }
   }
   printf("{\"calls\":%" PRIu64 ",\"bytes\":%" PRIu64 ",\"entries\":%" PRIu64 ",\"jukebox\":%" PRIu64
-         ",\"seconds\":%.6f,\"cpuSeconds\":%.6f,\"checkSeconds\":%.6f}\n",
+         ",\"seconds\":%.6f,\"cpuSeconds\":%.6f,\"checkSeconds\":%.6f,\"readMedianMs\":%.4f,\"readP99Ms\":%.4f}\n",
          answered, bytes_moved, entries, jukebox, clock_seconds(CLOCK_MONOTONIC) - began, cpu_seconds() - cpu_before,
-         check_seconds);
+         check_seconds, latency_ms(&reads, 0.5), latency_ms(&reads, 0.99));
   return 0;
 }

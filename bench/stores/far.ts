@@ -7,8 +7,8 @@ import type { Store, StoreUse } from './store.js';
 export interface Distance {
   /** To an answer's first byte, such as 30ms. */
   readonly wait: string;
-  /** Of each connection, such as 8MB/s. */
-  readonly speed: string;
+  /** Of each connection, such as 8MB/s; without, as fast as the proxy is. */
+  readonly speed?: string;
 }
 
 export class FarStore implements Store {
@@ -23,7 +23,7 @@ export class FarStore implements Store {
   }
 
   static async start(near: Store, { wait, speed }: Distance): Promise<FarStore> {
-    const child = fork(join(import.meta.dirname, '../far-proxy.js'), [near.url, wait, speed]);
+    const child = fork(join(import.meta.dirname, '../far-proxy.js'), [near.url, wait, speed ?? '']);
     const [{ endpoint }] = (await once(child, 'message')) as [{ endpoint: string }];
     return new FarStore(near, child, endpoint);
   }
