@@ -3,6 +3,7 @@
  * file a part, because a file's middle can't be given back to the disk and an unlinked file can. What lies here doesn't survive the
  * daemon: files left by an earlier process are removed at first use. A limit of 0 turns the spool off.
  */
+import { constants } from 'node:fs';
 import { mkdir, open, readdir, rm, unlink, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { MemoryBudget } from '../memory/memory-budget.js';
@@ -12,6 +13,9 @@ import { Spiller } from './spiller.js';
 export { SpoolFullError } from './spool-full.js';
 
 const FILE_SUFFIX = '.part';
+
+/** The first write makes the file. */
+const TO_WRITE = constants.O_WRONLY | constants.O_CREAT | constants.O_NOFOLLOW;
 
 /** A disk that refused a write is left alone for so long. */
 const REFUSAL_MS = 5_000;
@@ -91,7 +95,7 @@ export class Spool {
     this.#log.error({ err: error, directory: this.directory }, 'cannot write to the spool');
   }
 
-  /** A new empty file. */
+  /** A file that isn't on the disk before something is written to it. */
   async create(): Promise<SpoolFile> {
     this.#ready ??= this.#prepare();
     try {
@@ -102,8 +106,6 @@ export class Spool {
     }
     this.#files += 1;
     const path = join(this.directory, `${process.pid}-${this.#files}${FILE_SUFFIX}`);
-    const handle = await open(path, 'wx', 0o600);
-    await handle.close();
     return new SpoolFile(path, (file) => this.#remove(file));
   }
 
@@ -121,7 +123,11 @@ export class Spool {
 
   #remove(path: string): void {
     const removal = unlink(path)
-      .catch((error: unknown) => this.#log.warn({ err: error, path }, 'cannot remove a spool file'))
+      .catch((error: unknown) => {
+        // Nothing had been written to it.
+        if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return;
+        this.#log.warn({ err: error, path }, 'cannot remove a spool file');
+      })
       .finally(() => this.#removals.delete(removal));
     this.#removals.add(removal);
   }
@@ -136,16 +142,14 @@ export class SpoolFile {
     this.#onRemove = onRemove;
   }
 
-  /** Writes slices one after the other from `position` on. */
+  /** Writes slices one after the other from `position` on: all in one call, which costs half of what a call for each does. */
   async write(slices: readonly Buffer[], position: number): Promise<void> {
-    await this.#opened('r+', async (handle) => {
-      let at = position;
-      for (const slice of slices) {
-        for (let done = 0; done < slice.length;) {
-          const { bytesWritten } = await handle.write(slice, done, slice.length - done, at);
-          done += bytesWritten;
-          at += bytesWritten;
-        }
+    await this.#opened(TO_WRITE, async (handle) => {
+      let left = slices.filter(({ length }) => length > 0);
+      for (let at = position; left.length > 0;) {
+        const { bytesWritten } = await handle.writev(left, at);
+        at += bytesWritten;
+        left = behind(left, bytesWritten);
       }
     });
   }
@@ -171,12 +175,23 @@ export class SpoolFile {
   }
 
   /** Opened for each use: sessions have thousands of parts, and descriptors are few. */
-  async #opened(flags: string, use: (handle: FileHandle) => Promise<void>): Promise<void> {
-    const handle = await open(this.path, flags);
+  async #opened(flags: string | number, use: (handle: FileHandle) => Promise<void>): Promise<void> {
+    const handle = await open(this.path, flags, 0o600);
     try {
       await use(handle);
     } finally {
       await handle.close();
     }
   }
+}
+
+/** What is left of slices behind their first `bytes`. */
+function behind(slices: readonly Buffer[], bytes: number): Buffer[] {
+  const left: Buffer[] = [];
+  let skip = bytes;
+  for (const slice of slices) {
+    if (skip < slice.length) left.push(slice.subarray(skip));
+    skip = Math.max(0, skip - slice.length);
+  }
+  return left;
 }

@@ -1,4 +1,4 @@
-import { mkdir, readdir, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import t from 'tap';
 import { pino } from 'pino';
@@ -71,6 +71,9 @@ await t.test('a spool directory is made, for the owner only', async (t) => {
   const directory = join(t.testdir(), 'a', 'b');
   await mkdir(join(directory, '..'));
   const spool = new Spool({ directory, limitBytes: 10, log });
-  await spool.create();
+  const file = await spool.create();
+  t.same(await readdir(directory), [], 'what nothing is written to makes no file');
+  await file.write([Buffer.from('private')], 0);
   t.equal((await readdir(directory)).length, 1);
+  t.equal((await stat(file.path)).mode & 0o777, 0o600);
 });
