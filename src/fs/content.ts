@@ -24,6 +24,14 @@ export interface ChangeWitness {
   after(): void;
 }
 
+/** Bytes of a file, and what of it they are. */
+export interface FileBytes extends ByteSlices {
+  /** They reach the end of what they are bytes of. */
+  readonly eof: boolean;
+  /** The file is still what they are bytes of: its attributes are theirs. */
+  readonly current: boolean;
+}
+
 /** An object that is replaced again and again while it is read: tell the client to come back. */
 const REPLACED_MAX = 5;
 
@@ -39,20 +47,28 @@ export class Content {
   }
 
   /** At most `count` bytes from `offset`, of one version, unpublished bytes first. Fewer only at the end of the file. */
-  async read(node: FileNode, offset: number, count: number, signal?: AbortSignal): Promise<ByteSlices> {
+  async read(node: FileNode, offset: number, count: number, signal?: AbortSignal): Promise<FileBytes> {
     for (let replaced = 0; replaced < REPLACED_MAX; replaced++) {
       await this.#freshness.file(node);
-      const wanted = Math.min(count, Math.max(0, node.size - offset));
-      if (wanted === 0) return { slices: [], count: 0, release: () => undefined };
+      const { size, ctimeNs } = node;
+      const wanted = Math.min(count, Math.max(0, size - offset));
+      const of = (bytes: ByteSlices): FileBytes => ({
+        slices: bytes.slices,
+        count: bytes.count,
+        release: () => bytes.release(),
+        eof: offset + bytes.count >= size,
+        current: node.ctimeNs === ctimeNs,
+      });
+      if (wanted === 0) return of({ slices: [], count: 0, release: () => undefined });
       const key = this.#volume.keyOf(node);
       try {
-        if (node.session !== undefined) return await node.session.read(offset, wanted, signal);
+        if (node.session !== undefined) return of(await node.session.read(offset, wanted, signal));
         if (node.version === undefined) {
           // A conflict is being settled: afterwards the winner's object is looked at.
           await this.#settleConflict(node);
           continue;
         }
-        return await this.#volume.readers.read({ key, ...node.version }, offset, wanted, signal);
+        return of(await this.#volume.readers.read({ key, ...node.version }, offset, wanted, signal));
       } catch (error) {
         if (!isReplaced(error)) throw toFsError(error);
         // Somebody replaced or removed the object: look again, and read the new version from the start of this call.

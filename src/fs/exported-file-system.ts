@@ -177,8 +177,8 @@ export class ExportedFileSystem implements Fs.FileSystem {
     return {
       slices: bytes.slices,
       count: bytes.count,
-      eof: offset + bytes.count >= node.size,
-      attributes: exported.attributes(node),
+      eof: bytes.eof,
+      attributes: bytes.current ? exported.attributes(node) : undefined,
       release: () => bytes.release(),
     };
   }

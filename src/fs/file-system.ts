@@ -90,9 +90,10 @@ export interface ReadResult {
   readonly slices: readonly Buffer[];
   /** Bytes in `slices`. */
   readonly count: number;
-  /** True when the bytes reach the end of the file. */
+  /** True when the bytes reach the end of the file as it was when they were chosen. */
   readonly eof: boolean;
-  readonly attributes: Attributes;
+  /** None where the file changed meanwhile: who keeps the bytes would take them for those of the file as it is now. */
+  readonly attributes: Attributes | undefined;
   /** Gives the buffers back. Called exactly once. */
   release(): void;
 }

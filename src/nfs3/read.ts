@@ -23,7 +23,7 @@ export const read: Handler<'READ'> = (options, args, call) =>
       return {
         status: 'NFS3_OK',
         resok: {
-          file_attributes: toFattr3(result.attributes),
+          file_attributes: result.attributes && toFattr3(result.attributes),
           count: result.count,
           eof: result.eof,
           data: result.slices,

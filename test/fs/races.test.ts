@@ -200,3 +200,45 @@ await t.test('reads and writes of what is known ask the store for nothing', asyn
   }
   t.strictSame(m.callsSince(calls), []);
 });
+
+await t.test(
+  'bytes of a version that was replaced while they came are not told to be of the new one',
+  async (t) => {
+    const m = await mounted(t, { metadataTtlMs: 0 });
+    await m.store.put('a', [Buffer.from('the first version')], { metadata: {} });
+    const handle = await m.at('a');
+    m.store.holdGets();
+    const reading = m.fs.read(m.context, handle, 0, 100);
+    await m.store.whenHeld(1);
+    await m.store.put('a', [Buffer.from('second')], { metadata: {} });
+    t.equal((await m.fs.getattr(m.context, handle)).size, 6);
+    m.store.releaseGets();
+    const late = await reading;
+    t.equal(Buffer.concat(late.slices).toString(), 'the first version');
+    t.equal(late.eof, true);
+    t.equal(late.attributes, undefined);
+    late.release();
+    const next = await m.fs.read(m.context, handle, 0, 100);
+    t.equal(Buffer.concat(next.slices).toString(), 'second');
+    t.equal(next.attributes?.size, 6);
+    next.release();
+  },
+);
+
+await t.test(
+  'bytes from before a write that came while they were fetched carry no attributes of after it',
+  async (t) => {
+    const m = await mounted(t);
+    await m.store.put('a', [Buffer.from('old bytes')], { metadata: {} });
+    const handle = await m.at('a');
+    m.store.holdGets();
+    const reading = m.fs.read(m.context, handle, 0, 9);
+    await m.store.whenHeld(1);
+    await m.fs.write(m.context, handle, 0, Buffer.from('NEW'), 'unstable');
+    m.store.releaseGets();
+    const late = await reading;
+    t.equal(Buffer.concat(late.slices).toString(), 'old bytes');
+    t.equal(late.attributes, undefined);
+    late.release();
+  },
+);

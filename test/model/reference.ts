@@ -215,7 +215,8 @@ export class Reference {
         const read = await fs.read(context, file, command.offset, Math.min(command.count, MAX_BYTES));
         const bytes = Buffer.concat(read.slices);
         read.release();
-        return { status: 'NFS3_OK', data: { eof: read.eof }, bytes, ...object(read.attributes) };
+        const attributes = read.attributes === undefined ? {} : object(read.attributes);
+        return { status: 'NFS3_OK', data: { eof: read.eof }, bytes, ...attributes };
       }
       case 'WRITE': {
         const stability = { UNSTABLE: 'unstable', DATA_SYNC: 'dataSync', FILE_SYNC: 'fileSync' } as const;
