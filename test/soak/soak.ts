@@ -1,0 +1,200 @@
+/**
+ * Readers over a store that fails, while others replace what they read: a daemon as a process of its own, an embedded store behind a proxy
+ * with faults, readers over TCP, and writers that go past the daemon and past the faults. Every READ is judged (judge-reads.ts).
+ */
+import { setTimeout as delay } from 'node:timers/promises';
+import type { DaemonReport } from '../../src/cli/daemon.js';
+import { startFaultProxy, type FaultProxy } from '../../src/store/faults/proxy.js';
+import { Bucket, BUCKET, mount, serveChild, type Ends } from '../end-to-end/fixture.js';
+import { bytesOf, sizeOf, type Kind, type SoakObject } from './content.js';
+import { Judge, type Findings } from './judge-reads.js';
+import { open, through, WAYS, type Way } from './readers.js';
+import { Versions } from './versions.js';
+import { CALM, CORRUPTING, planOf, WEATHERS } from './weather.js';
+
+export interface SoakOptions {
+  readonly seed: number;
+  readonly seconds: number;
+  /** How long a weather holds. */
+  readonly weatherMs: number;
+  /** Of the daemon: little, so that blocks go and come again. */
+  readonly memoryLimit: string;
+  /** Of `--metadata-ttl`. */
+  readonly ttlMs: number;
+  /** Bits are flipped as well, and counted. */
+  readonly corrupt: boolean;
+  /** Told of each weather. */
+  readonly say: (line: string) => void;
+}
+
+export interface SoakReport {
+  readonly seed: number;
+  readonly seconds: number;
+  readonly reads: number;
+  readonly mib: number;
+  readonly replaced: number;
+  readonly jukebox: number;
+  readonly slowestMs: number;
+  /** Rounds of each reader. */
+  readonly passes: Readonly<Record<string, number>>;
+  /** Faults that were carried out. */
+  readonly faults: Readonly<Record<string, number>>;
+  readonly findings: Findings;
+  readonly told: readonly string[];
+  readonly clean: boolean;
+}
+
+const KIB = 1024;
+const LARGE: Kind = { baseBytes: 12 * KIB * KIB, stepBytes: 8 * KIB };
+const MEDIUM: Kind = { baseBytes: 512 * KIB, stepBytes: KIB };
+const SMALL: Kind = { baseBytes: 32, stepBytes: 64 };
+
+/** Readers, and what they read. Two of them read the same large files front to back. */
+const READERS: readonly { readonly name: string; readonly way: Way; readonly of: readonly Kind[] }[] = [
+  { name: 'sequential', way: WAYS.sequential, of: [LARGE, MEDIUM] },
+  { name: 'sequential-2', way: WAYS.sequential, of: [LARGE] },
+  { name: 'random', way: WAYS.random, of: [LARGE, MEDIUM] },
+  { name: 'strided', way: WAYS.strided, of: [LARGE, MEDIUM] },
+  { name: 'small', way: WAYS.small, of: [SMALL] },
+  { name: 'small-2', way: WAYS.small, of: [SMALL] },
+];
+
+/** Objects of one writer, and how long it rests between two of them at most. */
+const WRITERS: readonly { readonly of: Kind; readonly restMs: number }[] = [
+  { of: LARGE, restMs: 1500 },
+  { of: MEDIUM, restMs: 300 },
+  { of: SMALL, restMs: 40 },
+];
+
+const COUNTS = new Map<Kind, number>([
+  [LARGE, 6],
+  [MEDIUM, 4],
+  [SMALL, 40],
+]);
+
+export async function runSoak(ends: Ends, options: SoakOptions): Promise<SoakReport> {
+  const bucket = await Bucket.start(ends);
+  const proxy = await startFaultProxy({ to: bucket.endpoint, host: '127.0.0.1', port: 0 });
+  ends.teardown(() => proxy.close());
+  const versions = new Versions(options.ttlMs);
+  const judge = new Judge(versions);
+  judge.flipsExpected = options.corrupt;
+  const objects = soakObjects();
+  for (const object of objects) await replace(bucket, versions, object);
+  const args = [`s3://${BUCKET}`, '--metadata-ttl', `${options.ttlMs}ms`];
+  const { child, report } = await serveChild(ends, bucket, [...args, '--memory-limit', options.memoryLimit], {
+    AWS_ENDPOINT_URL_S3: proxy.endpoint,
+  });
+  const passes: Record<string, number> = {};
+  const faults: Record<string, number> = {};
+  const endMs = performance.now() + options.seconds * 1000;
+  const stopped = (): boolean => performance.now() >= endMs;
+  const running = [
+    ...READERS.map(async ({ name, way, of }, index) => {
+      passes[name] = 0;
+      const random = randomSequence(options.seed * 31 + index);
+      const own = objects.filter(({ kind }) => of.includes(kind));
+      const passed = (): void => void (passes[name] = (passes[name] ?? 0) + 1);
+      await way({ judge, ...(await mount(ends, report)), objects: own, random, stopped, passed });
+    }),
+    ...WRITERS.map(async ({ of, restMs }, index) => {
+      const random = randomSequence(options.seed * 37 + index);
+      const own = objects.filter(({ kind }) => kind === of);
+      while (!stopped()) {
+        const object = own[Math.floor(random() * own.length)];
+        // The first of each kind stays as it is.
+        if (object !== undefined && object !== own[0]) await replace(bucket, versions, object);
+        await delay(random() * restMs);
+      }
+    }),
+  ];
+  await Promise.all([...running, changeWeather(proxy, options, stopped, faults)]);
+  await lookAtAll(ends, report, judge, objects, options.ttlMs);
+  await ended(child);
+  return {
+    ...{ seed: options.seed, seconds: options.seconds, reads: judge.reads },
+    mib: Math.round(judge.bytes / KIB / KIB),
+    replaced: objects.reduce((sum, object) => sum + versions.newest(object) - 1, 0),
+    ...{ jukebox: judge.jukebox, slowestMs: Math.round(judge.slowestMs), passes, faults },
+    ...{ findings: judge.findings, told: judge.told, clean: judge.clean },
+  };
+}
+
+function soakObjects(): SoakObject[] {
+  const names = new Map<Kind, string>([
+    [LARGE, 'large'],
+    [MEDIUM, 'medium'],
+    [SMALL, 'small'],
+  ]);
+  return [...COUNTS].flatMap(([kind, count], group) =>
+    Array.from({ length: count }, (_, index) => ({
+      key: `${names.get(kind) ?? ''}/file-${index}`,
+      id: (group + 1) * 1000 + index,
+      kind,
+    })),
+  );
+}
+
+/** Puts the next version of an object into the store, past daemon and faults. */
+async function replace(bucket: Bucket, versions: Versions, object: SoakObject): Promise<void> {
+  const version = versions.begin(object);
+  await bucket.put(object.key, bytesOf(object, version, 0, sizeOf(object, version)));
+  versions.done(object, version);
+}
+
+async function changeWeather(
+  proxy: FaultProxy,
+  { seed, weatherMs, corrupt, say }: SoakOptions,
+  stopped: () => boolean,
+  faults: Record<string, number>,
+): Promise<void> {
+  const weathers = corrupt ? [...WEATHERS, CORRUPTING] : WEATHERS;
+  for (let round = 0; !stopped(); round++) {
+    const weather = weathers[(round + seed) % weathers.length] ?? CALM;
+    proxy.faults.setPlan(planOf(weather, seed + round));
+    await delay(weatherMs);
+    const { fired } = proxy.faults.report();
+    for (const [name, count] of Object.entries(fired)) faults[name] = (faults[name] ?? 0) + count;
+    say(`${weather.name}: ${JSON.stringify(fired)}`);
+  }
+  proxy.faults.setPlan(undefined);
+}
+
+/** After the storm every object is what is in the store. */
+async function lookAtAll(
+  ends: Ends,
+  report: DaemonReport,
+  judge: Judge,
+  objects: readonly SoakObject[],
+  ttlMs: number,
+): Promise<void> {
+  await delay(2 * ttlMs);
+  const mounted = { judge, ...(await mount(ends, report)) };
+  for (const object of objects) {
+    const file = await open(mounted, object);
+    const size = await judge.size(mounted.nfs, file, object);
+    if (size !== sizeOf(object, judge.versions.newest(object)))
+      judge.note('stale', `${object.key} at the end: ${size} bytes, not those of the newest version`);
+    for (let offset = 0; offset < size; offset += KIB * KIB)
+      await through(mounted, file, object, offset, Math.min(KIB * KIB, size - offset));
+  }
+}
+
+/** The daemon ends well, and told of no defect. */
+async function ended(child: Awaited<ReturnType<typeof serveChild>>['child']): Promise<void> {
+  const { code, stderr } = await child.end();
+  const defects = stderr.filter((line) => !line.startsWith('{') || /"level":(50|60)/.test(line));
+  if (code !== 0 || defects.length > 0)
+    throw new Error(`the daemon ended with ${String(code)}: ${defects.slice(0, 5).join(' / ')}`);
+}
+
+/** Numbers in [0, 1), the same for the same seed. */
+function randomSequence(seed: number): () => number {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
