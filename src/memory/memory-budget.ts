@@ -24,6 +24,7 @@ export class MemoryBudget {
   #usedBytes = 0;
   readonly #reliefs: Relief[] = [];
   readonly #waiters: Waiter[] = [];
+  readonly #denied: ((bytes: number) => void)[] = [];
 
   /** A relief is running, or waiters are being admitted: neither may start inside itself. */
   #relieving = false;
@@ -55,6 +56,11 @@ export class MemoryBudget {
     };
   }
 
+  /** Told when `tryReserveFree` found less than `bytes`: who keeps what is also elsewhere may drop it, for the next time. */
+  onDenied(listener: (bytes: number) => void): void {
+    this.#denied.push(listener);
+  }
+
   /** Reserves at once or not at all. Never passes those who wait. */
   tryReserve(bytes: number): boolean {
     assertBytes(bytes);
@@ -65,7 +71,10 @@ export class MemoryBudget {
   /** As tryReserve, but only from what is free: nobody is asked to give back. For what is merely nice to have. */
   tryReserveFree(bytes: number): boolean {
     assertBytes(bytes);
-    if (this.#waiters.length > 0 || this.#usedBytes + bytes > this.limitBytes) return false;
+    if (this.#waiters.length > 0 || this.#usedBytes + bytes > this.limitBytes) {
+      for (const listener of this.#denied) listener(bytes);
+      return false;
+    }
     this.#usedBytes += bytes;
     return true;
   }

@@ -63,6 +63,7 @@ export class Spiller {
     this.#spool = spool;
     this.#log = log;
     budget.addRelief((bytes) => this.#relieve(bytes));
+    budget.onDenied((bytes) => this.trim(bytes));
   }
 
   /** Buffers for bytes that are reserved here. */
@@ -139,18 +140,26 @@ export class Spiller {
   }
 
   /**
-   * A part was uploaded: its memory is kept for those who read what they write, but all such parts together get no more than
-   * a quarter of the budget while the spool can take them, or readers would find nothing free.
+   * A part was uploaded, or a reader found less than `wantedBytes` free. The memory of uploaded parts is kept for those who read what they
+   * write, and because moving it to the spool costs a fifth of a write's CPU. But while the spool can take them, such parts leave as
+   * much free as is wanted, and always a quarter of the budget; unless they hold no more than a quarter themselves.
    */
-  trim(): void {
-    let excess = -Math.floor(this.#budget.limitBytes / 4);
-    for (const part of this.#parts) if (part.droppable) excess += part.memory.capacity;
+  trim(wantedBytes = 0): void {
+    const { limitBytes, usedBytes } = this.#budget;
+    const quarter = Math.floor(limitBytes / 4);
+    const missing = Math.max(quarter, wantedBytes) - (limitBytes - usedBytes) - this.#spillingBytes;
+    if (missing <= 0) return;
+    let uploaded = 0;
+    for (const part of this.#parts) {
+      if (part.memory.capacity === 0) this.#parts.delete(part);
+      else if (part.droppable) uploaded += part.memory.capacity;
+    }
+    let excess = Math.min(missing, uploaded - quarter);
     for (const part of this.#parts) {
       if (excess <= 0) break;
       const { capacity } = part.memory;
       const bytes = part.unspooledBytes;
-      if (capacity === 0 || !part.droppable || !this.#spool.hasRoom(bytes) || !this.#spool.tryReserve(bytes))
-        continue;
+      if (!part.droppable || !this.#spool.hasRoom(bytes) || !this.#spool.tryReserve(bytes)) continue;
       this.#spill(part);
       excess -= capacity;
     }

@@ -1,4 +1,5 @@
 /** Many writers and little memory: nobody waits for ever, and the budget holds. */
+import { setImmediate } from 'node:timers/promises';
 import t from 'tap';
 import { SpoolFullError } from '../../src/write/spool.js';
 import { storeErrorKind } from '../support/store-error-kind.js';
@@ -39,6 +40,41 @@ await t.test('64 writers out of order finish with memory for four parts', async 
   t.equal(bench.spool.usedBytes, 0);
   t.same(await bench.spooledFiles(), []);
   t.equal(bench.store.uploads.size, 0);
+});
+
+await t.test('uploaded parts stay in memory until a quarter of it is all that is free', async (t) => {
+  const bench = await SessionBench.make({ budgetBytes: 128 * KIB });
+  t.teardown(() => bench.close());
+  const data = pattern(7 * 16 * KIB);
+  const session = bench.session('a');
+  const until = async (reached: () => boolean): Promise<void> => {
+    while (!reached()) await setImmediate();
+  };
+  const upload = async (part: number): Promise<void> => {
+    await session.write(part * 16 * KIB, data.subarray(part * 16 * KIB, (part + 1) * 16 * KIB));
+    // A file of one part may become a PUT.
+    await until(() => part === 0 || bench.store.countOf('UploadPart') === part + 1);
+  };
+  for (let part = 0; part < 6; part += 1) await upload(part);
+  await setImmediate();
+  t.equal(bench.spool.usedBytes, 0);
+  await upload(6);
+  await until(() => bench.budget.usedBytes === 96 * KIB);
+  t.equal(bench.spool.usedBytes, 16 * KIB, 'one part made room');
+  t.equal(bench.budget.tryReserveFree(48 * KIB), false, 'a reader wants more');
+  await until(() => bench.budget.usedBytes === 80 * KIB);
+  t.equal(bench.spool.usedBytes, 32 * KIB);
+  t.equal(bench.budget.tryReserveFree(48 * KIB), true);
+  t.equal(bench.budget.tryReserveFree(128 * KIB), false, 'and another one more than there is');
+  await until(() => bench.budget.usedBytes === (48 + 32) * KIB);
+  t.equal(bench.budget.tryReserveFree(128 * KIB), false);
+  await setImmediate();
+  t.equal(bench.budget.usedBytes, (48 + 32) * KIB, 'a quarter is left to writers');
+  bench.budget.release(48 * KIB);
+  t.ok((await readAll(session)).equals(data));
+  await session.publish({ key: 'a', headers: HEADERS });
+  t.ok(bench.body('a')?.equals(data));
+  t.equal(bench.budget.usedBytes, 0);
 });
 
 await t.test('in sequence without a spool: parts leave memory when they are uploaded', async (t) => {
