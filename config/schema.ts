@@ -140,6 +140,12 @@ const RESOURCE_OPTIONS = {
     10 * GiB,
     'Disk space below the state directory for data not yet in S3.',
   ),
+  diskCache: optional(
+    path,
+    'none: nothing is cached on disk',
+    'Directory for blocks that were read; kept over restarts, for one daemon at a time.',
+  ),
+  diskCacheLimit: option(size(64 * MiB, Infinity), 10 * GiB, 'Disk space for those blocks.'),
   partSize: option(
     size(5 * MiB, 5 * GiB),
     8 * MiB,

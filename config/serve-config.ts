@@ -22,6 +22,9 @@ export interface ServeConfig {
   readonly handleSecretFile: string | undefined;
   readonly memoryLimitBytes: number;
   readonly spoolLimitBytes: number;
+  /** Undefined: no disk cache. */
+  readonly diskCacheDirectory: string | undefined;
+  readonly diskCacheLimitBytes: number;
   readonly partSizeBytes: number;
   readonly maxRequests: number;
   readonly drainTimeoutMs: number;
@@ -79,6 +82,8 @@ export function serveConfig(resolved: Resolved<typeof SERVE_OPTIONS>, facts: Pro
     handleSecretFile: values.handleSecretFile ?? undefined,
     memoryLimitBytes,
     spoolLimitBytes: values.spoolLimit,
+    diskCacheDirectory: values.diskCache ?? undefined,
+    diskCacheLimitBytes: values.diskCacheLimit,
     partSizeBytes: values.partSize,
     maxRequests: values.maxRequests,
     drainTimeoutMs: values.drainTimeout,

@@ -1,8 +1,8 @@
 /**
  * The daemon: state, stores, file system, listeners and portmapper, started in that order and ended in the opposite one.
  *
- *   start: state directory -> buckets probed -> file system (recovers) -> sockets -> portmapper -> report
- *   stop:  portmapper -> sockets closed, calls under way answered -> file system (publishes) -> stores -> state directory
+ *   start: state directory -> buckets probed -> disk cache -> file system (recovers) -> sockets -> portmapper -> report
+ *   stop:  portmapper -> sockets closed, calls under way answered -> file system (publishes) -> disk cache -> stores -> state directory
  */
 import { readFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
@@ -20,7 +20,12 @@ import { MountList } from '../mount3/mount-list.js';
 import { mount1Service, mount3Service } from '../mount3/service.js';
 import { nfs3Service } from '../nfs3/service.js';
 import { RpcServer } from '../rpc/server.js';
-import { openStateDirectory, type StateDirectory } from '../state/state-directory.js';
+import { DiskCache } from '../read/disk/disk-cache.js';
+import {
+  openStateDirectory,
+  StateDirectoryLockedError,
+  type StateDirectory,
+} from '../state/state-directory.js';
 import type { Logger } from '../telemetry/log.js';
 import { listenOnAll, type Listening } from './listeners.js';
 import { mountLines, type MountLines } from './mount-lines.js';
@@ -93,14 +98,18 @@ async function start(config: ServeConfig, options: DaemonOptions, started: Teard
   await stores.probe(config.exports);
 
   const requestBytesMax = Math.floor(config.memoryLimitBytes * REQUESTS_SHARE);
+  const budget = new MemoryBudget(config.memoryLimitBytes - requestBytesMax);
+  const diskCache = await openDiskCache(config, budget, log);
+  if (diskCache !== undefined) started.add('disk cache', () => diskCache.close());
   const files = await createFileSystem({
     exports: config.exports.map((entry) => exportRules(entry, stores, options.volumeName)),
     state,
-    budget: new MemoryBudget(config.memoryLimitBytes - requestBytesMax),
+    budget,
     spool: new Spool({ directory: state.spoolPath, limitBytes: config.spoolLimitBytes, log }),
     log,
     writeOptions: { partBytes: config.partSizeBytes, putBytesMax: config.partSizeBytes },
     ...optional('handleSecret', handleSecret),
+    ...optional('diskCache', diskCache),
   });
   started.add('file system', () => files.close());
   started.add('publishing', () => publish(files, deadline));
@@ -185,6 +194,23 @@ async function openState(path: string): Promise<StateDirectory> {
       ? `${error.code}: ${error.message}`
       : String((error as Error).message);
     throw new StartError(`cannot use state directory ${path}: ${reason}`, { cause: error });
+  }
+}
+
+async function openDiskCache(
+  { diskCacheDirectory: directory, diskCacheLimitBytes: limitBytes }: ServeConfig,
+  budget: MemoryBudget,
+  log: Logger,
+): Promise<DiskCache | undefined> {
+  if (directory === undefined) return undefined;
+  try {
+    return await DiskCache.open({ directory, limitBytes, budget, log });
+  } catch (error) {
+    const reason =
+      error instanceof StateDirectoryLockedError
+        ? `another s3nfsd has it (pid ${error.pid})`
+        : (error as Error).message;
+    throw new StartError(`cannot use disk cache directory ${directory}: ${reason}`, { cause: error });
   }
 }
 

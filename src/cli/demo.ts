@@ -111,6 +111,8 @@ async function demoConfig(
     handleSecretFile: undefined,
     memoryLimitBytes: values.memoryLimit ?? defaultMemoryLimitBytes(),
     spoolLimitBytes: SERVE_OPTIONS.spoolLimit.default,
+    diskCacheDirectory: undefined,
+    diskCacheLimitBytes: SERVE_OPTIONS.diskCacheLimit.default,
     partSizeBytes: SERVE_OPTIONS.partSize.default,
     maxRequests: SERVE_OPTIONS.maxRequests.default,
     drainTimeoutMs: values.drainTimeout,

@@ -1,5 +1,7 @@
 /** Wires volumes, exports and recovery into the FileSystem that the protocols serve. */
 import type { MemoryBudget } from '../memory/memory-budget.js';
+import type { DiskCache } from '../read/disk/disk-cache.js';
+import { DiskVolume } from '../read/disk/version-blocks.js';
 import { Readers } from '../read/readers.js';
 import { HandleKey } from '../state/handle-key.js';
 import { Journal } from '../state/journal.js';
@@ -33,6 +35,8 @@ export interface FileSystemParts {
   readonly state: StateDirectory;
   readonly budget: MemoryBudget;
   readonly spool: Spool;
+  /** Keeps what is read; the caller closes it. */
+  readonly diskCache?: DiskCache;
   readonly log: Logger;
   readonly clock?: Clock;
   /** Makes handles the same on every daemon that is given the same secret. Default: the state directory's own. */
@@ -66,7 +70,12 @@ export async function createFileSystem(parts: FileSystemParts): Promise<RunningF
   for (const options of parts.exports) {
     if (volumes.has(options.volumeName)) continue;
     const sharing = parts.exports.filter(({ volumeName }) => volumeName === options.volumeName);
-    const reader = new Readers({ store: options.store, budget: parts.budget, log });
+    const reader = new Readers({
+      store: options.store,
+      budget: parts.budget,
+      log,
+      ...(parts.diskCache !== undefined && { disk: new DiskVolume(parts.diskCache, options.volumeName) }),
+    });
     readers.push(reader);
     const volume = new VolumeOperations({
       name: options.volumeName,

@@ -1,5 +1,5 @@
 /**
- * One ranged GET and the blocks it fills. READs wait for an offset, not for its end: bytes are served as they arrive.
+ * One ranged GET, or blocks that are on disk, and the blocks it fills. READs wait for an offset, not for its end: bytes are served as they arrive.
  *
  *   queued --slot--> started --> over: finished, failed or cancelled
  *
@@ -31,6 +31,8 @@ export interface Block {
   consumed: boolean;
   /** No index leads to it any more. */
   detached: boolean;
+  /** For the disk cache: a READ had all it wanted of it; then it was offered. */
+  use: 'none' | 'served' | 'offered';
 }
 
 interface Waiter {
@@ -43,6 +45,8 @@ interface Waiter {
 export class Fetch {
   /** The stream it was begun for. */
   readonly stream: Stream;
+  /** Its blocks were on disk when it was made; what isn't any more comes by a GET. */
+  readonly fromDisk: boolean;
   readonly #start: number;
   readonly #blocks: Block[] = [];
   readonly #controller = new AbortController();
@@ -55,8 +59,9 @@ export class Fetch {
   #over = false;
   #error: unknown;
 
-  constructor(start: number, stream: Stream) {
+  constructor(start: number, stream: Stream, fromDisk = false) {
     this.stream = stream;
+    this.fromDisk = fromDisk;
     this.#start = start;
     this.#end = start;
     this.#position = start;
@@ -76,6 +81,20 @@ export class Fetch {
 
   get over(): boolean {
     return this.#over;
+  }
+
+  get blocks(): readonly Block[] {
+    return this.#blocks;
+  }
+
+  /** Bytes that haven't arrived. */
+  get rest(): Span {
+    return { start: this.#position, end: this.#end };
+  }
+
+  /** It ended, and every byte is as the store said. */
+  get finished(): boolean {
+    return this.#over && this.#error === undefined;
   }
 
   /** Every byte asked for has arrived. */
@@ -127,8 +146,19 @@ export class Fetch {
         this.#filling += 1;
       }
     }
-    for (const waiter of this.#waiters) if (waiter.until <= this.#position) waiter.resolve();
+    this.#wake();
     return full;
+  }
+
+  /** The next block has got all of its bytes in another way. */
+  filled(block: Block): void {
+    if (this.#over) return;
+    if (this.#blocks[this.#filling] !== block || block.filled > 0)
+      throw new Error(`the block at ${block.offset} is not the next of a fetch at ${this.#position}`);
+    block.filled = block.length;
+    this.#position += block.length;
+    this.#filling += 1;
+    this.#wake();
   }
 
   /** Resolves when the bytes up to `until` are there; rejects with the fetch's error or the signal's reason. */
@@ -153,6 +183,10 @@ export class Fetch {
       if (waiter !== undefined) this.#waiters.delete(waiter);
       if (onAbort !== undefined) signal?.removeEventListener('abort', onAbort);
     }
+  }
+
+  #wake(): void {
+    for (const waiter of this.#waiters) if (waiter.until <= this.#position) waiter.resolve();
   }
 
   finish(): void {

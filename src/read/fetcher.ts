@@ -9,6 +9,7 @@ import type { Logger } from '../telemetry/log.js';
 import type { BlockCache } from './block-cache.js';
 import type { BlockIndex } from './block-index.js';
 import type { BlockPool } from './block-pool.js';
+import type { DiskVolume, VersionBlocks } from './disk/version-blocks.js';
 import type { ObjectVersion } from '../memory/byte-slices.js';
 import { Fetch, type Block } from './fetch.js';
 import type { GetSlots } from './get-slots.js';
@@ -28,6 +29,7 @@ export interface ReaderShared {
   readonly slots: GetSlots;
   readonly share: ReadaheadShare;
   readonly pace: Pace;
+  readonly disk: DiskVolume | undefined;
   /** Aborted when the readers close. */
   readonly closing: AbortSignal;
 }
@@ -36,6 +38,7 @@ export class Fetcher {
   readonly #version: ObjectVersion;
   readonly #index: BlockIndex;
   readonly #shared: ReaderShared;
+  readonly #disk: VersionBlocks | undefined;
   /** Fetches under way and when their GET settles. */
   readonly #fetches = new Map<Fetch, Promise<void>>();
 
@@ -43,6 +46,7 @@ export class Fetcher {
     this.#version = version;
     this.#index = index;
     this.#shared = shared;
+    this.#disk = shared.disk?.blocksOf(version);
   }
 
   /** GETs that wait for a slot or run. */
@@ -57,8 +61,10 @@ export class Fetcher {
     pieces.forEach((piece, at) => {
       const buffer = buffers[at];
       if (buffer === undefined) throw new Error(`${buffers.length} buffers for ${pieces.length} pieces`);
-      if (fetch?.span.end !== piece.start) fetch = hasSlot ? undefined : this.#queuedUpTo(piece);
-      if (fetch === undefined) begun.push((fetch = new Fetch(piece.start, stream)));
+      const onDisk = this.#disk?.has(piece.start, lengthOf(piece)) ?? false;
+      if (fetch?.span.end !== piece.start || fetch.fromDisk !== onDisk)
+        fetch = hasSlot || onDisk ? undefined : this.#queuedUpTo(piece);
+      if (fetch === undefined) begun.push((fetch = new Fetch(piece.start, stream, onDisk)));
       const block: Block = {
         offset: piece.start,
         length: lengthOf(piece),
@@ -68,11 +74,26 @@ export class Fetcher {
         pins: 1,
         consumed: false,
         detached: false,
+        use: 'none',
       };
       fetch.append(block);
       this.#index.add(block);
     });
-    for (const each of begun) this.#fetches.set(each, this.#run(each, hasSlot));
+    // The slot is for the first GET; others, where some of the pieces are on disk, stand in line.
+    let slotLeft = hasSlot;
+    for (const each of begun) {
+      const takesSlot = slotLeft && !each.fromDisk;
+      if (takesSlot) slotLeft = false;
+      this.#fetches.set(each, this.#run(each, takesSlot));
+    }
+    if (slotLeft) this.#shared.slots.giveBack();
+  }
+
+  /** A READ had what it wanted of the block: it is worth keeping on disk, once it is known that its fetch ended well. */
+  served(block: Block): void {
+    if (this.#disk === undefined || block.use !== 'none') return;
+    block.use = 'served';
+    if (block.fetch.finished) this.#offer(block);
   }
 
   /** Ends a fetch unless a READ waits for bytes of it. */
@@ -113,10 +134,11 @@ export class Fetcher {
     const { slots, store, log, pace, options } = this.#shared;
     const { key, etag } = this.#version;
     try {
+      if (fetch.fromDisk && (await this.#readFromDisk(fetch))) return;
       if (!hasSlot) await slots.take(fetch.signal);
       fetch.start();
       try {
-        const { start, end } = fetch.span;
+        const { start, end } = fetch.rest;
         const range = { offset: start, length: end - start };
         const beganMs = options.now();
         const loop = performance.eventLoopUtilization();
@@ -127,7 +149,7 @@ export class Fetcher {
           throw this.#error('precondition-failed', `asked for ${etag}, got ${result.etag}`);
         if (!fetch.complete)
           throw this.#error('unavailable', `asked for ${end - start} bytes, got ${result.length}`);
-        fetch.finish();
+        this.#finish(fetch);
         const { utilization } = performance.eventLoopUtilization(loop);
         if (result.retried !== true) pace.observe(end - start, options.now() - beganMs, utilization);
       } finally {
@@ -139,6 +161,50 @@ export class Fetcher {
     } finally {
       this.#fetches.delete(fetch);
     }
+  }
+
+  /** Fills the blocks that are on disk, in order; false when there is something left to GET. No read is under way when it resolves. */
+  async #readFromDisk(fetch: Fetch): Promise<boolean> {
+    const { cache } = this.#shared;
+    fetch.start();
+    const reads = fetch.blocks.map(async (block) => {
+      // Also when the fetch is cancelled meanwhile: nobody else may have the buffer while the disk may write to it.
+      cache.pin(block);
+      const found = await this.#disk?.read(block.offset, block.buffer.subarray(0, block.length));
+      cache.unpin(block, this.#index);
+      return found === true;
+    });
+    let sound = true;
+    for (const [at, block] of [...fetch.blocks.entries()]) {
+      sound = (await reads[at]) === true && sound;
+      if (!sound || fetch.over) continue;
+      fetch.filled(block);
+      cache.unpin(block, this.#index);
+    }
+    if (fetch.over) return true;
+    if (!fetch.complete) return false;
+    this.#finish(fetch);
+    return true;
+  }
+
+  #finish(fetch: Fetch): void {
+    fetch.finish();
+    if (this.#disk === undefined) return;
+    for (const block of fetch.blocks) if (block.use === 'served') this.#offer(block);
+  }
+
+  #offer(block: Block): void {
+    const { offset, length, buffer } = block;
+    // What can't be taken now is offered again when it is next read.
+    block.use = 'none';
+    if (block.detached || this.#disk?.writable !== true) return;
+    block.use = 'offered';
+    if (!this.#disk.wants(offset, length)) return;
+    const release = (): void => this.#shared.cache.unpin(block, this.#index);
+    this.#shared.cache.pin(block);
+    if (this.#disk.offer({ offset, length, buffer, release })) return;
+    block.use = 'none';
+    release();
   }
 
   /** Ends a fetch by an error; the blocks it didn't fill leave the index, so that later READs try again. */

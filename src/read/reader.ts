@@ -198,6 +198,7 @@ export class Reader {
     for (const block of blocks) {
       // The rest of a page isn't asked for again by who read the page.
       if (read.end + this.#shared.options.alignBytes > block.offset + block.length) block.consumed = true;
+      this.#fetcher.served(block);
     }
     this.#unpin(blocks);
   }

@@ -11,6 +11,7 @@ import type { Logger } from '../telemetry/log.js';
 import { BlockCache } from './block-cache.js';
 import { BlockPool } from './block-pool.js';
 import type { ByteSlices, ObjectVersion } from '../memory/byte-slices.js';
+import type { DiskVolume } from './disk/version-blocks.js';
 import type { ReaderShared } from './fetcher.js';
 import { GetSlots } from './get-slots.js';
 import { READ_DEFAULTS, type ReadOptions } from './options.js';
@@ -34,9 +35,11 @@ export class Readers {
     readonly store: ObjectStore;
     readonly budget: MemoryBudget;
     readonly log: Logger;
+    /** Keeps blocks that were read. */
+    readonly disk?: DiskVolume;
     readonly options?: Partial<ReadOptions>;
   }) {
-    const { store, budget, log } = parts;
+    const { store, budget, log, disk } = parts;
     const options = { ...READ_DEFAULTS, ...parts.options };
     assertSizes(options);
     // Every READ that waits for memory listens to it: many listeners are no leak.
@@ -51,8 +54,14 @@ export class Readers {
       bytesMin: options.partBytesMin,
     });
     const closing = this.#closing.signal;
-    this.#shared = { store, budget, log, options, pool, cache, slots, share, pace, closing };
-    this.#removeRelief = budget.addRelief((bytes) => cache.relieve(bytes));
+    this.#shared = { store, budget, log, options, pool, cache, slots, share, pace, disk, closing };
+    this.#removeRelief = budget.addRelief((bytes) => {
+      const released = cache.relieve(bytes);
+      if (released >= bytes || disk === undefined) return released;
+      // Then blocks that wait for the disk are worth less than what is wanted now.
+      disk.dropWaiting();
+      return released + cache.relieve(bytes - released);
+    });
     this.#timer = setInterval(() => this.expire(), options.idleMs / 2);
     this.#timer.unref();
   }
@@ -108,6 +117,7 @@ export class Readers {
     this.#readers.clear();
     this.#leaving.clear();
     await Promise.all(readers.map(async (reader) => await reader.close()));
+    await this.#shared.disk?.settled();
     this.#shared.pool.retire();
     this.#removeRelief();
   }

@@ -7,7 +7,7 @@ import { Stream } from '../../src/read/window.js';
 function block(offset: number, length: number): Block {
   const fetch = new Fetch(offset, new Stream({ start: offset, end: offset + length }, 0));
   const buffer = Buffer.alloc(0);
-  return { offset, length, buffer, fetch, filled: 0, pins: 0, consumed: false, detached: false };
+  return { offset, length, buffer, fetch, filled: 0, pins: 0, consumed: false, detached: false, use: 'none' };
 }
 
 await t.test('blocks and gaps agree with a map of bytes', async (t) => {
