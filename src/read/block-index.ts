@@ -1,6 +1,6 @@
 /** The blocks of one object version, in order of offset; they never overlap. */
 import type { Block } from './fetch.js';
-import type { Span } from './window.js';
+import type { Span } from './span.js';
 
 export class BlockIndex {
   readonly #blocks: Block[] = [];

@@ -3,9 +3,10 @@
  *
  *   queued --slot--> started --> over: finished, failed or cancelled
  *
- * Until it has started it may still grow at its end. Once over it takes no more bytes: its buffers may hold other bytes by then.
+ * Until it has started it may still grow at its ends. Once over it takes no more bytes: its buffers may hold other bytes by then.
  */
-import type { Span, Stream } from './window.js';
+import type { Span } from './span.js';
+import type { Stream } from './stream.js';
 
 /**
  * A block: contiguous bytes of one object version in one buffer, at most `blockBytes` long. Bytes arrive in order.
@@ -47,7 +48,7 @@ export class Fetch {
   readonly stream: Stream;
   /** Its blocks were on disk when it was made; what isn't any more comes by a GET. */
   readonly fromDisk: boolean;
-  readonly #start: number;
+  #start: number;
   readonly #blocks: Block[] = [];
   readonly #controller = new AbortController();
   readonly #waiters = new Set<Waiter>();
@@ -97,6 +98,11 @@ export class Fetch {
     return this.#over && this.#error === undefined;
   }
 
+  /** Bytes of it have arrived. */
+  get arriving(): boolean {
+    return this.#position > this.#start;
+  }
+
   /** Every byte asked for has arrived. */
   get complete(): boolean {
     return this.#position === this.#end;
@@ -119,6 +125,16 @@ export class Fetch {
     }
     this.#blocks.push(block);
     this.#end += block.length;
+  }
+
+  /** A block to fill, in front of the first one. */
+  prepend(block: Block): void {
+    if (this.#started || this.#over || block.offset + block.length !== this.#start) {
+      throw new Error(`block at ${block.offset} cannot precede a fetch from ${this.#start}`);
+    }
+    this.#blocks.unshift(block);
+    this.#start = block.offset;
+    this.#position = block.offset;
   }
 
   /** Its range is fixed from now on. */
@@ -193,11 +209,16 @@ export class Fetch {
     this.#over = true;
   }
 
-  /** Ends it: those who wait get the error, and the GET is aborted if it still runs. */
-  fail(error: unknown): void {
+  /** Ends it: those who wait get the error, and the GET is aborted if it still runs, unless it may run out: its bytes are dropped then. */
+  fail(error: unknown, mayRunOut = false): void {
     this.#over = true;
     this.#error = error;
     for (const waiter of this.#waiters) waiter.reject(error);
+    if (!mayRunOut) this.abort();
+  }
+
+  /** Cuts the GET off. */
+  abort(): void {
     this.#controller.abort();
   }
 }

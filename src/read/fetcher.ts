@@ -11,12 +11,23 @@ import type { BlockIndex } from './block-index.js';
 import type { BlockPool } from './block-pool.js';
 import type { DiskVolume, VersionBlocks } from './disk/version-blocks.js';
 import type { ObjectVersion } from '../memory/byte-slices.js';
+import type { Beginnings } from './beginnings.js';
 import { Fetch, type Block } from './fetch.js';
 import type { GetSlots } from './get-slots.js';
 import type { ReadOptions } from './options.js';
-import type { Pace } from './pace.js';
+import { GetTiming, type Pace } from './pace.js';
 import type { ReadaheadShare } from './readahead-share.js';
-import { lengthOf, type Span, type Stream } from './window.js';
+import { lengthOf, type Span } from './span.js';
+import type { Stream } from './stream.js';
+
+/**
+ * A GET that nobody wants any more may run out when no more than so many bytes are to come: to cut it off would cost its connection, and a
+ * new one costs several times on the way and starts slowly.
+ */
+const RUN_OUT_BYTES_MAX = 256 * 1024;
+
+/** `with slot`: a slot was taken. `apart`: in line for one. `joined`: in line, and with its neighbours in the line as one GET. */
+export type Beginning = 'with slot' | 'apart' | 'joined';
 
 /** What the readers of a store share. */
 export interface ReaderShared {
@@ -30,6 +41,7 @@ export interface ReaderShared {
   readonly share: ReadaheadShare;
   readonly pace: Pace;
   readonly disk: DiskVolume | undefined;
+  readonly beginnings: Beginnings;
   /** Aborted when the readers close. */
   readonly closing: AbortSignal;
 }
@@ -41,6 +53,8 @@ export class Fetcher {
   readonly #disk: VersionBlocks | undefined;
   /** Fetches under way and when their GET settles. */
   readonly #fetches = new Map<Fetch, Promise<void>>();
+  /** Those that wait for a slot and that neighbours may be joined to. */
+  readonly #queued = new Set<Fetch>();
 
   constructor(version: ObjectVersion, index: BlockIndex, shared: ReaderShared) {
     this.#version = version;
@@ -54,8 +68,8 @@ export class Fetcher {
     return this.#fetches.size;
   }
 
-  /** Begins GETs, one for each run of adjacent pieces, each piece with its buffer. With `hasSlot` the slot was taken. */
-  begin(pieces: readonly Span[], buffers: readonly Buffer[], stream: Stream, hasSlot: boolean): void {
+  /** Begins GETs, one for each run of adjacent pieces, each piece with its buffer. */
+  begin(pieces: readonly Span[], buffers: readonly Buffer[], stream: Stream, how: Beginning): void {
     const begun: Fetch[] = [];
     let fetch: Fetch | undefined;
     pieces.forEach((piece, at) => {
@@ -63,24 +77,15 @@ export class Fetcher {
       if (buffer === undefined) throw new Error(`${buffers.length} buffers for ${pieces.length} pieces`);
       const onDisk = this.#disk?.has(piece.start, lengthOf(piece)) ?? false;
       if (fetch?.span.end !== piece.start || fetch.fromDisk !== onDisk)
-        fetch = hasSlot || onDisk ? undefined : this.#queuedUpTo(piece);
-      if (fetch === undefined) begun.push((fetch = new Fetch(piece.start, stream, onDisk)));
-      const block: Block = {
-        offset: piece.start,
-        length: lengthOf(piece),
-        buffer,
-        fetch,
-        filled: 0,
-        pins: 1,
-        consumed: false,
-        detached: false,
-        use: 'none',
-      };
-      fetch.append(block);
-      this.#index.add(block);
+        fetch = how === 'joined' && !onDisk ? this.#queuedNear(piece, pieces.length === 1) : undefined;
+      if (fetch === undefined) {
+        begun.push((fetch = new Fetch(piece.start, stream, onDisk)));
+        if (how === 'joined' && !onDisk) this.#queued.add(fetch);
+      }
+      this.#extend(fetch, piece, buffer, false);
     });
     // The slot is for the first GET; others, where some of the pieces are on disk, stand in line.
-    let slotLeft = hasSlot;
+    let slotLeft = how === 'with slot';
     for (const each of begun) {
       const takesSlot = slotLeft && !each.fromDisk;
       if (takesSlot) slotLeft = false;
@@ -110,7 +115,10 @@ export class Fetcher {
 
   /** Fails all; resolves when no GET is left. */
   async close(): Promise<void> {
-    for (const fetch of this.#fetches.keys()) this.#fail(fetch, this.aborted(undefined));
+    for (const fetch of this.#fetches.keys()) {
+      this.#fail(fetch, this.aborted(undefined));
+      fetch.abort();
+    }
     await Promise.all(this.#fetches.values());
   }
 
@@ -119,14 +127,42 @@ export class Fetcher {
     return this.#error('aborted', 'read aborted', cause);
   }
 
-  /** A fetch that waits for its slot and ends where the piece begins: neighbours that wait together are one GET. */
-  #queuedUpTo(piece: Span): Fetch | undefined {
-    for (const fetch of this.#fetches.keys()) {
+  /**
+   * A fetch that waits for its slot and lies next to the piece, or so near that the bytes between cost less than another GET; it reaches up
+   * to the piece then. Neighbours that wait together are one GET.
+   */
+  #queuedNear(piece: Span, mayPrecede: boolean): Fetch | undefined {
+    const { joinGapBytes, partBytesMax } = this.#shared.options;
+    for (const fetch of this.#queued) {
       const { start, end } = fetch.span;
-      const fits = end === piece.start && piece.end - start <= this.#shared.options.partBytesMax;
-      if (fits && !fetch.started && !fetch.over) return fetch;
+      const behind = piece.start >= end;
+      const between = behind ? { start: end, end: piece.start } : { start: piece.end, end: start };
+      const bytes = Math.max(end, piece.end) - Math.min(start, piece.start);
+      const near = lengthOf(between) <= joinGapBytes && bytes <= partBytesMax;
+      if (near && (behind || mayPrecede) && this.#bridge(fetch, between)) return fetch;
     }
     return undefined;
+  }
+
+  /** Adds what lies between a fetch and its neighbour to it; false where some of that is there already, or memory is short. */
+  #bridge(fetch: Fetch, between: Span): boolean {
+    if (lengthOf(between) === 0) return true;
+    const { pool, budget } = this.#shared;
+    if (this.#index.within(between).length > 0) return false;
+    const buffer = pool.tryTake([lengthOf(between)], (bytes) => budget.tryReserveFree(bytes))?.[0];
+    if (buffer === undefined) return false;
+    this.#extend(fetch, between, buffer, true);
+    return true;
+  }
+
+  #extend(fetch: Fetch, piece: Span, buffer: Buffer, consumed: boolean): void {
+    const offset = piece.start;
+    const length = lengthOf(piece);
+    const state = { filled: 0, pins: 1, consumed, detached: false, use: 'none' as const };
+    const block: Block = { offset, length, buffer, fetch, ...state };
+    if (piece.end === fetch.span.start && lengthOf(fetch.span) > 0) fetch.prepend(block);
+    else fetch.append(block);
+    this.#index.add(block);
   }
 
   /** Runs a GET to its end; never rejects. */
@@ -136,13 +172,14 @@ export class Fetcher {
     try {
       if (fetch.fromDisk && (await this.#readFromDisk(fetch))) return;
       if (!hasSlot) await slots.take(fetch.signal);
+      this.#queued.delete(fetch);
       fetch.start();
       try {
         const { start, end } = fetch.rest;
         const range = { offset: start, length: end - start };
-        const beganMs = options.now();
-        const loop = performance.eventLoopUtilization();
+        const timing = range.length < pace.bytesMin ? undefined : new GetTiming(options.now);
         const result = await store.get(key, range, { ifMatch: etag, signal: fetch.signal }, (chunk) => {
+          timing?.received(chunk.length);
           for (const block of fetch.deliver(chunk)) this.#shared.cache.unpin(block, this.#index);
         });
         if (result.etag !== etag)
@@ -150,8 +187,7 @@ export class Fetcher {
         if (!fetch.complete)
           throw this.#error('unavailable', `asked for ${end - start} bytes, got ${result.length}`);
         this.#finish(fetch);
-        const { utilization } = performance.eventLoopUtilization(loop);
-        if (result.retried !== true) pace.observe(end - start, options.now() - beganMs, utilization);
+        if (timing !== undefined && result.retried !== true) timing.tell(pace);
       } finally {
         slots.giveBack();
       }
@@ -160,6 +196,7 @@ export class Fetcher {
       this.#fail(fetch, this.#versionGone(error));
     } finally {
       this.#fetches.delete(fetch);
+      this.#queued.delete(fetch);
     }
   }
 
@@ -212,7 +249,8 @@ export class Fetcher {
     if (fetch.over) return;
     const { cache } = this.#shared;
     const unfilled = fetch.unfilled;
-    fetch.fail(error);
+    fetch.fail(error, !fetch.fromDisk && fetch.arriving && lengthOf(fetch.rest) <= RUN_OUT_BYTES_MAX);
+    this.#queued.delete(fetch);
     for (const block of unfilled) {
       cache.detach(block, this.#index);
       cache.unpin(block, this.#index);

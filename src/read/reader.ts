@@ -11,7 +11,10 @@ import type { ByteSlices, ObjectVersion } from '../memory/byte-slices.js';
 import { BlockIndex } from './block-index.js';
 import type { Block } from './fetch.js';
 import { Fetcher, type ReaderShared } from './fetcher.js';
-import { Window, lengthOf, type Plan, type Span, type Stream } from './window.js';
+import type { ReadPolicy } from './options.js';
+import { lengthOf, type Span } from './span.js';
+import type { Stream } from './stream.js';
+import { Window, type Plan } from './window.js';
 
 export class Reader {
   readonly version: ObjectVersion;
@@ -28,26 +31,34 @@ export class Reader {
     this.version = version;
     this.#shared = shared;
     this.#fetcher = new Fetcher(version, this.#index, shared);
-    this.#window = new Window(version.size, shared.options);
+    this.#window = new Window(version.size, shared.options, shared.beginnings);
     this.#usedMs = shared.options.now();
   }
 
   /** Bytes of `asked`, which lies within the object and isn't empty. Fails with StoreError, `aborted` for the signal. */
-  async read(asked: Span, signal: AbortSignal | undefined): Promise<ByteSlices> {
+  async read(asked: Span, signal: AbortSignal | undefined, policy: ReadPolicy): Promise<ByteSlices> {
     this.#reads += 1;
     this.#usedMs = this.#shared.options.now();
     try {
       // Pinned before anything else: what ends or goes by this READ must not be what it needs.
       const present = this.#pinned(asked);
       const missing = this.#index.gaps(asked).length > 0;
-      const plan = this.#window.observe(asked, this.#shared.share.bytes, missing, this.#shared.pace.gets);
+      const { pace, share } = this.#shared;
+      const plan = this.#window.observe(asked, {
+        windowBytesMax: share.bytes,
+        missing,
+        wanted: pace.wanted,
+        policy,
+      });
       this.#recount();
       this.#leave(plan.dropped);
-      if (!missing) this.#window.started(plan.stream, plan.demand.end);
-      let blocks = missing ? this.#tryHold(asked, plan) : present;
+      for (const stream of plan.abandoned) this.#fetcher.cancelAllUnwanted(stream);
+      const wide = missing && this.#fetchDemand(plan);
+      let blocks = wide ? this.#pinned(asked) : missing ? this.#tryHold(asked, plan.stream) : present;
       if (missing) this.#unpin(present);
       if (blocks === undefined) blocks = await this.#waitAndHold(asked, plan.stream, signal);
-      else this.#readAhead(plan);
+      // Where memory was too short for the widened READ, it is for readahead.
+      else if (wide || !missing) this.#readAhead(plan);
       try {
         await arrival(blocks, asked, signal);
       } catch (error) {
@@ -87,17 +98,26 @@ export class Reader {
     await closed;
   }
 
-  /** Fetches the READ's gaps and pins its blocks, if there is memory for that at once. Those that are there are pinned. */
-  #tryHold(asked: Span, plan: Plan): Block[] | undefined {
+  /** Fetches what the plan wants for the READ, if there is memory for that that nobody uses. */
+  #fetchDemand({ demand, alone, stream }: Plan): boolean {
+    const runs = demand.map((span) => this.#cut(this.#index.gaps(span)));
+    const buffers = this.#takeAhead(runs.flat().map(lengthOf));
+    if (buffers === undefined) return false;
+    for (const run of runs)
+      this.#fetcher.begin(run, buffers.splice(0, run.length), stream, alone ? 'joined' : 'apart');
+    this.#window.started(stream, demand.at(-1)?.end ?? 0);
+    return true;
+  }
+
+  /** Fetches the READ's gaps alone and pins its blocks, if there is memory for that at once. Those that are there are pinned. */
+  #tryHold(asked: Span, stream: Stream): Block[] | undefined {
     const { pool, budget } = this.#shared;
-    if (this.#fetchWith(plan.demand, plan.stream, (lengths) => this.#takeAhead(lengths))) {
-      this.#window.started(plan.stream, plan.demand.end);
-      return this.#pinned(asked);
-    }
-    const reserve = (bytes: number): boolean => budget.tryReserve(bytes);
     const narrow = this.#aligned(asked);
-    if (!this.#fetchWith(narrow, plan.stream, (lengths) => pool.tryTake(lengths, reserve))) return undefined;
-    this.#window.started(plan.stream, narrow.end);
+    const pieces = this.#cut(this.#index.gaps(narrow));
+    const buffers = pool.tryTake(pieces.map(lengthOf), (bytes) => budget.tryReserve(bytes));
+    if (buffers === undefined) return undefined;
+    this.#fetcher.begin(pieces, buffers, stream, 'joined');
+    this.#window.started(stream, narrow.end);
     return this.#pinned(asked);
   }
 
@@ -117,7 +137,7 @@ export class Reader {
     }
     const pieces = this.#cut(this.#index.gaps(this.#aligned(asked)));
     const present = this.#pinned(asked);
-    this.#fetcher.begin(pieces, pool.takeReserved(pieces.map(lengthOf), bytes), stream, false);
+    this.#fetcher.begin(pieces, pool.takeReserved(pieces.map(lengthOf), bytes), stream, 'joined');
     const blocks = this.#pinned(asked);
     this.#unpin(present);
     return blocks;
@@ -125,8 +145,6 @@ export class Reader {
 
   #readAhead(plan: Plan): void {
     const { slots, options } = this.#shared;
-    // Memory was too short even for the widened READ.
-    if (plan.stream.ahead < plan.demand.end) return;
     for (const span of plan.ahead) {
       for (const gap of this.#index.gaps(span)) {
         if (this.#fetcher.underWay >= options.requestsPerObjectMax || !slots.tryTakeAhead()) return;
@@ -136,7 +154,7 @@ export class Reader {
           slots.giveBack();
           return;
         }
-        this.#fetcher.begin(pieces, buffers, plan.stream, true);
+        this.#fetcher.begin(pieces, buffers, plan.stream, 'with slot');
       }
       this.#window.started(plan.stream, span.end);
     }
@@ -150,19 +168,6 @@ export class Reader {
     if (buffers !== undefined || budget.waiting > 0) return buffers;
     cache.recycle(pool.bytesFor(lengths));
     return pool.tryTake(lengths, reserve);
-  }
-
-  /** Begins GETs for the gaps of a span with buffers from `take`; false when there were none. */
-  #fetchWith(
-    span: Span,
-    stream: Stream,
-    take: (lengths: readonly number[]) => Buffer[] | undefined,
-  ): boolean {
-    const pieces = this.#cut(this.#index.gaps(span));
-    const buffers = take(pieces.map(lengthOf));
-    if (buffers === undefined) return false;
-    this.#fetcher.begin(pieces, buffers, stream, false);
-    return true;
   }
 
   /** Nobody follows these streams: their fetches end, unless a READ waits, and what they read ahead may go. */
@@ -207,7 +212,7 @@ export class Reader {
   #abandon(blocks: readonly Block[]): void {
     this.#unpin(blocks);
     for (const { fetch } of blocks) {
-      const followed = !fetch.stream.dropped && this.#window.windowOf(fetch.stream, Infinity) > 0;
+      const followed = !fetch.stream.dropped && fetch.stream.sequential;
       if (!followed) this.#fetcher.cancelUnwanted(fetch);
     }
   }

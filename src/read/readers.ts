@@ -8,17 +8,22 @@ import type { MemoryBudget } from '../memory/memory-budget.js';
 import { StoreError } from '../store/errors.js';
 import type { ObjectStore } from '../store/object-store.js';
 import type { Logger } from '../telemetry/log.js';
+import { Beginnings } from './beginnings.js';
 import { BlockCache } from './block-cache.js';
 import { BlockPool } from './block-pool.js';
 import type { ByteSlices, ObjectVersion } from '../memory/byte-slices.js';
 import type { DiskVolume } from './disk/version-blocks.js';
 import type { ReaderShared } from './fetcher.js';
 import { GetSlots } from './get-slots.js';
-import { READ_DEFAULTS, type ReadOptions } from './options.js';
+import { READ_DEFAULTS, type ReadOptions, type ReadPolicy } from './options.js';
 import { Pace } from './pace.js';
 import { ReadaheadShare } from './readahead-share.js';
 import { Reader } from './reader.js';
-import { GETS_MIN } from './window.js';
+import { GETS_MIN } from './parts.js';
+import type { Span } from './span.js';
+
+/** Behind a GET's first bytes, so many show how fast its connection is. */
+const PACE_BYTES_MIN = 128 * 1024;
 
 export class Readers {
   readonly #shared: ReaderShared;
@@ -51,10 +56,25 @@ export class Readers {
     const pace = new Pace({
       getsMin: GETS_MIN,
       getsMax: options.requestsPerObjectMax,
-      bytesMin: options.partBytesMin,
+      partBytes: options.partBytesMax,
+      bytesMin: PACE_BYTES_MIN,
     });
+    const beginnings = new Beginnings();
     const closing = this.#closing.signal;
-    this.#shared = { store, budget, log, options, pool, cache, slots, share, pace, disk, closing };
+    this.#shared = {
+      store,
+      budget,
+      log,
+      options,
+      pool,
+      cache,
+      slots,
+      share,
+      pace,
+      beginnings,
+      disk,
+      closing,
+    };
     this.#removeRelief = budget.addRelief((bytes) => {
       const released = cache.relieve(bytes);
       if (released >= bytes || disk === undefined) return released;
@@ -68,13 +88,15 @@ export class Readers {
 
   /**
    * The bytes from `offset` on, `count` of them or up to the end of the version. They belong to the caller until `release`.
-   * Fails with StoreError: `precondition-failed` when the version is gone, `aborted` by the signal or by `close`.
+   * Fails with StoreError: `precondition-failed` when the version is gone, `aborted` by the signal or by `close`. `policy`: what the reader
+   * is told to do; as the options have it by default.
    */
   async read(
     version: ObjectVersion,
     offset: number,
     count: number,
     signal?: AbortSignal,
+    policy?: ReadPolicy,
   ): Promise<ByteSlices> {
     if (this.#closing.signal.aborted || signal?.aborted === true) {
       const about = { operation: 'GetObject', bucket: this.#shared.store.bucket, key: version.key };
@@ -84,7 +106,8 @@ export class Readers {
     }
     const end = Math.min(offset + count, version.size);
     if (offset >= end) return { slices: [], count: 0, release: () => undefined };
-    return await this.#readerOf(version).read({ start: offset, end }, signal);
+    const asked: Span = { start: offset, end };
+    return await this.#readerOf(version).read(asked, signal, policy ?? this.#shared.options.policy);
   }
 
   /** Drops the cached blocks of a key. READs under way end as they would have. */

@@ -2,92 +2,72 @@
  * The window policy of one object: from the READs seen so far, which bytes to fetch next. Pure: it knows neither store nor
  * memory; whoever asks subtracts what it already has.
  *
- * READs are sorted into streams. A READ belongs to the stream whose position it is nearest to, as long as it could be a
- * neighbour that was overtaken on its way (NFS clients send many READs at once, and they arrive in roughly ascending order).
- * A stream is sequential once a few READs have covered at least half of the span they lie in; then:
+ * READs are sorted into streams (stream.ts). A READ belongs to the stream whose position it is nearest to, as long as it could be a
+ * neighbour that was overtaken on its way. A stream is sequential once a few READs have covered at least half of the span they lie in:
  *
- *   start          next               ahead          next + window
- *     |--- covered --|=== fetched ======|- - - parts - - -|
+ *   - its window is four times what was read, so that it grows fivefold with each window read, and no more than four times of what is used
+ *     is fetched in vain; up to what reaches the rate one client takes, or the stream's share of memory;
+ *   - the window is fetched in parts (parts.ts);
+ *   - where files are read on as a rule (beginnings.ts), a READ at a file's start begins with a window of some MiB.
  *
- * `window` is a power of two near four times what was read, so that it doubles while the stream goes on and never more than
- * four times of what is used is fetched in vain. Parts are as large as the GETs that are wanted in flight (pace.ts) leave them, at
- * most a quarter of the window. A READ that fits no stream begins one, and only what it asked for is fetched; at the start of the
- * file somewhat more, for most readers go on from there.
+ * READs of one length at equal distances are a stream, too (strides.ts): its next pieces are fetched, one more with each READ. Any other
+ * READ begins a stream, and only what it asked for is fetched; at the start of the file somewhat more, for most readers go on from there.
+ *
+ * A stream that isn't read while another one goes on was abandoned: its reader has gone there.
  */
-import type { ReadOptions } from './options.js';
+import type { Beginnings } from './beginnings.js';
+import type { ReadOptions, ReadPolicy } from './options.js';
+import { Parts, type GetsWanted } from './parts.js';
+import { lengthOf, type Span } from './span.js';
+import { REORDERED_READS, Stream } from './stream.js';
+import { Strides } from './strides.js';
 
-/** Bytes from `start` up to `end`. */
-export interface Span {
-  readonly start: number;
-  readonly end: number;
-}
+/** Runs of pieces followed in one object. */
+const STRIDED_MAX = 4;
 
-export function lengthOf(span: Span): number {
-  return span.end - span.start;
-}
+/** A stream isn't abandoned before it has been silent for so long, and for so many of its usual pauses. */
+const SILENT_MS = 100;
+const SILENT_GAPS = 8;
 
-/** READs of so many times a READ's size may overtake one another. 16 of 1 MiB are what clients send at once by default. */
-const REORDERED_READS = 16;
-
-/**
- * What makes a stream: two READs of 64 KiB, as clients that read files through send them at least, or eight of any size. Two
- * small random READs may be neighbours by chance.
- */
-const EVIDENCE_READS = 8;
-const EVIDENCE_BYTES = 128 * 1024;
-
-/** GETs in flight that a window is cut for at least: one that is read from, and more on their way. */
-export const GETS_MIN = 4;
-
-/** One run of READs through an object. */
-export class Stream {
-  /** Lowest offset read and highest end read. */
-  start: number;
-  next: number;
-  /** Bytes read; no more than lie between `start` and `next`. */
-  covered: number;
-  reads = 1;
-  /** Up to here fetches were started. */
-  ahead: number;
-  usedMs: number;
-  /** Nobody follows it any more. */
-  dropped = false;
-
-  constructor(read: Span, nowMs: number) {
-    this.start = read.start;
-    this.next = read.end;
-    this.covered = read.end - read.start;
-    this.ahead = read.end;
-    this.usedMs = nowMs;
-  }
-
-  /** Several READs that lie close together. */
-  get sequential(): boolean {
-    const enough = this.reads >= EVIDENCE_READS || (this.reads > 1 && this.covered >= EVIDENCE_BYTES);
-    return enough && this.covered * 2 >= this.next - this.start;
-  }
+/** What a READ meets. */
+export interface Conditions {
+  /** This stream's share of memory now. */
+  readonly windowBytesMax: number;
+  /** Bytes of the READ are neither there nor under way. */
+  readonly missing: boolean;
+  readonly wanted: GetsWanted;
+  /** Default: that of the options. */
+  readonly policy?: ReadPolicy;
 }
 
 export interface Plan {
   readonly stream: Stream;
-  /** The READ's range, widened: what to fetch for it if there is memory for more than the READ itself. */
-  readonly demand: Span;
+  /** What to fetch for the READ, one GET each, adjacent; nothing when nothing is missing. Wider than the READ if there is memory for more. */
+  readonly demand: readonly Span[];
+  /** The demand is for this READ alone: one GET may fetch it together with its neighbours'. */
+  readonly alone: boolean;
   /** What to fetch then, in order, as long as there is memory. Parts of it may have been fetched. */
   readonly ahead: readonly Span[];
   /** Streams that ended by this READ. */
   readonly dropped: readonly Stream[];
+  /** Streams whose reader has gone elsewhere: what is on its way for them isn't wanted. */
+  readonly abandoned: readonly Stream[];
 }
 
 export class Window {
   readonly #size: number;
   readonly #options: ReadOptions;
+  readonly #beginnings: Beginnings | undefined;
   /** In order of use. */
   readonly #streams: Stream[] = [];
+  readonly #strides = new Strides();
+  #reads = 0;
 
-  /** `size`: bytes of the object. */
-  constructor(size: number, options: ReadOptions) {
+  /** `size`: bytes of the object. `beginnings`: what is known of other files. */
+  constructor(size: number, options: ReadOptions, beginnings?: Beginnings) {
     this.#size = size;
     this.#options = options;
+    this.#beginnings = beginnings;
   }
 
   get streams(): readonly Stream[] {
@@ -98,24 +78,33 @@ export class Window {
   get sequentialStreams(): number {
     let streams = 0;
     for (const stream of this.#streams)
-      if (this.#isSequential(stream) && stream.ahead < this.#size) streams += 1;
+      if (stream.sequential && !stream.abandoned && stream.ahead < this.#size) streams += 1;
     return streams;
   }
 
-  /**
-   * A READ of `read`, within the object and not empty. `windowBytesMax` is this stream's share of memory now; `missing` tells
-   * that bytes of the READ are neither there nor under way; `gets` are wanted in flight.
-   */
-  observe(read: Span, windowBytesMax: number, missing: boolean, gets = GETS_MIN): Plan {
-    const nowMs = this.#options.now();
+  /** A READ of `read`, within the object and not empty. */
+  observe(read: Span, conditions: Conditions): Plan {
+    const { missing, policy = this.#options.policy } = conditions;
     const dropped: Stream[] = [];
-    const stream = this.#follow(read, nowMs, dropped);
+    const stream = this.#follow(read, dropped);
+    const abandoned = this.#abandonedFor(stream);
+    if (read.start === 0 && this.#size > this.#options.smallFileBytes) this.#beginnings?.began(this);
+    if (stream.start === 0 && 2 * stream.covered >= Math.min(this.#options.beginningBytes, this.#size))
+      this.#beginnings?.wentOn(this);
     // Readahead was lost to memory pressure or an error: begin again from here.
     if (missing) stream.ahead = Math.min(stream.ahead, Math.max(read.start, stream.start));
-    const windowBytes = this.windowOf(stream, windowBytesMax, gets);
-    const partBytes = this.#partOf(windowBytes, gets);
-    const demand = this.#demandOf(stream, read, windowBytes, partBytes);
-    return { stream, demand, ahead: this.#aheadOf(stream, demand, windowBytes, partBytes), dropped };
+    if (stream.stride !== undefined && policy === 'adaptive') {
+      const demand = missing ? [this.#pages(read)] : [];
+      const ahead = this.#piecesOf(stream, conditions);
+      return { stream, demand, alone: true, ahead, dropped, abandoned };
+    }
+    const most = this.#mostOf(conditions);
+    const windowBytes = this.windowOf(stream, most, policy);
+    const parts = new Parts(windowBytes, windowBytes < most, conditions.wanted, this.#size, this.#options);
+    const demand = missing ? this.#demandOf(read, parts, policy, windowBytes) : [];
+    const from = Math.max(stream.ahead, demand.at(-1)?.end ?? read.end);
+    const ahead = parts.bytes === 0 ? [] : this.#aheadOf(from, stream.next + windowBytes, parts);
+    return { stream, demand, alone: parts.bytes === 0, ahead, dropped, abandoned };
   }
 
   /** Fetches of this stream were started up to `end`. */
@@ -130,37 +119,55 @@ export class Window {
     return idle;
   }
 
-  /** Bytes to have fetched beyond the stream's position; 0 while it isn't sequential. */
-  windowOf(stream: Stream, windowBytesMax: number, gets = GETS_MIN): number {
-    if (!this.#isSequential(stream)) return 0;
-    const { windowBytesMin, partBytesMax } = this.#options;
-    const most = Math.min(windowBytesMax, Math.max(this.#options.windowBytesMax, gets * partBytesMax));
-    const wanted = this.#options.policy === 'sequential' ? most : 4 * stream.covered;
-    return powerOfTwoUpTo(Math.min(Math.max(wanted, windowBytesMin), most));
+  /** Bytes to have fetched beyond the stream's position, of `most`; 0 while it isn't sequential. */
+  windowOf(stream: Stream, most: number, policy: ReadPolicy = this.#options.policy): number {
+    if (policy === 'random') return 0;
+    if (policy === 'sequential') return most;
+    const { windowBytesMin, beginningBytes } = this.#options;
+    const readOn = stream.start === 0 && this.#beginnings?.likely === true ? beginningBytes : 0;
+    if (readOn === 0 && !stream.sequential) return 0;
+    return Math.min(Math.max(4 * stream.covered, readOn, windowBytesMin), most);
   }
 
-  #isSequential(stream: Stream): boolean {
-    if (this.#options.policy === 'adaptive') return stream.sequential;
-    return this.#options.policy === 'sequential';
+  #mostOf({ windowBytesMax, wanted }: Conditions): number {
+    const { windowBytesMax: usual, partBytesMax } = this.#options;
+    return Math.min(windowBytesMax, Math.max(usual, wanted.gets * partBytesMax));
   }
 
   /** The stream this READ belongs to, moved on by it; put last in the order of use. */
-  #follow(read: Span, nowMs: number, dropped: Stream[]): Stream {
+  #follow(read: Span, dropped: Stream[]): Stream {
+    const nowMs = this.#options.now();
+    const at = ++this.#reads;
     const near = this.#nearest(read);
+    if (near?.sequential !== true) {
+      const run = this.#strides.find(read);
+      if (run !== undefined) {
+        const strided = new Stream(read, nowMs, at, run);
+        strided.start = run.start;
+        strided.next = run.end;
+        strided.ahead = run.end;
+        return this.#add(strided, dropped);
+      }
+    }
     if (near !== undefined) {
       this.#streams.splice(this.#streams.indexOf(near), 1);
-      const moved = advanced(near, read, nowMs);
-      if (moved) {
+      if (near.advance(read, nowMs, at)) {
         this.#streams.push(near);
         return near;
       }
       near.dropped = true;
       dropped.push(near);
     }
-    const stream = new Stream(read, nowMs);
+    return this.#add(new Stream(read, nowMs, at), dropped);
+  }
+
+  /** Runs of pieces have places of their own: many streams that begin at equal distances look like one at first. */
+  #add(stream: Stream, dropped: Stream[]): Stream {
     this.#streams.push(stream);
-    const oldest = this.#streams[0];
-    if (oldest !== undefined && this.#streams.length > this.#options.streamsMax) {
+    const strided = stream.stride !== undefined;
+    const alike = this.#streams.filter(({ stride }) => (stride !== undefined) === strided);
+    const [oldest] = alike;
+    if (oldest !== undefined && alike.length > (strided ? STRIDED_MAX : this.#options.streamsMax)) {
       this.#drop(oldest);
       dropped.push(oldest);
     }
@@ -168,14 +175,11 @@ export class Window {
   }
 
   #nearest(read: Span): Stream | undefined {
-    const slack = REORDERED_READS * (read.end - read.start);
     let best: Stream | undefined;
     let bestDistance = Infinity;
     for (const stream of this.#streams) {
-      const distance = Math.abs(read.start - stream.next);
-      const fits =
-        read.start >= stream.next - slack && read.start <= Math.max(stream.ahead, stream.next) + slack;
-      if (!fits || distance >= bestDistance) continue;
+      const distance = stream.distance(read);
+      if (distance === undefined || distance >= bestDistance) continue;
       best = stream;
       bestDistance = distance;
     }
@@ -185,28 +189,47 @@ export class Window {
   #drop(stream: Stream): void {
     stream.dropped = true;
     this.#streams.splice(this.#streams.indexOf(stream), 1);
+    if (stream.start === 0) this.#beginnings?.ended(this);
   }
 
-  #demandOf(stream: Stream, read: Span, windowBytes: number, partBytes: number): Span {
-    const { policy, alignBytes, smallFileBytes, windowBytesMin } = this.#options;
-    const start = read.start - (read.start % alignBytes);
-    const end = this.#clip(Math.ceil(read.end / alignBytes) * alignBytes);
-    if (policy === 'random') return { start, end };
-    if (read.start === 0 && this.#size <= smallFileBytes) return { start, end: this.#size };
+  /** Streams with something on its way that were silent while this one had 16 READs. Looked at with every 16th. */
+  #abandonedFor(stream: Stream): Stream[] {
+    if (stream.reads % REORDERED_READS !== 0) return [];
+    const { sixteenAt, usedMs } = stream;
+    stream.sixteenAt = stream.usedAt;
+    const abandoned = this.#streams.filter((other) => {
+      const silentMs = usedMs - other.usedMs;
+      const silent = other.usedAt < sixteenAt && silentMs > Math.max(SILENT_MS, SILENT_GAPS * other.gapMs);
+      return silent && other.ahead > other.next;
+    });
+    for (const other of abandoned) {
+      other.abandoned = true;
+      other.ahead = other.next;
+    }
+    return abandoned;
+  }
+
+  #demandOf(read: Span, parts: Parts, policy: ReadPolicy, windowBytes: number): Span[] {
+    const { smallFileBytes, windowBytesMin } = this.#options;
+    const pages = this.#pages(read);
+    if (policy === 'random') return [pages];
+    if (read.start === 0 && this.#size <= smallFileBytes) return [{ start: 0, end: this.#size }];
     if (read.start === 0 && windowBytes === 0)
-      return { start, end: Math.max(end, this.#clip(windowBytesMin)) };
-    if (partBytes > windowBytes || end <= stream.ahead) return { start, end };
-    return { start, end: Math.max(end, this.#partEnd(end, partBytes)) };
+      return [{ start: 0, end: Math.max(pages.end, Math.min(windowBytesMin, this.#size)) }];
+    if (parts.bytes === 0) return [pages];
+    const spans: Span[] = [];
+    for (let from = pages.start; from < pages.end;) {
+      const end = parts.end(from);
+      spans.push({ start: from, end });
+      from = end;
+    }
+    return spans;
   }
 
-  #aheadOf(stream: Stream, demand: Span, windowBytes: number, partBytes: number): Span[] {
+  #aheadOf(start: number, most: number, parts: Parts): Span[] {
     const spans: Span[] = [];
-    // Memory is too short for a part: nothing is read ahead, for small GETs cost more than they gain.
-    if (partBytes > windowBytes) return spans;
-    const most = stream.next + windowBytes;
-    let from = Math.max(stream.ahead, demand.end);
-    while (from < this.#size) {
-      const end = this.#partEnd(from, partBytes);
+    for (let from = start; from < this.#size;) {
+      const end = parts.end(from);
       if (end > most) break;
       spans.push({ start: from, end });
       from = end;
@@ -214,42 +237,23 @@ export class Window {
     return spans;
   }
 
-  #partOf(windowBytes: number, gets: number): number {
-    const { partBytesMin, partBytesMax, partBytesEfficient } = this.#options;
-    const quarter = powerOfTwoUpTo(windowBytes / GETS_MIN);
-    const shared = Math.max(powerOfTwoUpTo(windowBytes / gets), partBytesEfficient);
-    return Math.min(Math.max(Math.min(quarter, shared), partBytesMin), partBytesMax);
+  /** As many pieces as READs have met the run, and as there are GETs wanted and memory for. */
+  #piecesOf(stream: Stream, { windowBytesMax, wanted }: Conditions): Span[] {
+    if (stream.stride === undefined) return [];
+    const { every, bytes } = stream.stride;
+    const pieces = Math.min(stream.reads, wanted.gets, Math.floor(windowBytesMax / bytes));
+    const end = Math.min(stream.next + pieces * every, this.#size);
+    const spans: Span[] = [];
+    for (const piece of stream.pieces(end)) if (lengthOf(piece) > 0) spans.push(this.#pages(piece));
+    return spans;
   }
 
-  /** Parts end at multiples of their size; one that would be shorter than half goes on to the next multiple. */
-  #partEnd(from: number, partBytes: number): number {
-    const end = (Math.floor(from / partBytes) + 1) * partBytes;
-    return this.#clip(end - from < partBytes / 2 ? end + partBytes : end);
+  /** Whole pages around the bytes. */
+  #pages({ start, end }: Span): Span {
+    const { alignBytes } = this.#options;
+    return {
+      start: start - (start % alignBytes),
+      end: Math.min(Math.ceil(end / alignBytes) * alignBytes, this.#size),
+    };
   }
-
-  #clip(offset: number): number {
-    return Math.min(offset, this.#size);
-  }
-}
-
-/** Adds a READ to a stream; false when the stream would be none any more: the READs are scattered. */
-function advanced(stream: Stream, read: Span, nowMs: number): boolean {
-  const start = Math.min(stream.start, read.start);
-  const next = Math.max(stream.next, read.end);
-  const covered = Math.min(stream.covered + read.end - read.start, next - start);
-  // READs that arrive out of order leave gaps at first: so long as they are few, their span says nothing yet.
-  const early = stream.reads < REORDERED_READS && next - start <= REORDERED_READS * (read.end - read.start);
-  if (covered * 2 < next - start && !early) return false;
-  stream.start = start;
-  stream.next = next;
-  stream.covered = covered;
-  stream.reads += 1;
-  stream.usedMs = nowMs;
-  stream.ahead = Math.max(stream.ahead, read.end);
-  return true;
-}
-
-/** The greatest power of two not above `bytes`; 0 below 1. */
-function powerOfTwoUpTo(bytes: number): number {
-  return bytes < 1 ? 0 : 2 ** Math.floor(Math.log2(bytes));
 }

@@ -2,10 +2,10 @@ import t from 'tap';
 import fc from 'fast-check';
 import { BlockIndex } from '../../src/read/block-index.js';
 import { Fetch, type Block } from '../../src/read/fetch.js';
-import { Stream } from '../../src/read/window.js';
+import { Stream } from '../../src/read/stream.js';
 
 function block(offset: number, length: number): Block {
-  const fetch = new Fetch(offset, new Stream({ start: offset, end: offset + length }, 0));
+  const fetch = new Fetch(offset, new Stream({ start: offset, end: offset + length }, 0, 1));
   const buffer = Buffer.alloc(0);
   return { offset, length, buffer, fetch, filled: 0, pins: 0, consumed: false, detached: false, use: 'none' };
 }

@@ -20,8 +20,8 @@ await t.test(
     t.equal(rig.bytesFetched, body.length);
     t.ok(rig.gets < 40, `${rig.gets} GETs`);
     t.ok(
-      rig.ranges.some((range) => range.end - range.start === 8 * MIB),
-      'parts grow to 8 MiB',
+      rig.ranges.some((range) => range.end - range.start >= 6 * MIB),
+      'parts grow with what was read',
     );
     const before = rig.gets;
     t.ok((await rig.bytes(version, 5 * MIB + 7, MIB)).equals(body.subarray(5 * MIB + 7, 6 * MIB + 7)));

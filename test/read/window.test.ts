@@ -1,14 +1,25 @@
 import t from 'tap';
 import fc from 'fast-check';
 import { READ_DEFAULTS, type ReadOptions } from '../../src/read/options.js';
-import { Window, type Plan, type Span } from '../../src/read/window.js';
+import { Beginnings } from '../../src/read/beginnings.js';
+import type { GetsWanted } from '../../src/read/parts.js';
+import type { Span } from '../../src/read/span.js';
+import { Window, type Conditions, type Plan } from '../../src/read/window.js';
 
 const KIB = 1024;
 const MIB = 1024 * KIB;
 const NO_LIMIT = 64 * MIB;
+/** A store on the same machine. */
+const NEAR: GetsWanted = { gets: 4, worthBytes: Infinity };
+/** 30 ms to the first byte, 8 MB/s a connection. */
+const FAR: GetsWanted = { gets: 32, worthBytes: 240_000 };
 
 function options(more: Partial<ReadOptions> = {}): ReadOptions {
   return { ...READ_DEFAULTS, now: () => 0, ...more };
+}
+
+function met(more: Partial<Conditions> = {}): Conditions {
+  return { windowBytesMax: NO_LIMIT, missing: true, wanted: NEAR, ...more };
 }
 
 /** A reader that always has memory: takes every plan, and keeps what was fetched. */
@@ -18,20 +29,32 @@ class Fetched {
   /** Offsets fetched, by page. */
   readonly pages = new Set<number>();
 
-  constructor(size: number, more: Partial<ReadOptions> = {}) {
-    this.window = new Window(size, options(more));
+  readonly #size: number;
+  readonly #wanted: GetsWanted;
+
+  constructor(size: number, more: Partial<ReadOptions> = {}, wanted = NEAR, beginnings?: Beginnings) {
+    this.#size = size;
+    this.#wanted = wanted;
+    this.window = new Window(size, options(more), beginnings);
   }
 
   read(start: number, count: number, windowBytesMax = NO_LIMIT): Plan {
-    const read = { start, end: start + count };
+    const read = { start, end: Math.min(start + count, this.#size) };
     const missing = !this.has(read);
-    const plan = this.window.observe(read, windowBytesMax, missing);
-    for (const span of [...(missing ? [plan.demand] : []), ...plan.ahead]) {
+    const plan = this.window.observe(read, { windowBytesMax, missing, wanted: this.#wanted });
+    for (const span of [...plan.demand, ...plan.ahead]) {
+      if (!this.#isMissing(span)) continue;
       this.spans.push(span);
       for (let at = span.start; at < span.end; at += 4 * KIB) this.pages.add(Math.floor(at / (4 * KIB)));
       this.window.started(plan.stream, span.end);
     }
     return plan;
+  }
+
+  #isMissing(span: Span): boolean {
+    for (let at = span.start; at < span.end; at += 4 * KIB)
+      if (!this.pages.has(Math.floor(at / (4 * KIB)))) return true;
+    return false;
   }
 
   has(read: Span): boolean {
@@ -49,24 +72,69 @@ class Fetched {
 await t.test(
   'a first READ fetches what it asks for, in pages; at the start of the file a little more',
   async (t) => {
-    const one = new Window(100 * MIB, options()).observe(
-      { start: 50 * MIB + 5, end: 50 * MIB + 10 },
-      NO_LIMIT,
-      true,
-    );
-    t.same(one.demand, { start: 50 * MIB, end: 50 * MIB + 4096 });
+    const one = new Window(100 * MIB, options()).observe({ start: 50 * MIB + 5, end: 50 * MIB + 10 }, met());
+    t.same(one.demand, [{ start: 50 * MIB, end: 50 * MIB + 4096 }]);
     t.same(one.ahead, []);
-    const first = new Window(100 * MIB, options()).observe({ start: 0, end: 128 * KIB }, NO_LIMIT, true);
-    t.same(first.demand, { start: 0, end: 512 * KIB });
+    const first = new Window(100 * MIB, options()).observe({ start: 0, end: 128 * KIB }, met());
+    t.same(first.demand, [{ start: 0, end: 512 * KIB }]);
     t.same(first.ahead, []);
   },
 );
 
 await t.test('a small file is fetched whole by a READ at its start', async (t) => {
-  const plan = new Window(2 * MIB, options()).observe({ start: 0, end: 1 }, NO_LIMIT, true);
-  t.same(plan.demand, { start: 0, end: 2 * MIB });
-  const larger = new Window(2 * MIB + 1, options()).observe({ start: 0, end: 1 }, NO_LIMIT, true);
-  t.same(larger.demand, { start: 0, end: 512 * KIB });
+  const plan = new Window(2 * MIB, options()).observe({ start: 0, end: 1 }, met({ wanted: FAR }));
+  t.same(plan.demand, [{ start: 0, end: 2 * MIB }]);
+  const larger = new Window(2 * MIB + 1, options()).observe({ start: 0, end: 1 }, met());
+  t.same(larger.demand, [{ start: 0, end: 512 * KIB }]);
+});
+
+await t.test(
+  'where files are read on, the next one is fetched at its start in as many GETs as pay',
+  async (t) => {
+    const parts = (wanted: GetsWanted, size: number): Span[] => {
+      const beginnings = new Beginnings();
+      const before = new Fetched(5 * MIB, {}, wanted, beginnings);
+      before.read(0, 128 * KIB);
+      t.equal(before.spans.length, 1, 'nothing is known at first');
+      for (let at = 128 * KIB; at < 5 * MIB; at += 128 * KIB) before.read(at, 128 * KIB);
+      const file = new Fetched(size, {}, wanted, beginnings);
+      file.read(0, 128 * KIB);
+      return file.spans;
+    };
+    const near = parts(NEAR, 5 * MIB);
+    t.equal(near.at(-1)?.end, 5 * MIB);
+    t.ok(near.length <= 3, `${near.length} GETs of a store that is near`);
+    const far = parts(FAR, 5 * MIB);
+    t.equal(far.at(-1)?.end, 5 * MIB);
+    t.equal(far.length, 20, 'of 256 KiB: less would take longer to begin than to arrive');
+    const s3 = parts({ gets: 19, worthBytes: 5_400_000 }, 5 * MIB);
+    t.ok(s3.length <= 3, `${s3.length} GETs of a store with 60 ms to the first byte and 90 MB/s`);
+    const large = parts(FAR, 1024 * MIB);
+    t.ok((large.at(-1)?.end ?? 0) <= 9 * MIB, 'no more than that of a large file');
+  },
+);
+
+await t.test('the last GETs of a file end together: they share what is left', async (t) => {
+  const file = new Fetched(1024 * MIB, {}, FAR);
+  for (let at = 0; at < 1024 * MIB; at += MIB) file.read(at, MIB, 1024 * MIB);
+  const lengths = file.spans.map(({ start, end }) => end - start);
+  t.equal(Math.max(...lengths), 8 * MIB);
+  const last = lengths.slice(-32);
+  t.ok(Math.max(...last) <= MIB, `the last ones have up to ${Math.max(...last)} bytes`);
+  t.ok(lengths.length < 1024 / 8 + 250, `${lengths.length} GETs`);
+  t.equal(
+    file.spans.reduce((sum, { start, end }) => sum + end - start, 0),
+    1024 * MIB,
+    'no byte twice',
+  );
+});
+
+await t.test('while a window grows, all GETs that are wanted are soon in flight', async (t) => {
+  const file = new Fetched(1024 * MIB, {}, FAR);
+  let at = 0;
+  for (; at < 4 * MIB; at += 128 * KIB) file.read(at, 128 * KIB, 512 * MIB);
+  const under = file.spans.filter(({ end }) => end > at);
+  t.ok(under.length >= 30, `${under.length} GETs beyond ${at / MIB} MiB`);
 });
 
 await t.test(
@@ -74,19 +142,21 @@ await t.test(
   async (t) => {
     const inFlight = (
       gets: number,
-      memoryBytes: number,
+      windowBytesMax: number,
     ): { readonly parts: number; readonly partBytes: number } => {
       const window = new Window(4096 * MIB, options());
+      const wanted = { gets, worthBytes: 240_000 };
       let plan: Plan | undefined;
       for (let at = 0; at < 512 * MIB; at += MIB) {
-        plan = window.observe({ start: at, end: at + MIB }, memoryBytes, at === 0, gets);
+        plan = window.observe({ start: at, end: at + MIB }, { windowBytesMax, missing: at === 0, wanted });
         for (const span of plan.ahead) window.started(plan.stream, span.end);
       }
       const stream = plan?.stream;
       if (stream === undefined) throw new Error('no stream');
       // From here on all of it is to be fetched again.
       stream.ahead = stream.next;
-      const again = window.observe({ start: stream.next, end: stream.next + MIB }, memoryBytes, true, gets);
+      const read = { start: stream.next, end: stream.next + MIB };
+      const again = window.observe(read, { windowBytesMax, missing: true, wanted });
       const partBytes = Math.max(...again.ahead.map(({ start, end }) => end - start));
       return { parts: again.ahead.length, partBytes };
     };
@@ -98,22 +168,20 @@ await t.test(
     // Less memory: the parts become smaller before they become fewer, down to what a GET is worth.
     t.equal(inFlight(32, 128 * MIB).partBytes, 4 * MIB);
     t.ok(inFlight(32, 128 * MIB).parts >= 30);
+    t.equal(inFlight(32, 112 * MIB).partBytes, 3.5 * MIB, 'all of the memory is used');
     t.equal(inFlight(32, 32 * MIB).partBytes, 2 * MIB);
     t.equal(inFlight(32, 4 * MIB).partBytes, 1 * MIB);
   },
 );
 
-await t.test('the window doubles while READs go on, up to its limit, and parts grow with it', async (t) => {
+await t.test('the window grows with what was read, up to its limit, and parts grow with it', async (t) => {
   const reader = new Fetched(512 * MIB);
-  const windows = new Set<number>();
   for (let at = 0; at < 64 * MIB; at += 128 * KIB) {
-    const plan = reader.read(at, 128 * KIB);
-    windows.add(reader.window.windowOf(plan.stream, NO_LIMIT));
+    const { stream } = reader.read(at, 128 * KIB);
+    const expected = at === 0 ? 0 : Math.min(4 * (at + 128 * KIB), NO_LIMIT);
+    if (reader.window.windowOf(stream, NO_LIMIT) !== Math.max(expected, at === 0 ? 0 : 512 * KIB))
+      t.fail(`window of ${reader.window.windowOf(stream, NO_LIMIT)} at ${at}`);
   }
-  t.same(
-    [...windows],
-    [0, 1, 2, 4, 8, 16, 32, 64].map((n) => n * MIB),
-  );
   const parts = reader.spans.map((span) => span.end - span.start);
   t.equal(Math.max(...parts), 8 * MIB);
   t.same(
@@ -128,7 +196,7 @@ await t.test('memory pressure shrinks the window, down to nothing', async (t) =>
   for (let at = 0; at < 32 * MIB; at += MIB) reader.read(at, MIB);
   const { stream } = reader.read(32 * MIB, MIB);
   t.equal(reader.window.windowOf(stream, NO_LIMIT), 64 * MIB);
-  t.equal(reader.window.windowOf(stream, 3 * MIB), 2 * MIB);
+  t.equal(reader.window.windowOf(stream, 3 * MIB), 3 * MIB);
   const short = new Fetched(512 * MIB);
   for (let at = 0; at < 4 * MIB; at += 64 * KIB) {
     const plan = short.read(at, 64 * KIB, 100 * KIB);
@@ -151,7 +219,7 @@ await t.test('interleaved streams are told apart, and the longest unused is drop
     for (const base of [100, 300, 500, 700]) reader.read(base * MIB + at, 128 * KIB);
   }
   t.equal(reader.window.sequentialStreams, 4);
-  const plan = reader.read(900 * MIB, 128 * KIB);
+  const plan = reader.read(950 * MIB, 128 * KIB);
   t.same(
     plan.dropped.map((stream) => [stream.start, stream.dropped]),
     [[100 * MIB, true]],
@@ -173,9 +241,9 @@ await t.test('a stream with all of its file under way takes no share of the memo
 await t.test('idle streams expire', async (t) => {
   let nowMs = 0;
   const window = new Window(100 * MIB, options({ now: () => nowMs }));
-  window.observe({ start: 0, end: MIB }, NO_LIMIT, true);
+  window.observe({ start: 0, end: MIB }, met());
   nowMs = 10;
-  window.observe({ start: 50 * MIB, end: 51 * MIB }, NO_LIMIT, true);
+  window.observe({ start: 50 * MIB, end: 51 * MIB }, met());
   t.same(
     window.expire(5).map((stream) => stream.start),
     [0],
@@ -186,23 +254,131 @@ await t.test('idle streams expire', async (t) => {
 await t.test('readahead that was lost is planned again', async (t) => {
   const window = new Window(100 * MIB, options());
   for (let at = 0; at < 4 * MIB; at += MIB) {
-    const plan = window.observe({ start: at, end: at + MIB }, NO_LIMIT, false);
+    const plan = window.observe({ start: at, end: at + MIB }, met({ missing: false }));
     for (const span of plan.ahead) window.started(plan.stream, span.end);
   }
-  const plan = window.observe({ start: 4 * MIB, end: 5 * MIB }, NO_LIMIT, true);
-  t.ok(plan.demand.end > 5 * MIB, 'the READ is widened to its part');
-  t.equal(plan.ahead[0]?.start, plan.demand.end);
+  const plan = window.observe({ start: 4 * MIB, end: 5 * MIB }, met());
+  const end = plan.demand.at(-1)?.end ?? 0;
+  t.ok(end > 5 * MIB, 'the READ is widened to its part');
+  t.equal(plan.ahead[0]?.start, end);
 });
 
-await t.test('the policy may be told', async (t) => {
+await t.test('the policy may be told, for a mount or for a READ', async (t) => {
   const sequential = new Window(100 * MIB, options({ policy: 'sequential' }));
-  const first = sequential.observe({ start: MIB, end: 2 * MIB }, NO_LIMIT, true);
+  const first = sequential.observe({ start: MIB, end: 2 * MIB }, met());
   t.ok((first.ahead.at(-1)?.end ?? 0) >= 60 * MIB);
+  const told = new Window(100 * MIB, options());
+  const second = told.observe({ start: MIB, end: 2 * MIB }, met({ policy: 'sequential' }));
+  t.same(second.ahead, first.ahead);
   const random = new Window(MIB, options({ policy: 'random' }));
   for (let at = 0; at < MIB; at += 64 * KIB) {
-    const plan = random.observe({ start: at, end: at + 64 * KIB }, NO_LIMIT, true);
-    t.same([plan.demand, plan.ahead], [{ start: at, end: at + 64 * KIB }, []]);
+    const plan = random.observe({ start: at, end: at + 64 * KIB }, met());
+    t.same([plan.demand, plan.ahead], [[{ start: at, end: at + 64 * KIB }], []]);
   }
+});
+
+await t.test(
+  'READs at equal distances are followed, in any order, and only their pieces fetched',
+  async (t) => {
+    const order = fc.shuffledSubarray([0, 1, 2, 3], { minLength: 4 });
+    fc.assert(
+      fc.property(
+        fc.integer({ min: 1, max: 256 }),
+        fc.integer({ min: 3, max: 64 }),
+        fc.nat(1000),
+        order,
+        (pages, times, from, four) => {
+          const bytes = pages * 4 * KIB;
+          const every = bytes * times;
+          const file = new Fetched(from * 4 * KIB + 400 * every, {}, FAR);
+          let missed = 0;
+          for (let at = 0; at < 400; at += 4)
+            for (const piece of four) {
+              const start = from * 4 * KIB + (at + piece) * every;
+              if (at >= 20 && !file.has({ start, end: start + bytes })) missed++;
+              file.read(start, bytes);
+            }
+          // Pieces overlap with nothing, so each fetched span is a READ's.
+          if (file.bytes > 440 * bytes) throw new Error(`${file.bytes / bytes} pieces fetched for 400`);
+          if (missed > 8) throw new Error(`${missed} READs had to wait`);
+        },
+      ),
+      // Close together, pieces are also a stream of READs that overtake one another until they turn out to be scattered.
+      { numRuns: 100 },
+    );
+    t.pass('every run');
+  },
+);
+
+await t.test('random READs are never more GETs than READs, and fetch little else', async (t) => {
+  fc.assert(
+    fc.property(fc.infiniteStream(fc.nat(256 * 512 - 1)), (places) => {
+      const file = new Fetched(512 * MIB, {}, FAR);
+      let reads = 0;
+      for (const page of places) {
+        if (page === 0) continue;
+        file.read(page * 4 * KIB, 4 * KIB);
+        if (file.spans.length > ++reads) throw new Error(`${file.spans.length} GETs for ${reads} READs`);
+        if (reads === 500) break;
+      }
+      if (file.bytes > 500 * 4 * KIB) throw new Error(`${file.bytes} bytes for 500 pages`);
+    }),
+    { numRuns: 50 },
+  );
+  t.pass('every run');
+});
+
+await t.test(
+  'a stream that is silent while another goes on is abandoned, unless it is only slow',
+  async (t) => {
+    let nowMs = 0;
+    const window = new Window(1024 * MIB, options({ now: () => nowMs }));
+    const read = (at: number): Plan => {
+      const plan = window.observe({ start: at, end: at + MIB }, met({ missing: false }));
+      for (const span of plan.ahead) window.started(plan.stream, span.end);
+      return plan;
+    };
+    /** READs at 500 MiB, a millisecond each, and the streams that were abandoned by them. */
+    const elsewhere = (reads: number, from: number): number[] => {
+      const abandoned = [];
+      for (let at = 0; at < reads; at++) {
+        nowMs += 1;
+        abandoned.push(...read(from + at * MIB).abandoned.map(({ start }) => start));
+      }
+      return abandoned;
+    };
+    for (let at = 0; at < 8; at++, nowMs += 20) read(at * MIB);
+    t.same(elsewhere(100, 500 * MIB), [], 'five pauses of its own are nothing');
+    t.equal(window.sequentialStreams, 2);
+    t.same(elsewhere(100, 600 * MIB), [0], 'ten are');
+    t.equal(window.sequentialStreams, 1, 'the memory is for the other one');
+    const back = read(8 * MIB);
+    t.equal(back.ahead[0]?.start, 9 * MIB, 'when it is read again all that is missing is fetched');
+    t.equal(window.sequentialStreams, 2);
+  },
+);
+
+await t.test('streams that are read in turn are never abandoned', async (t) => {
+  fc.assert(
+    fc.property(fc.integer({ min: 2, max: 32 }), fc.integer({ min: 1, max: 1000 }), (streams, pauseMs) => {
+      let nowMs = 0;
+      const window = new Window(4096 * MIB, options({ now: () => nowMs }));
+      for (let at = 0; at < 64 * MIB; at += MIB)
+        for (let each = 0; each < streams; each++) {
+          nowMs += pauseMs;
+          const start = each * 128 * MIB + at;
+          const plan = window.observe({ start, end: start + MIB }, met({ missing: false }));
+          for (const span of plan.ahead) window.started(plan.stream, span.end);
+          // Streams that begin at equal distances look like one of pieces at first.
+          if (plan.abandoned.some(({ stride }) => stride === undefined))
+            throw new Error(`abandoned at ${at}`);
+        }
+      const left = window.streams.filter(({ stride }) => stride === undefined).length;
+      if (left !== streams) throw new Error(`${left} streams`);
+    }),
+    { numRuns: 40 },
+  );
+  t.pass('every run');
 });
 
 await t.test('plans lie in the object, contain the READ, and go forward without overlap', async (t) => {
@@ -228,9 +404,15 @@ await t.test('plans lie in the object, contain the READ, and go forward without 
           const end = Math.min(start + step.count, size);
           const plan = reader.read(start, end - start, step.limit);
           last = end;
-          if (plan.demand.start > start || plan.demand.end < end || plan.demand.end > size)
+          const spans = [...plan.demand, ...plan.ahead];
+          const [first] = plan.demand;
+          const demandEnd = plan.demand.at(-1)?.end ?? end;
+          if ((first?.start ?? start) > start || demandEnd < end || demandEnd > size)
             throw new Error('demand');
-          let from = plan.demand.end;
+          if (plan.demand.some(({ start: from }, each) => each > 0 && from !== plan.demand[each - 1]?.end))
+            throw new Error('the demand has gaps');
+          if (spans.some(({ start: from, end: to }) => to <= from)) throw new Error('an empty span');
+          let from = demandEnd;
           for (const span of plan.ahead) {
             if (span.start < from || span.end <= span.start || span.end > size) throw new Error('ahead');
             if (span.end - span.start > READ_DEFAULTS.partBytesMax * 1.5) throw new Error('part too large');
@@ -239,7 +421,7 @@ await t.test('plans lie in the object, contain the READ, and go forward without 
           if (from - Math.max(end, plan.stream.next) > Math.max(step.limit, 2 * READ_DEFAULTS.partBytesMin)) {
             throw new Error(`${from - end} bytes ahead, ${step.limit} allowed`);
           }
-          if (reader.window.streams.length > 4) throw new Error('streams');
+          if (reader.window.streams.length > 8) throw new Error('streams');
         }
       },
     ),

@@ -1,0 +1,66 @@
+/**
+ * How large the GETs of a stream are. As many are wanted in flight as reach the rate that one client takes (pace.ts), and the window
+ * is shared among them. In the order in which the rules give way:
+ *
+ *   - at most 8 MiB, S3's advice for parallel ranges;
+ *   - the window shared by the GETs wanted in flight. While the window grows GETs are small, so that all of them run soon; when it has
+ *     reached its size they are large enough for their cost in CPU;
+ *   - what is left of the file shared by them, so that the last GETs end together;
+ *   - never smaller than a GET is worth: as many bytes as arrive in the time to its first byte.
+ */
+import type { ReadOptions } from './options.js';
+
+/** What a store's GETs are like now. */
+export interface GetsWanted {
+  /** In flight for one stream. */
+  readonly gets: number;
+  /** Bytes that take as long as their first byte: a smaller GET spends most of its time waiting. */
+  readonly worthBytes: number;
+}
+
+/** GETs in flight that a window is cut for at least: one that is read from, and more on their way. */
+export const GETS_MIN = 4;
+
+export class Parts {
+  /** Of one GET, as far as the window says; 0 where memory is too short for one. */
+  readonly bytes: number;
+  readonly #gets: number;
+  readonly #size: number;
+  readonly #least: number;
+  readonly #unit: number;
+
+  /** `growing`: the window isn't yet as large as it may be. `size`: of the file. */
+  constructor(
+    windowBytes: number,
+    growing: boolean,
+    wanted: GetsWanted,
+    size: number,
+    options: Pick<ReadOptions, 'blockBytes' | 'partBytesMin' | 'partBytesMax' | 'partBytesEfficient'>,
+  ) {
+    const { partBytesMin, partBytesMax, partBytesEfficient, blockBytes } = options;
+    this.#unit = Math.min(blockBytes, partBytesMin);
+    this.#gets = wanted.gets;
+    this.#size = size;
+    const efficient = Math.min(partBytesEfficient, partBytesMax);
+    this.#least =
+      wanted.gets <= GETS_MIN ? efficient : Math.min(Math.max(wanted.worthBytes, this.#unit), efficient);
+    const quarter = this.#whole(windowBytes / GETS_MIN);
+    const least = Math.max(partBytesMin, Math.min(growing ? this.#least : efficient, quarter));
+    const bytes = Math.min(Math.max(this.#whole(windowBytes / wanted.gets), least), partBytesMax);
+    this.bytes = bytes > windowBytes ? 0 : bytes;
+  }
+
+  /** Where the part that begins at `from` ends: at a multiple of the unit, or with the file. */
+  end(from: number): number {
+    const share = (this.#size - from) / this.#gets;
+    const bytes = Math.min(this.bytes, Math.max(share, this.#least));
+    let end = this.#whole(from + bytes);
+    if (end - from < bytes / 2) end += this.#unit;
+    // A rest that isn't worth a GET goes with the last one.
+    return this.#size - end < this.#unit ? this.#size : end;
+  }
+
+  #whole(bytes: number): number {
+    return Math.floor(bytes / this.#unit) * this.#unit;
+  }
+}
