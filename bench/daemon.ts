@@ -7,16 +7,10 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { DaemonReport } from '../src/cli/daemon.js';
 import { NfsClient } from '../test/support/nfs-client.js';
+import type { NfsServer, ServerOptions } from './server.js';
 import { cpuSeconds } from './usage.js';
 
-export interface DaemonOptions {
-  readonly storeUrl: string;
-  /** PEM file of the store's certificate. */
-  readonly certificateFile?: string;
-  /** As of `--memory-limit`. */
-  readonly memoryLimit: string;
-  /** Options for Node before the daemon's program. */
-  readonly nodeArguments?: readonly string[];
+export interface DaemonOptions extends ServerOptions {
   /** Further options of `s3nfsd serve`. */
   readonly serveArguments?: readonly string[];
 }
@@ -24,7 +18,7 @@ export interface DaemonOptions {
 const PROBE = join(import.meta.dirname, 'event-loop-probe.js');
 const MAIN = join(import.meta.dirname, '../src/main.js');
 
-export class DaemonProcess {
+export class DaemonProcess implements NfsServer {
   readonly #process: ChildProcess;
   readonly #directory: string;
   readonly #report: DaemonReport;

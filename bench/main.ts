@@ -5,10 +5,13 @@
 import { writeFile } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
 import { CASES } from './cases/all.js';
+import { XDR_CASES } from './cases/xdr-codec.js';
 import { LOADS } from './loads.js';
 import { runCase, type Case } from './measure.js';
+import { runAgainst } from './peer.js';
+import { rclonePeer } from './peers/rclone.js';
 import { Missing } from './native.js';
-import { caseReport, skippedReport, textOf, type CaseReport } from './report.js';
+import { caseReport, peerReport, skippedReport, textOf, type CaseReport } from './report.js';
 import type { RigOptions } from './rig.js';
 import { BASELINE_FILE, readBaseline, SHORT_CASES, recorded, shortRun } from './short.js';
 
@@ -20,6 +23,7 @@ const { values, positionals: names } = parseArgs({
     size: { type: 'string', default: '1' },
     short: { type: 'boolean', default: false },
     record: { type: 'boolean', default: false },
+    peer: { type: 'string' },
     'memory-limit': { type: 'string', default: '256MiB' },
     'endpoint-url': { type: 'string' },
     bucket: { type: 'string', default: 'bench' },
@@ -37,6 +41,7 @@ const USAGE = `npm run bench -- [NAME...] [OPTIONS]
   --node-argument ARG    for the daemon's Node, such as --cpu-prof; may be given again
   --short                a few cases, small: fails where one is twice as slow as bench/baseline.json says
   --record               as --short, and writes bench/baseline.json
+  --peer rclone          the cases by the daemon and by \`rclone serve nfs\`, in turn, without floors
   --endpoint-url URL, --bucket NAME    a store for the loads, in place of the embedded server
 
 Cases (all, unless names are given) and loads (by name only):
@@ -64,8 +69,14 @@ const options = {
   nodeArguments: values['node-argument'],
 };
 
+if (values.peer !== undefined && values.peer !== 'rclone') fail(`no such peer: ${values.peer}`);
+
 async function measured(each: Case): Promise<CaseReport> {
   try {
+    if (values.peer !== undefined) {
+      const peer = await rclonePeer();
+      return peerReport(each, peer, await runAgainst(each, peer, { ...options, size, rounds: runs }));
+    }
     const { prepared, rounds } = await runCase(each, { ...options, size, rounds: runs });
     return caseReport(each, prepared, rounds);
   } catch (error) {
@@ -91,6 +102,8 @@ if (values.short || values.record) process.exit((await short()) ? 0 : 1);
 
 for (const each of CASES) {
   if (names.length > 0 && !names.includes(each.name)) continue;
+  // These have no server.
+  if (values.peer !== undefined && XDR_CASES.includes(each)) continue;
   const report = await measured(each);
   process.stdout.write(`${values.json ? JSON.stringify(report) : textOf(report)}\n`);
 }

@@ -6,6 +6,7 @@ import type { HttpLoad } from './clients/http-load.js';
 import type { NfsLoad } from './clients/nfs-load.js';
 import type { NfsClient } from '../test/support/nfs-client.js';
 import { DaemonProcess } from './daemon.js';
+import type { NfsServer, StartServer } from './server.js';
 import { requestsBetween, type Store } from './stores/store.js';
 import { withPeak } from './usage.js';
 
@@ -14,6 +15,8 @@ export interface Sample {
   /** GiB, calls, files or entries: what cost and throughput are by. */
   readonly units: number;
   readonly seconds: number;
+  /** Until the store had all of it, where the last answer doesn't say so. */
+  readonly storedSeconds?: number;
   readonly daemonCpu?: number;
   readonly storeCpu?: number;
   readonly clientCpu?: number;
@@ -63,6 +66,8 @@ export interface Setup {
   readonly memoryLimit: string;
   /** Options for Node before the daemon's program. */
   readonly nodeArguments: readonly string[];
+  /** Whom the work is done by; the daemon unless given. */
+  readonly startServer?: StartServer;
   /** To be done at the end, last first; also when preparing fails. */
   defer(end: () => Promise<void>): void;
 }
@@ -77,16 +82,30 @@ export interface Case {
 
 /** Prepares a case, runs it, and ends what it started. */
 export async function runCase(
-  { prepare }: Case,
+  each: Case,
   options: Omit<Setup, 'defer'>,
 ): Promise<{ readonly prepared: Prepared; readonly rounds: readonly Round[] }> {
   const ends: (() => Promise<void>)[] = [];
   try {
-    const prepared = await prepare({ ...options, defer: (end) => void ends.push(end) });
+    const prepared = await prepareCase(each, options, ends);
     return { prepared, rounds: await measure(prepared, options.rounds) };
   } finally {
-    for (const end of ends.reverse()) await end();
+    await endAll(ends);
   }
+}
+
+/** Prepares a case; what is to be done at its end is added to `ends`, also when this fails. */
+export async function prepareCase(
+  { prepare }: Case,
+  options: Omit<Setup, 'defer'>,
+  ends: (() => Promise<void>)[],
+): Promise<Prepared> {
+  return await prepare({ ...options, defer: (end) => void ends.push(end) });
+}
+
+/** Last first. */
+export async function endAll(ends: readonly (() => Promise<void>)[]): Promise<void> {
+  for (const end of [...ends].reverse()) await end();
 }
 
 async function measure(prepared: Prepared, rounds: number): Promise<Round[]> {
@@ -104,28 +123,35 @@ async function measure(prepared: Prepared, rounds: number): Promise<Round[]> {
 export async function serve(
   setup: Setup,
   store: { readonly url: string; readonly certificateFile?: string },
-): Promise<{ readonly daemon: DaemonProcess; readonly nfs: NfsClient; readonly root: Buffer }> {
-  const { memoryLimit, nodeArguments } = setup;
+): Promise<{ readonly daemon: NfsServer; readonly nfs: NfsClient; readonly root: Buffer }> {
+  const { memoryLimit, nodeArguments, startServer = (options) => DaemonProcess.start(options) } = setup;
   const { url: storeUrl, certificateFile } = store;
   const certificate = certificateFile === undefined ? {} : { certificateFile };
-  const daemon = await DaemonProcess.start({ storeUrl, memoryLimit, nodeArguments, ...certificate });
+  const daemon = await startServer({ storeUrl, memoryLimit, nodeArguments, ...certificate });
   setup.defer(() => daemon.close());
   return { daemon, ...(await daemon.mount()) };
 }
 
 /** Runs work of the NFS client through the daemon; `units` of it are counted, by what the client tells. */
 export async function daemonSample(
-  daemon: DaemonProcess,
+  daemon: NfsServer,
   store: Store,
   units: (load: NfsLoad) => number,
   work: () => Promise<NfsLoad>,
 ): Promise<Sample> {
   const before = await store.use();
-  await daemon.eventLoopP99Ms();
+  await daemon.eventLoopP99Ms?.();
   const cpuBefore = daemon.cpuSeconds();
-  const { result, peakMiB } = await withPeak(daemon.pid, work);
+  const beganMs = performance.now();
+  let storedSeconds: number | undefined;
+  const { result, peakMiB } = await withPeak(daemon.pid, async () => {
+    const load = await work();
+    await daemon.stored?.();
+    if (daemon.stored !== undefined) storedSeconds = (performance.now() - beganMs) / 1000;
+    return load;
+  });
   const daemonCpu = daemon.cpuSeconds() - cpuBefore;
-  const eventLoopP99Ms = await daemon.eventLoopP99Ms();
+  const eventLoopP99Ms = await daemon.eventLoopP99Ms?.();
   const after = await store.use();
   return {
     units: units(result),
@@ -137,7 +163,8 @@ export async function daemonSample(
     requests: requestsBetween(before, after),
     storeMiB: (after.bytes - before.bytes) / 2 ** 20,
     peakMiB,
-    eventLoopP99Ms,
+    ...(eventLoopP99Ms !== undefined && { eventLoopP99Ms }),
+    ...(storedSeconds !== undefined && { storedSeconds }),
     ...(result.readMedianMs > 0 && { medianMs: result.readMedianMs, p99Ms: result.readP99Ms }),
   };
 }

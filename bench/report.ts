@@ -1,5 +1,7 @@
 /** What is said of a case: one object, its figures medians, with the smallest and greatest beside them. Fields: docs/benchmarks.md. */
 import type { Case, Prepared, Round, Sample, Unit } from './measure.js';
+import type { PeerComparison, PeerRound } from './peer.js';
+import type { Peer } from './server.js';
 
 /** Median, least, greatest. */
 export type Figure = readonly [median: number, min: number, max: number];
@@ -16,6 +18,20 @@ export interface CaseReport {
   readonly floors?: Readonly<
     Record<string, { readonly about: string; readonly figures: Readonly<Record<string, Figure>> }>
   >;
+  readonly ratios?: Readonly<Record<string, Figure>>;
+  /** The same work by another server. */
+  readonly peer?: PeerReport;
+}
+
+export interface PeerReport {
+  readonly name: string;
+  readonly version: string;
+  readonly options: readonly string[];
+  /** Why it was given up. */
+  readonly failed?: string;
+  readonly figures?: Readonly<Record<string, Figure>>;
+  readonly requests?: Readonly<Record<string, number>>;
+  /** What it takes, in multiples of what the daemon takes: above 1 the daemon is better. */
   readonly ratios?: Readonly<Record<string, Figure>>;
 }
 
@@ -45,6 +61,51 @@ export function caseReport({ name, about }: Case, prepared: Prepared, rounds: re
       Object.entries(prepared.ratios).map(([ratio, of]) => [ratio, figure(rounds.map(of))]),
     ),
   };
+}
+
+/** The daemon and a peer; no floors. */
+export function peerReport(
+  { name, about }: Case,
+  { name: peerName, version, options }: Peer,
+  { prepared: { unit }, rounds, alone, failure }: PeerComparison,
+): CaseReport {
+  const ours = [...rounds.map((round) => round.ours), ...alone];
+  const theirs = rounds.map((round) => round.theirs);
+  const requests = ours.at(-1)?.requests;
+  const peerRequests = theirs.at(-1)?.requests;
+  return {
+    case: name,
+    about,
+    runs: ours.length,
+    figures: figuresOf(ours, unit),
+    ...(requests !== undefined && { requests }),
+    peer: {
+      ...{ name: peerName, version, options },
+      ...(failure !== undefined && { failed: failure }),
+      ...(theirs.length > 0 && { figures: figuresOf(theirs, unit), ratios: peerRatios(rounds) }),
+      ...(peerRequests !== undefined && { requests: peerRequests }),
+    },
+  };
+}
+
+/** `storedTime`: until the store has it, which the daemon's last answer says. */
+const PEER_RATIOS: Readonly<Record<string, (ours: Sample, theirs: Sample) => number>> = {
+  time: (ours, theirs) => theirs.seconds / theirs.units / (ours.seconds / ours.units),
+  storedTime: (ours, theirs) =>
+    (theirs.storedSeconds ?? NaN) / theirs.units / ((ours.storedSeconds ?? ours.seconds) / ours.units),
+  median: (ours, theirs) => (theirs.medianMs ?? NaN) / (ours.medianMs ?? NaN),
+  cpu: (ours, theirs) => (theirs.daemonCpu ?? NaN) / theirs.units / ((ours.daemonCpu ?? NaN) / ours.units),
+  memory: (ours, theirs) => (theirs.peakMiB ?? NaN) / (ours.peakMiB ?? NaN),
+};
+
+function peerRatios(rounds: readonly PeerRound[]): Record<string, Figure> {
+  const ratios: Record<string, Figure> = {};
+  for (const [name, of] of Object.entries(PEER_RATIOS)) {
+    // CPU comes in steps of 10 ms: of nothing there is no ratio.
+    const values = rounds.map(({ ours, theirs }) => of(ours, theirs)).filter(Number.isFinite);
+    if (values.length > 0) ratios[name] = figure(values);
+  }
+  return ratios;
 }
 
 export function skippedReport({ name, about }: Case, reason: string): CaseReport {
@@ -85,6 +146,7 @@ function figuresOf(samples: readonly Sample[], unit: Unit): Record<string, Figur
   );
   add('storeMiB', ({ storeMiB }) => storeMiB);
   add('peakMiB', ({ peakMiB }) => peakMiB);
+  add('storedSeconds', ({ storedSeconds }) => storedSeconds);
   add('eventLoopP99Ms', ({ eventLoopP99Ms }) => eventLoopP99Ms);
   add('medianMs', ({ medianMs }) => medianMs);
   add('p99Ms', ({ p99Ms }) => p99Ms);
@@ -115,7 +177,15 @@ export function textOf(report: CaseReport): string {
     lines.push(`  floor ${name}: ${floor.about}`);
     add('    ', floor.figures);
   }
-  lines.push('  ratios');
+  if (report.ratios !== undefined) lines.push('  ratios');
   add('    ', report.ratios);
+  const { peer } = report;
+  if (peer !== undefined) {
+    lines.push(`  peer ${peer.version}${peer.failed === undefined ? '' : `, failed: ${peer.failed}`}`);
+    add('    ', peer.figures);
+    if (peer.requests !== undefined) lines.push(`    requests ${JSON.stringify(peer.requests)}`);
+    lines.push('    what it takes, in multiples of the daemon');
+    add('      ', peer.ratios);
+  }
   return lines.join('\n');
 }

@@ -9,6 +9,7 @@ import { randomRead } from './random-read.js';
 import { sequentialRead, sequentialReadTls } from './sequential-read.js';
 import { sequentialWrite } from './sequential-write.js';
 import { smallCreate, smallRead } from './small-files.js';
+import { streams } from './streams.js';
 import { XDR_CASES } from './xdr-codec.js';
 
 export const CASES: readonly Case[] = [
@@ -28,5 +29,6 @@ export const CASES: readonly Case[] = [
   mediumFilesFarUnshaped,
   firstByte,
   firstByteOfMany,
+  streams,
   ...XDR_CASES,
 ];

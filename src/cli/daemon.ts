@@ -230,8 +230,7 @@ async function readSecret(path: string): Promise<Buffer> {
 }
 
 function exportRules(entry: ExportOptions, stores: Stores, volumeName: string | undefined): FileSystemExport {
-  const { path, prefix, readOnly, allow, squash, uid, gid, fileMode, dirMode, metadataTtlMs, readPolicy } =
-    entry;
+  const { path, prefix, readOnly, allow, squash, uid, gid, fileMode, dirMode, metadataTtlMs } = entry;
   return {
     store: stores.storeOf(entry),
     volumeName: volumeName ?? volumeNameOf(entry),
@@ -247,7 +246,6 @@ function exportRules(entry: ExportOptions, stores: Stores, volumeName: string | 
     fileMode,
     directoryMode: dirMode,
     metadataTtlMs,
-    readPolicy,
   };
 }
 

@@ -194,7 +194,6 @@ exports:
     squash: all
     endpointUrl: http://127.0.0.1:9000
     metadataTtl: indefinite
-    readPolicy: random
 `,
   );
   const { exports } = configured(['--config', file]);
@@ -211,7 +210,6 @@ exports:
     fileMode: 0o600,
     dirMode: 0o755,
     metadataTtlMs: 1000,
-    readPolicy: 'adaptive',
     noSignRequest: false,
     requestPayer: false,
     dualStack: false,
@@ -231,7 +229,6 @@ exports:
     squash: 'all',
     endpointUrl: 'http://127.0.0.1:9000',
     metadataTtlMs: Infinity,
-    readPolicy: 'random',
   });
 });
 

@@ -1,0 +1,37 @@
+/** What a case measures: the daemon, or a peer, another NFS server over the same store. */
+import type { NfsClient } from '../test/support/nfs-client.js';
+
+export interface NfsServer {
+  readonly pid: number;
+  /** Of NFS and MOUNT. */
+  readonly port: number;
+  cpuSeconds(): number;
+  /** A client with all procedures, and the root of the export. */
+  mount(): Promise<{ readonly nfs: NfsClient; readonly root: Buffer }>;
+  /** How late the event loop was since the last time, in milliseconds; where there is one. */
+  eventLoopP99Ms?(): Promise<number>;
+  /** Resolves when the store has all that was written; where an answer to COMMIT doesn't say so. */
+  stored?(): Promise<void>;
+  close(): Promise<void>;
+}
+
+export interface ServerOptions {
+  readonly storeUrl: string;
+  /** PEM file of the store's certificate. */
+  readonly certificateFile?: string;
+  /** As of `--memory-limit` of the daemon. */
+  readonly memoryLimit: string;
+  /** Options for Node before the daemon's program. */
+  readonly nodeArguments?: readonly string[];
+}
+
+export type StartServer = (options: ServerOptions) => Promise<NfsServer>;
+
+/** A server to compare with. */
+export interface Peer {
+  readonly name: string;
+  readonly version: string;
+  /** What it is started with, but for addresses and keys. */
+  readonly options: readonly string[];
+  readonly start: StartServer;
+}
