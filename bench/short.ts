@@ -6,7 +6,7 @@
 import { readFile } from 'node:fs/promises';
 import { cpus } from 'node:os';
 import { join } from 'node:path';
-import { getattr } from './cases/getattr.js';
+import { getattr } from './cases/small-calls.js';
 import { listing } from './cases/listing.js';
 import { sequentialRead } from './cases/sequential-read.js';
 import { sequentialWrite } from './cases/sequential-write.js';

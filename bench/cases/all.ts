@@ -2,12 +2,12 @@
 import type { Case } from '../measure.js';
 import { sequentialReadFar, sequentialReadFarLong, sequentialWriteFar, smallReadFar } from './far-store.js';
 import { firstByte, firstByteOfMany } from './first-byte.js';
-import { getattr } from './getattr.js';
 import { listing } from './listing.js';
 import { mediumFilesFar, mediumFilesFarUnshaped } from './medium-files.js';
 import { randomRead } from './random-read.js';
 import { sequentialRead, sequentialReadTls } from './sequential-read.js';
 import { sequentialWrite } from './sequential-write.js';
+import { access, getattr, lookup } from './small-calls.js';
 import { smallCreate, smallRead } from './small-files.js';
 import { streams } from './streams.js';
 import { XDR_CASES } from './xdr-codec.js';
@@ -20,6 +20,8 @@ export const CASES: readonly Case[] = [
   smallRead,
   randomRead,
   getattr,
+  access,
+  lookup,
   listing,
   sequentialReadFar,
   sequentialReadFarLong,

@@ -23,7 +23,13 @@ export interface NfsLoad {
 /** Sizes in bytes; `depth` is calls in flight, or files at a time. */
 export type NfsWork =
   | { readonly mode: 'null'; readonly count: number; readonly depth: number }
-  | { readonly mode: 'getattr'; readonly handle: Buffer; readonly count: number; readonly depth: number }
+  | {
+      readonly mode: 'getattr' | 'access' | 'lookup';
+      /** Of `lookup`: the directory with the file f-0. */
+      readonly handle: Buffer;
+      readonly count: number;
+      readonly depth: number;
+    }
   | {
       readonly mode: 'read' | 'write';
       readonly handle: Buffer;
@@ -71,6 +77,8 @@ function argumentsOf(work: NfsWork): readonly (string | number)[] {
     case 'null':
       return [work.count, work.depth];
     case 'getattr':
+    case 'access':
+    case 'lookup':
       return [work.handle.toString('hex'), work.count, work.depth];
     case 'read':
     case 'write':

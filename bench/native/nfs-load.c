@@ -3,6 +3,8 @@
  *
  *   nfs-load PORT null COUNT DEPTH
  *   nfs-load PORT getattr HANDLE COUNT DEPTH
+ *   nfs-load PORT access HANDLE COUNT DEPTH                       asks for all rights
+ *   nfs-load PORT lookup DIRECTORY COUNT DEPTH                    of f-0
  *   nfs-load PORT read HANDLE SEED SIZE TRANSFER DEPTH            front to back, every byte compared
  *   nfs-load PORT random HANDLE SEED SIZE COUNT DEPTH ORDER       pages of 4 KiB, ORDER seeds the places, every byte compared
  *   nfs-load PORT write HANDLE SEED SIZE TRANSFER DEPTH           UNSTABLE, then COMMIT
@@ -19,12 +21,15 @@
 #include "pattern.h"
 #include "rpc.h"
 
-enum procedure { NULL_CALL = 0, GETATTR = 1, LOOKUP = 3, READ = 6, WRITE = 7, CREATE = 8, READDIRPLUS = 17, COMMIT = 21 };
-enum mode { MODE_NULL, MODE_GETATTR, MODE_READ, MODE_RANDOM, MODE_WRITE, MODE_CREATE, MODE_FILES, MODE_TURNS, MODE_LIST };
+enum procedure { NULL_CALL = 0, GETATTR = 1, LOOKUP = 3, ACCESS = 4, READ = 6, WRITE = 7, CREATE = 8, READDIRPLUS = 17, COMMIT = 21 };
+enum mode {
+  MODE_NULL, MODE_GETATTR, MODE_READ, MODE_RANDOM, MODE_WRITE, MODE_CREATE, MODE_FILES, MODE_TURNS, MODE_LIST, MODE_ACCESS, MODE_LOOKUP
+};
 
 #define NFS3_OK 0u
 #define NFS3ERR_JUKEBOX 10008u
 #define ATTRIBUTES 84u
+#define ACCESS_ALL 0x3fu
 #define ACCEPTED_HEAD 28u /* xid, REPLY, accepted, verifier without body, SUCCESS; and the status behind it */
 #define DEPTH_MAX 64u
 #define JUKEBOX_WAIT_US 200000
@@ -133,6 +138,9 @@ static void send_call(struct slot *slot) {
       put32(&wire, LIST_BYTES);
       put32(&wire, LIST_BYTES);
       break;
+    case ACCESS:
+      put32(&wire, ACCESS_ALL);
+      break;
     case NULL_CALL:
     case GETATTR:
     case LOOKUP:
@@ -151,6 +159,11 @@ static bool begin_job(struct slot *slot) {
     case MODE_LIST: slot->procedure = READDIRPLUS; break;
     case MODE_CREATE: slot->procedure = CREATE; break;
     case MODE_FILES: slot->procedure = LOOKUP; break;
+    case MODE_ACCESS: slot->procedure = ACCESS; break;
+    case MODE_LOOKUP:
+      slot->procedure = LOOKUP;
+      slot->index = 0;
+      break;
     case MODE_READ:
     case MODE_TURNS:
     case MODE_WRITE:
@@ -235,6 +248,7 @@ static bool on_results(struct slot *slot, struct reply *reply) {
       break;
     case LOOKUP:
       slot->file = handle_in(reply);
+      if (mode == MODE_LOOKUP) return true;
       slot->seed = (uint32_t)slot->index;
       if (mode == MODE_TURNS) return true;
       slot->procedure = READ;
@@ -253,6 +267,7 @@ static bool on_results(struct slot *slot, struct reply *reply) {
       return on_listing(slot, reply);
     case NULL_CALL:
     case GETATTR:
+    case ACCESS:
     case COMMIT:
     case READ:
       return true;
@@ -332,8 +347,9 @@ static void stream(void) {
   bytes_moved = size;
 }
 
-static const char *const MODES[] = {"null", "getattr", "read", "random", "write", "create", "files", "turns", "list"};
-static const int ARGUMENTS[] = {2, 3, 5, 6, 5, 4, 4, 5, 1};
+static const char *const MODES[] = {"null",  "getattr", "read", "random", "write", "create",
+                                    "files", "turns",   "list", "access", "lookup"};
+static const int ARGUMENTS[] = {2, 3, 5, 6, 5, 4, 4, 5, 1, 3, 3};
 
 /* Takes the arguments behind the mode; calls in flight. */
 static uint64_t read_arguments(char **argument) {
@@ -375,7 +391,7 @@ int main(int argc, char **argv) {
     size = number(argv[3], MIB, (uint64_t)1 << 40);
   } else {
     int found = -1;
-    for (int each = 0; each <= MODE_LIST; each++)
+    for (int each = 0; each <= MODE_LOOKUP; each++)
       if (strcmp(argv[2], MODES[each]) == 0) found = each;
     if (found < 0 || argc - 3 != ARGUMENTS[found]) die("no such mode, or not its arguments: %s", argv[2]);
     mode = (enum mode)found;
