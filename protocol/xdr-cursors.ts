@@ -11,7 +11,9 @@ export class XdrReader {
   #offset = 0;
 
   constructor(bytes: Uint8Array) {
-    this.#bytes = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    this.#bytes = Buffer.isBuffer(bytes)
+      ? bytes
+      : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   }
 
   /** Bytes not read yet. */
@@ -46,6 +48,27 @@ export class XdrReader {
     return this.#bytes.subarray(at, at + length);
   }
 
+  /** Goes past these bytes if they are what comes next. */
+  skip(expected: Uint8Array): boolean {
+    const { length } = expected;
+    if (length > this.remaining) return false;
+    for (let at = 0; at < length; at++) {
+      if (this.#bytes[this.#offset + at] !== expected[at]) return false;
+    }
+    this.#offset += length;
+    return true;
+  }
+
+  /** The bytes that were read since `remaining` was this, as a view into the record. */
+  readSince(remaining: number): Buffer {
+    return this.#bytes.subarray(this.#bytes.length - remaining, this.#offset);
+  }
+
+  /** The bytes not read yet, as a view into the record. */
+  rest(): Buffer {
+    return this.#bytes.subarray(this.#offset);
+  }
+
   /** Fails unless every byte was read. */
   end(): void {
     if (this.remaining !== 0) throw new XdrError(`expected the end, ${this.remaining} bytes are left`);
@@ -67,11 +90,22 @@ const SCRATCH_BYTES = 512;
 
 /** Appends values and gives the encoded bytes as a list of buffers. Large opaques are referenced, not copied. */
 export class XdrWriter {
+  readonly #scratchBytes: number;
   #chunks: Buffer[] = [];
-  #scratch: Buffer = Buffer.allocUnsafe(SCRATCH_BYTES);
+  #scratch: Buffer;
+  #view: DataView;
   #start = 0;
   #offset = 0;
   #length = 0;
+  /** Bytes of the messages that are finished. */
+  #finished = 0;
+
+  /** One for several messages takes a scratch that they share. */
+  constructor(scratchBytes = SCRATCH_BYTES) {
+    this.#scratchBytes = scratchBytes;
+    this.#scratch = Buffer.allocUnsafe(scratchBytes);
+    this.#view = viewOf(this.#scratch);
+  }
 
   /** Bytes written so far. */
   get length(): number {
@@ -80,22 +114,22 @@ export class XdrWriter {
 
   u32(value: number): void {
     const at = this.#reserve(4);
-    this.#scratch.writeUInt32BE(value, at);
+    this.#view.setUint32(at, value);
   }
 
   i32(value: number): void {
     const at = this.#reserve(4);
-    this.#scratch.writeInt32BE(value, at);
+    this.#view.setInt32(at, value);
   }
 
   u64(value: bigint): void {
     const at = this.#reserve(8);
-    this.#scratch.writeBigUInt64BE(value, at);
+    this.#view.setBigUint64(at, value);
   }
 
   i64(value: bigint): void {
     const at = this.#reserve(8);
-    this.#scratch.writeBigInt64BE(value, at);
+    this.#view.setBigInt64(at, value);
   }
 
   /** Bytes and their zero padding. Buffers of 2 KiB and more are referenced: they must not change until the reply is sent. */
@@ -124,24 +158,38 @@ export class XdrWriter {
     this.#scratch.fill(0, at, at + padding);
   }
 
-  /** The encoded bytes. The writer is not used again. */
+  /** The encoded bytes. What is written from now on is another message, with room left for it in the same scratch. */
   finish(): Buffer[] {
     this.#flush();
-    return this.#chunks;
+    const chunks = this.#chunks;
+    this.#chunks = [];
+    this.#finished = this.#length;
+    return chunks;
+  }
+
+  /** Forgets what was written since the last message. */
+  discard(): void {
+    this.#chunks = [];
+    this.#offset = this.#start;
+    this.#length = this.#finished;
   }
 
   /** The offset of `length` bytes in the scratch buffer: called before the buffer is named, since it may replace it. */
   #reserve(length: number): number {
-    if (this.#offset + length > this.#scratch.length) {
-      this.#flush();
-      this.#scratch = Buffer.allocUnsafe(Math.max(SCRATCH_BYTES, length, Math.min(this.#length, 65536)));
-      this.#start = 0;
-      this.#offset = 0;
-    }
+    if (this.#offset + length > this.#scratch.length) this.#replaceScratch(length);
     const at = this.#offset;
     this.#offset += length;
     this.#length += length;
     return at;
+  }
+
+  #replaceScratch(length: number): void {
+    this.#flush();
+    const written = Math.min(this.#length - this.#finished, 65536);
+    this.#scratch = Buffer.allocUnsafe(Math.max(this.#scratchBytes, length, written));
+    this.#view = viewOf(this.#scratch);
+    this.#start = 0;
+    this.#offset = 0;
   }
 
   #flush(): void {
@@ -150,5 +198,8 @@ export class XdrWriter {
     this.#start = this.#offset;
   }
 }
+
+const viewOf = (buffer: Buffer): DataView =>
+  new DataView(buffer.buffer, buffer.byteOffset, buffer.byteLength);
 
 const paddingOf = (length: number): number => (4 - (length & 3)) & 3;

@@ -221,7 +221,7 @@ export class Content {
     while (node.version === undefined && node.session === undefined && !node.created) {
       if (node.publishing !== undefined) await this.#publishing.notPublishing(node, patience);
       else if (node.unpublished || node.relocating) return;
-      else await unlessAborted(this.#freshness.file(node), patience);
+      else await unlessAborted(Promise.resolve(this.#freshness.file(node)), patience);
     }
   }
 

@@ -22,6 +22,7 @@ import {
 import { Places, type DirectoryPlace, type FilePlace } from './places.js';
 import { DOT_DOT_COOKIE, PseudoDirectories, dotEntries, isDot, isDotDot } from './pseudo-directories.js';
 import { PSEUDO_EXPORT_ID, PseudoRoot } from './pseudo-root.js';
+import { after, type Soon } from './soon.js';
 
 /** READ and WRITE payloads: what Linux asks for at most. */
 const PAYLOAD_BYTES_MAX = 1024 * 1024;
@@ -77,7 +78,7 @@ export class ExportedFileSystem implements Fs.FileSystem {
     return this.#places.seal(found.id, node.id);
   }
 
-  async getattr(context: Fs.Context, file: Fs.Handle): Promise<Fs.Attributes> {
+  getattr(context: Fs.Context, file: Fs.Handle): Soon<Fs.Attributes> {
     const place = this.#places.resolve(context, file);
     return place.kind === 'pseudo' ? this.#pseudo.attributes(place.directory) : this.#places.fresh(place);
   }
@@ -112,20 +113,21 @@ export class ExportedFileSystem implements Fs.FileSystem {
     return { ...(before !== undefined && { before }), ...(after !== undefined && { after }) };
   }
 
-  async lookup(context: Fs.Context, directory: Fs.Handle, name: Buffer): Promise<Fs.FoundFile> {
+  lookup(context: Fs.Context, directory: Fs.Handle, name: Buffer): Soon<Fs.FoundFile> {
     const place = this.#places.resolve(context, directory);
     if (place.kind === 'pseudo') return this.#above.lookup(context, place.directory, name);
     const parent = this.#places.directory(place);
-    requireSearch(await this.#places.fresh(parent), place.caller);
-    const node = await this.#entry(parent, name);
-    await place.exported.volume.volume.nodes.settled();
-    return this.#places.found(place.exported, node);
+    const entry = after(this.#places.fresh(parent), (attributes) => {
+      requireSearch(attributes, parent.caller);
+      return this.#entry(parent, name);
+    });
+    return after(entry, (node) => this.#found(parent.exported, node));
   }
 
-  async access(
+  access(
     context: Fs.Context,
     file: Fs.Handle,
-  ): Promise<{ readonly rights: Fs.AccessRights; readonly attributes: Fs.Attributes }> {
+  ): Soon<{ readonly rights: Fs.AccessRights; readonly attributes: Fs.Attributes }> {
     const place = this.#places.resolve(context, file);
     if (place.kind === 'pseudo') {
       const rights = {
@@ -138,19 +140,11 @@ export class ExportedFileSystem implements Fs.FileSystem {
       };
       return { rights, attributes: this.#pseudo.attributes(place.directory) };
     }
-    const attributes = await this.#places.fresh(place);
-    const { read, write, execute } = permissionOf(attributes, place.caller);
-    const isDirectory = attributes.type === 'directory';
-    const change = write && !place.exported.rules.readOnly;
-    const rights = {
-      read,
-      lookup: isDirectory && execute,
-      modify: change,
-      extend: change,
-      delete: isDirectory && change,
-      execute: !isDirectory && execute,
-    };
-    return { rights, attributes };
+    const { exported, caller } = place;
+    return after(this.#places.fresh(place), (attributes) => ({
+      rights: rightsOf(attributes, caller, exported.rules.readOnly),
+      attributes,
+    }));
   }
 
   async readlink(
@@ -372,15 +366,20 @@ export class ExportedFileSystem implements Fs.FileSystem {
     };
   }
 
-  async #entry(parent: DirectoryPlace, name: Buffer): Promise<FsNode> {
+  #entry(parent: DirectoryPlace, name: Buffer): Soon<FsNode> {
     const { exported, node } = parent;
     const { volume, freshness } = exported.volume;
     if (isDot(name)) return node;
     if (isDotDot(name))
       return node === exported.volume.rootAt(exported.rules.prefix) ? node : volume.parentOf(node);
-    const found = await freshness.entry(node, parseName(name));
-    await freshness.node(found);
-    return found;
+    return after(freshness.entry(node, parseName(name)), (found) =>
+      after(freshness.node(found), () => found),
+    );
+  }
+
+  /** The entry, once its handle is certain to be good after the death of this process. */
+  #found(exported: Export, node: FsNode): Soon<Fs.FoundFile> {
+    return after(exported.volume.volume.nodes.settled(), () => this.#places.found(exported, node));
   }
 
   #unlinkGuard(parent: DirectoryPlace): (node: FsNode) => void {
@@ -393,6 +392,20 @@ export class ExportedFileSystem implements Fs.FileSystem {
     const publication = exported.volume.publishing.publish(node);
     await answered(node, this.#long.within(publication, `publishing file ${node.id}`));
   }
+}
+
+function rightsOf(attributes: Fs.Attributes, caller: Fs.Caller, readOnly: boolean): Fs.AccessRights {
+  const { read, write, execute } = permissionOf(attributes, caller);
+  const isDirectory = attributes.type === 'directory';
+  const change = write && !readOnly;
+  return {
+    read,
+    lookup: isDirectory && execute,
+    modify: change,
+    extend: change,
+    delete: isDirectory && change,
+    execute: !isDirectory && execute,
+  };
 }
 
 const entryOf = (directory: DirectoryNode, name: Buffer): string =>

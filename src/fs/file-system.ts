@@ -2,10 +2,13 @@
  * The FileSystem seam: what files and directories mean, in domain types. nfs3/ and mount3/ speak to it; it knows no XDR and
  * no AWS. Every operation takes the caller's context first, throws FsError, and is safe to call concurrently.
  *
- * What must be fast: getattr, lookup, access and read of what is cached answer without the store. What must be true: write
+ * What must be fast: getattr, lookup, access and read of what is cached answer without the store, and the first three then give a
+ * value, not a promise, and throw instead of rejecting. What must be true: write
  * with a stability above `unstable`, commit, and every call that changes the namespace resolve only when a crash of this
  * process loses nothing of them (docs/SEMANTICS.md).
  */
+
+import type { Soon } from './soon.js';
 
 /** Who asks, after the RPC layer has read the credential. Squashing has not happened yet when the outermost layer sees it. */
 export interface Caller {
@@ -169,7 +172,7 @@ export interface FileSystem {
   /** MNT: the handle of an export, a directory below one, or `/`. ENOENT, ENOTDIR, EACCES. */
   mount(context: Context, path: string): Promise<Handle>;
 
-  getattr(context: Context, file: Handle): Promise<Attributes>;
+  getattr(context: Context, file: Handle): Soon<Attributes>;
   /** With `guardCtimeNs`, ENOTSYNC unless the file's ctime is that. */
   setattr(
     context: Context,
@@ -177,11 +180,11 @@ export interface FileSystem {
     changes: AttributeChanges,
     guardCtimeNs?: bigint,
   ): Promise<ChangeReport>;
-  lookup(context: Context, directory: Handle, name: Buffer): Promise<FoundFile>;
+  lookup(context: Context, directory: Handle, name: Buffer): Soon<FoundFile>;
   access(
     context: Context,
     file: Handle,
-  ): Promise<{ readonly rights: AccessRights; readonly attributes: Attributes }>;
+  ): Soon<{ readonly rights: AccessRights; readonly attributes: Attributes }>;
   readlink(
     context: Context,
     file: Handle,

@@ -10,6 +10,7 @@ import { FsError } from './errors.js';
 import { NEVER_MS, type DirectoryNode, type FileNode, type FsNode } from './node.js';
 import { readPosixMetadata } from './posix-metadata.js';
 import { LIST_KEYS_MAX, entriesOf, headersOnly, sameEntries } from './store-answers.js';
+import { after, type Soon } from './soon.js';
 import { toFsError } from './store-errors.js';
 import type { Volume } from './volume.js';
 
@@ -32,24 +33,31 @@ export class Freshness {
     this.#volume = volume;
   }
 
-  /** The node's attributes, no older than the time to live. ESTALE when it is gone from the store. */
-  async node(node: FsNode): Promise<void> {
-    if (node.kind === 'directory') await this.directory(node);
-    else await this.file(node);
+  /** The node's attributes, no older than the time to live: undefined when they are so now. ESTALE when it is gone from the store. */
+  node(node: FsNode): Promise<void> | undefined {
+    return node.kind === 'directory' ? this.directory(node) : this.file(node);
   }
 
-  async file(node: FileNode): Promise<void> {
+  file(node: FileNode): Promise<void> | undefined {
     if (node.gone) throw stale(this.#volume, node);
-    if (node.unpublished || node.relocating || this.#volume.isFresh(node)) return;
-    const found = await this.#once(`file ${node.id}`, () => this.#head(node));
-    if (!found) throw stale(this.#volume, node);
+    if (node.unpublished || node.relocating || this.#volume.isFresh(node)) return undefined;
+    return this.#confirmed(
+      node,
+      this.#once(`file ${node.id}`, () => this.#head(node)),
+    );
   }
 
-  async directory(node: DirectoryNode): Promise<void> {
+  directory(node: DirectoryNode): Promise<void> | undefined {
     if (node.gone) throw stale(this.#volume, node);
-    if (this.#volume.isFresh(node)) return;
-    const found = await this.#once(`directory ${node.id}`, () => this.#list(node));
-    if (!found) throw stale(this.#volume, node);
+    if (this.#volume.isFresh(node)) return undefined;
+    return this.#confirmed(
+      node,
+      this.#once(`directory ${node.id}`, () => this.#list(node)),
+    );
+  }
+
+  async #confirmed(node: FsNode, found: Promise<boolean>): Promise<void> {
+    if (!(await found)) throw stale(this.#volume, node);
   }
 
   /**
@@ -62,16 +70,15 @@ export class Freshness {
   }
 
   /** The entry of that name. ENOENT when the store has neither an object nor a prefix of that name. */
-  async entry(parent: DirectoryNode, name: string): Promise<FsNode> {
-    const found = await this.entryIfAny(parent, name);
-    if (found === undefined) {
+  entry(parent: DirectoryNode, name: string): Soon<FsNode> {
+    return after(this.entryIfAny(parent, name), (found) => {
+      if (found !== undefined) return found;
       const volume = this.#volume;
       throw new FsError('ENOENT', `no file "${volume.prefixOf(parent)}${name}" in ${volume.name}`);
-    }
-    return found;
+    });
   }
 
-  async entryIfAny(parent: DirectoryNode, name: string): Promise<FsNode | undefined> {
+  entryIfAny(parent: DirectoryNode, name: string): Soon<FsNode | undefined> {
     const volume = this.#volume;
     const record = volume.table.child(parent.id, name);
     const known = record === undefined ? undefined : volume.nodes.get(record.id);
@@ -87,7 +94,7 @@ export class Freshness {
       }
       const node = volume.nodes.entry(parent, name, listed.kind);
       // Gone since it was listed; or a prefix that only an unfinished upload has, which directory buckets list.
-      return (await this.#stillThere(node)) ? node : undefined;
+      return this.#stillThere(node).then((there) => (there ? node : undefined));
     }
     const absentMs = parent.negatives.get(name) ?? NEVER_MS;
     if (volume.clock.nowMs() - absentMs < volume.metadataTtlMs) return undefined;

@@ -20,7 +20,9 @@ export class NodeCache {
   });
   /** Nodes with something unpublished: never forgotten. */
   readonly #busy = new Set<FileNode>();
-  #unsettled = false;
+  /** Nodes made, moved or removed so far, and how many of those are certain to be so after the death of this process. */
+  #changes = 0;
+  #settledChanges = 0;
 
   constructor(table: NodeTable) {
     this.#table = table;
@@ -33,10 +35,12 @@ export class NodeCache {
 
   /** The node, from the database if need be; undefined where it was removed or never known by kind. */
   get(id: bigint): FsNode | undefined {
-    const present = this.peek(id);
-    if (present !== undefined) {
-      this.#kept.set(id, present);
-      return present.gone ? undefined : present;
+    const kept = this.#kept.get(id);
+    if (kept !== undefined) return kept.gone ? undefined : kept;
+    const held = this.#held.get(id)?.deref();
+    if (held !== undefined) {
+      this.#kept.set(id, held);
+      return held.gone ? undefined : held;
     }
     const record = this.#table.get(id);
     if (record === undefined || record.removed || kindOf(record.facts) === undefined) return undefined;
@@ -55,7 +59,7 @@ export class NodeCache {
       if (node !== undefined || kindOf(known.facts) !== undefined) this.forget(known.id);
     }
     const { id } = this.#table.intern(parent.id, name);
-    this.#unsettled = true;
+    this.#changes++;
     this.#table.setFacts(id, bareFacts(kind));
     return this.#keep(kind === 'directory' ? new DirectoryNode(id) : new FileNode(id));
   }
@@ -111,7 +115,7 @@ export class NodeCache {
     }
     this.#kept.delete(id);
     this.#table.remove(id);
-    this.#unsettled = true;
+    this.#changes++;
   }
 
   /** Gives the node another name or directory; whatever had that name is gone. */
@@ -119,17 +123,20 @@ export class NodeCache {
     const there = this.#table.child(directory.id, name);
     if (there !== undefined && there.id !== node.id) this.forget(there.id);
     this.#table.move(node.id, directory.id, name);
-    this.#unsettled = true;
+    this.#changes++;
   }
 
   /**
    * Resolves when every node that was made, moved or removed so far is so after the death of this process: before its handle is
-   * given away, or the call answered.
+   * given away, or the call answered. Undefined when they all are.
    */
-  async settled(): Promise<void> {
-    if (!this.#unsettled) return;
-    this.#unsettled = false;
+  settled(): Promise<void> | undefined {
+    return this.#settledChanges === this.#changes ? undefined : this.#settle(this.#changes);
+  }
+
+  async #settle(changes: number): Promise<void> {
     await this.#table.settled();
+    this.#settledChanges = Math.max(this.#settledChanges, changes);
   }
 
   /** Keeps a file in memory for as long as something of it is unpublished. */

@@ -8,6 +8,7 @@ import type { Export } from './exports.js';
 import type * as Fs from './file-system.js';
 import type { DirectoryNode, FileNode, FsNode } from './node.js';
 import { requireEntryChange } from './permissions.js';
+import { after, type Soon } from './soon.js';
 import { PSEUDO_EXPORT_ID, type PseudoDirectory, type PseudoRoot } from './pseudo-root.js';
 
 /** A handle, resolved: a node of an export, or a directory above the exports. */
@@ -81,13 +82,13 @@ export class Places {
   directory(place: NodePlace): DirectoryPlace {
     const { node } = place;
     if (node.kind !== 'directory') throw new FsError('ENOTDIR', 'the handle is not of a directory');
-    return { ...place, node };
+    return { kind: 'node', exported: place.exported, node, caller: place.caller };
   }
 
   file(place: NodePlace): FilePlace {
     const { node } = place;
     if (node.kind !== 'file') throw new FsError('EISDIR', 'the handle is of a directory');
-    return { ...place, node };
+    return { kind: 'node', exported: place.exported, node, caller: place.caller };
   }
 
   requireAdmitted(exported: Export, context: Fs.Context): void {
@@ -99,9 +100,9 @@ export class Places {
     }
   }
 
-  async fresh(place: NodePlace): Promise<Fs.Attributes> {
-    await place.exported.volume.freshness.node(place.node);
-    return place.exported.attributes(place.node);
+  /** Attributes no older than the time to live. */
+  fresh({ exported, node }: NodePlace): Soon<Fs.Attributes> {
+    return after(exported.volume.freshness.node(node), () => exported.attributes(node));
   }
 
   /** Attributes as far as they are known: FSSTAT and FSINFO answer without the store. */

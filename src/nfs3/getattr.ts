@@ -1,3 +1,4 @@
+import { after } from '../fs/soon.js';
 import { toFattr3 } from './attributes.js';
 import { answer, type Handler } from './procedure.js';
 
@@ -7,9 +8,10 @@ export const getattr: Handler<'GETATTR'> = (options, { object }, call) =>
     'GETATTR',
     options,
     call,
-    async (context) => ({
-      status: 'NFS3_OK',
-      resok: { obj_attributes: toFattr3(await options.fs.getattr(context, object)) },
-    }),
+    (context) =>
+      after(options.fs.getattr(context, object), (attributes) => ({
+        status: 'NFS3_OK',
+        resok: { obj_attributes: toFattr3(attributes) },
+      })),
     (status) => ({ status }),
   );

@@ -1,3 +1,4 @@
+import { after } from '../fs/soon.js';
 import { toFattr3 } from './attributes.js';
 import { answer, type Handler } from './procedure.js';
 
@@ -7,12 +8,10 @@ export const lookup: Handler<'LOOKUP'> = (options, { what }, call) =>
     'LOOKUP',
     options,
     call,
-    async (context) => {
-      const { handle, attributes } = await options.fs.lookup(context, what.dir, what.name);
-      return {
+    (context) =>
+      after(options.fs.lookup(context, what.dir, what.name), ({ handle, attributes }) => ({
         status: 'NFS3_OK',
         resok: { object: handle, obj_attributes: toFattr3(attributes), dir_attributes: undefined },
-      };
-    },
+      })),
     (status) => ({ status, resfail: { dir_attributes: undefined } }),
   );

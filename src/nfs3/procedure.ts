@@ -3,7 +3,8 @@ import type { ArgsOf, ProcedureName, ResultOf } from '../../protocol/program.js'
 import type { NFS3 } from '../../protocol/nfs3/program.js';
 import type { NfsFailure } from '../../protocol/nfs3/types.js';
 import { FsError } from '../fs/errors.js';
-import type { Context, FileSystem } from '../fs/file-system.js';
+import type { Caller, Context, FileSystem } from '../fs/file-system.js';
+import type { Soon } from '../fs/soon.js';
 import { RpcAuthError, RpcRefusal, type Call } from '../rpc/service.js';
 import type { Logger } from '../telemetry/log.js';
 import { statusOf } from './status.js';
@@ -22,48 +23,50 @@ export type Handler<N extends Name> = (
   options: ProcedureOptions,
   args: Args<N>,
   call: Call,
-) => Promise<Result<N>>;
+) => Soon<Result<N>>;
 
 /** nobody and nogroup: who a caller without credentials is. */
 const NOBODY = 65534;
 
-/** The file system's view of a caller. AUTH_NONE is nobody. */
-export function contextOf(call: Call): Context {
-  const { credential } = call;
-  const caller =
-    credential.flavor === 'AUTH_NONE'
-      ? { uid: NOBODY, gid: NOBODY, gids: [], address: call.remoteAddress }
-      : {
-          uid: credential.uid ?? NOBODY,
-          gid: credential.gid ?? NOBODY,
-          gids: credential.gids ?? [],
-          address: call.remoteAddress,
-        };
-  return {
-    caller,
-    // Asked for only when needed: the RPC layer makes the signal then, and most calls are answered from memory without it.
-    get signal() {
-      return call.signal;
-    },
-  };
+/** The file system's view of a call. AUTH_NONE is nobody. */
+class CallContext implements Context {
+  readonly caller: Caller;
+  readonly #call: Call;
+
+  constructor(call: Call) {
+    const { flavor, uid = NOBODY, gid = NOBODY, gids = [] } = call.credential;
+    const address = call.remoteAddress;
+    this.caller =
+      flavor === 'AUTH_NONE' ? { uid: NOBODY, gid: NOBODY, gids: [], address } : { uid, gid, gids, address };
+    this.#call = call;
+  }
+
+  /** Asked for only when needed: the RPC layer makes the signal then, and most calls are answered from memory without it. */
+  get signal(): AbortSignal {
+    return this.#call.signal;
+  }
 }
 
 /**
  * Runs a procedure and turns whatever it throws into the procedure's own failure arm, except what the RPC layer is to
- * answer (RpcAuthError, RpcRefusal).
+ * answer (RpcAuthError, RpcRefusal). At once where `run` has the result at once.
  */
-export async function answer<N extends Name>(
+export function answer<N extends Name>(
   name: N,
   { log }: ProcedureOptions,
   call: Call,
-  run: (context: Context) => Promise<Result<N>>,
+  run: (context: Context) => Soon<Result<N>>,
   failed: (status: NfsFailure) => Result<N>,
-): Promise<Result<N>> {
-  try {
-    return await run(contextOf(call));
-  } catch (error) {
+): Soon<Result<N>> {
+  const onFailure = (error: unknown): Result<N> => {
     if (error instanceof RpcAuthError || error instanceof RpcRefusal) throw error;
     return failed(statusOfFailure(error, name, log, call));
+  };
+  try {
+    const result = run(new CallContext(call));
+    return result instanceof Promise ? result.catch(onFailure) : result;
+  } catch (error) {
+    return onFailure(error);
   }
 }
 

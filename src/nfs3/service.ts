@@ -1,6 +1,7 @@
 /** The NFSv3 service: the 22 procedures of RFC 1813 over a FileSystem. */
 import { NFS3 } from '../../protocol/nfs3/program.js';
 import type { ArgsOf, ProcedureName, ResultOf } from '../../protocol/program.js';
+import type { Soon } from '../fs/soon.js';
 import { service, type Call, type Service } from '../rpc/service.js';
 import { access } from './access.js';
 import { commit } from './commit.js';
@@ -30,7 +31,7 @@ export function nfs3Service(options: ProcedureOptions): Service<typeof NFS3> {
   type Name = ProcedureName<typeof NFS3>;
   const bind =
     <N extends Name>(handler: Handler<N>) =>
-    (args: ArgsOf<typeof NFS3, N>, call: Call): Promise<ResultOf<typeof NFS3, N>> =>
+    (args: ArgsOf<typeof NFS3, N>, call: Call): Soon<ResultOf<typeof NFS3, N>> =>
       handler(options, args, call);
   return service(NFS3, {
     NULL: () => undefined,

@@ -1,4 +1,5 @@
 /** A call while its handler runs, as the handler sees it. */
+import type { Credentials } from './credential.js';
 import type { Call, Credential } from './service.js';
 
 /** Where a call came from. One object for all calls of a connection. */
@@ -8,6 +9,7 @@ export interface Caller {
   readonly localAddress: string;
   readonly localPort: number;
   readonly transport: 'tcp' | 'udp';
+  readonly credentials: Credentials;
   /** Aborted when nobody can receive a reply any more. */
   readonly gone: AbortSignal;
 }
@@ -19,9 +21,9 @@ export class ActiveCall implements Call {
   readonly #source: AbortSignal;
   /** Made when the handler asks: most calls are answered at once, and a controller costs as much as they do. */
   #controller: AbortController | undefined;
-  #releases: (() => void)[] = [];
+  #abort: (() => void) | undefined;
+  #releases: (() => void)[] | undefined;
   #settled = false;
-  readonly #abort = (): void => this.#controller?.abort(this.#source.reason);
 
   /** `source` is what aborts the call's own signal while it runs. */
   constructor(xid: number, credential: Credential, caller: Caller, source: AbortSignal) {
@@ -52,37 +54,49 @@ export class ActiveCall implements Call {
   }
 
   get signal(): AbortSignal {
-    if (this.#controller === undefined) {
-      this.#controller = new AbortController();
-      if (this.#source.aborted) this.#abort();
-      else this.#source.addEventListener('abort', this.#abort, { once: true });
-    }
+    this.#controller ??= this.#makeController();
     return this.#controller.signal;
+  }
+
+  #makeController(): AbortController {
+    const controller = new AbortController();
+    const source = this.#source;
+    this.#abort = () => controller.abort(source.reason);
+    if (source.aborted) this.#abort();
+    else source.addEventListener('abort', this.#abort, { once: true });
+    return controller;
+  }
+
+  /** Somebody waits for the reply to be sent. */
+  get hasReleases(): boolean {
+    return this.#releases !== undefined;
   }
 
   onReplySent(release: () => void): void {
     if (this.#settled) release();
-    else this.#releases.push(release);
+    else (this.#releases ??= []).push(release);
   }
 
   /** The handler has returned: its signal doesn't fire any more. */
   handled(): void {
-    if (this.#controller !== undefined) this.#source.removeEventListener('abort', this.#abort);
+    if (this.#abort !== undefined) this.#source.removeEventListener('abort', this.#abort);
   }
 
   /** Runs the releases, at its first call only. All of them run; the first failure is thrown then. */
   settle(): void {
     if (this.#settled) return;
     this.#settled = true;
+    const releases = this.#releases;
+    if (releases === undefined) return;
+    this.#releases = undefined;
     const failures: unknown[] = [];
-    for (const release of this.#releases) {
+    for (const release of releases) {
       try {
         release();
       } catch (error) {
         failures.push(error);
       }
     }
-    this.#releases = [];
     if (failures.length > 0) throw failures[0];
   }
 }

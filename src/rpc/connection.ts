@@ -12,16 +12,15 @@ import type { Socket } from 'node:net';
 import { RecordAssembler, RecordError } from '../../protocol/record-marking.js';
 import type { Logger } from '../telemetry/log.js';
 import type { Caller } from './active-call.js';
+import { Credentials } from './credential.js';
 import { readDirectly } from './direct-read.js';
 import type { Dispatcher } from './dispatcher.js';
 import type { RpcLimits } from './limits.js';
 import type { Load } from './load.js';
+import { Outbox } from './outbox.js';
 import type { RecordBuffers } from './record-buffers.js';
 import { RecordPace } from './record-pace.js';
-import { gatherChunks, type Reply } from './reply.js';
-
-/** A write takes no further reply once it has this many bytes, so that a slow client's progress shows. */
-const WRITE_BYTES_MIN = 1024 * 1024;
+import type { Reply } from './reply.js';
 
 export interface ConnectionOptions {
   /** As accepted, and paused. */
@@ -48,18 +47,16 @@ export class Connection {
   readonly #caller: Caller;
   readonly #gone = new AbortController();
   readonly #assembler: RecordAssembler;
+  readonly #outbox: Outbox;
   /** Records that arrived in the read that passed a bound. */
   readonly #waiting: Buffer[] = [];
   /** What was read of a large record that there is no buffer for, and behind it; at most one read of the socket. */
   #held: Buffer | undefined;
   #calls = 0;
+  /** Calls begun in this turn of the event loop. Those that are answered at once are all that a connection does in it. */
+  #callsThisTurn = 0;
   #requestBytes = 0;
-  /** Replies for the next write. */
-  #ready: Reply[] = [];
-  #flushScheduled = false;
-  /** Replies of the write that the socket hasn't confirmed. */
-  #writing: readonly Reply[] | undefined;
-  #replyBytes = 0;
+  #turnEnds = false;
   #recordsReceived = 0;
   /** Where the read in progress goes, when that is the record's own buffer. */
   #direct: Buffer | undefined;
@@ -69,7 +66,6 @@ export class Connection {
   /** Times by performance.now(). */
   #lastActivityMs = performance.now();
   #recordBeganMs: number | undefined;
-  #lastDrainMs = 0;
   /** Bytes read; and those of replies that were taken while reading waited for that. */
   #movedBytes = 0;
   readonly #pace: RecordPace;
@@ -92,6 +88,14 @@ export class Connection {
       onBytes: (length, target) => this.#read(length, target),
     });
     this.#socket = socket;
+    this.#outbox = new Outbox({
+      socket,
+      load: options.load,
+      onTaken: (bytes) => {
+        if (this.#paused) this.#movedBytes += bytes;
+      },
+      onSent: () => this.#sent(),
+    });
     // One listener per call whose handler asked for its signal.
     setMaxListeners(0, this.#gone.signal);
     this.#caller = {
@@ -100,6 +104,7 @@ export class Connection {
       localAddress: options.localAddress,
       localPort: socket.localPort ?? 0,
       transport: 'tcp',
+      credentials: new Credentials(),
       gone: this.#gone.signal,
     };
     socket.on('error', (error) => {
@@ -130,8 +135,8 @@ export class Connection {
   checkTimeouts(nowMs: number): void {
     const { idleTimeoutMs, partialRecordTimeoutMs, contendedRecordTimeoutMs, drainTimeoutMs } = this.#limits;
     const { buffers } = this.#options;
-    if (this.#replyBytes > 0 && nowMs - this.#lastDrainMs > drainTimeoutMs) {
-      this.#cut(`${this.#replyBytes} bytes of replies were not taken within ${drainTimeoutMs} ms`);
+    if (this.#outbox.bytes > 0 && nowMs - this.#outbox.lastDrainMs > drainTimeoutMs) {
+      this.#cut(`${this.#outbox.bytes} bytes of replies were not taken within ${drainTimeoutMs} ms`);
     } else if (
       this.#recordBeganMs !== undefined &&
       !this.#paused &&
@@ -143,7 +148,7 @@ export class Connection {
     } else if (this.#pace.late(nowMs, this.#movedBytes)) {
       this.#cut(`a large record made no progress for ${contendedRecordTimeoutMs} ms while others waited`);
     }
-    const idle = this.#calls === 0 && this.#replyBytes === 0 && this.#recordBeganMs === undefined;
+    const idle = this.#calls === 0 && this.#outbox.bytes === 0 && this.#recordBeganMs === undefined;
     if (idle && nowMs - this.#lastActivityMs > idleTimeoutMs) {
       // A client that doesn't close its side in turn is cut at the next look.
       if (this.#socket.writableEnded) this.destroy();
@@ -154,7 +159,7 @@ export class Connection {
   /** It has buffers of records that aren't complete or don't run, and that is the client's doing. */
   get #keepsBufferWaiting(): boolean {
     const { buffers, limits } = this.#options;
-    if (this.#paused && this.#replyBytes < limits.replyBytesPerConnectionMax) return false;
+    if (this.#paused && this.#outbox.bytes < limits.replyBytesPerConnectionMax) return false;
     const { buffer } = this.#assembler;
     const begun = buffer !== undefined && buffers.owns(buffer);
     return begun || this.#waiting.some((record) => buffers.owns(record));
@@ -163,8 +168,9 @@ export class Connection {
   get #full(): boolean {
     return (
       this.#calls >= this.#limits.callsPerConnectionMax ||
+      this.#callsThisTurn >= this.#limits.callsPerConnectionMax ||
       this.#requestBytes >= this.#limits.requestBytesPerConnectionMax ||
-      this.#replyBytes >= this.#limits.replyBytesPerConnectionMax ||
+      this.#outbox.bytes >= this.#limits.replyBytesPerConnectionMax ||
       this.#load.full
     );
   }
@@ -204,8 +210,9 @@ export class Connection {
 
   /** As #push, for bytes that nobody overwrites: they are tried again with each buffer that others leave, and not copied each time. */
   #pushOwn(bytes: Buffer): void {
-    const taken = this.#assembler.push(bytes);
+    // First: a call that is answered at once may make room, and whoever waits for that comes by here.
     this.#held = undefined;
+    const taken = this.#assembler.push(bytes);
     if (taken < bytes.length) this.#hold(bytes.subarray(taken));
   }
 
@@ -268,19 +275,30 @@ export class Connection {
 
   #start(record: Buffer): void {
     this.#calls++;
+    this.#callsThisTurn++;
+    this.#endTurn();
     this.#requestBytes += record.length;
     this.#load.beginCall(record.length);
-    // dispatch() doesn't reject: every failure of a call is a reply.
-    void this.#options.dispatcher.dispatch(record, this.#caller).then((reply) => {
-      this.#calls--;
-      this.#requestBytes -= record.length;
-      if (reply === undefined) this.#cut('a message that is no call');
-      this.#answer(record, reply);
-      // After the reply is queued: whoever waits for all calls to end waits for it, too.
-      this.#load.endCall(record.length);
-      this.#admit();
-    });
+    // It doesn't reject: every failure of a call is a reply.
+    const reply = this.#options.dispatcher.dispatch(record, this.#caller);
+    if (!(reply instanceof Promise)) {
+      this.#end(record, reply);
+    } else {
+      void reply.then((late) => {
+        this.#end(record, late);
+        this.#admit();
+      });
+    }
     if (this.#full) this.#pause();
+  }
+
+  #end(record: Buffer, reply: Reply | undefined): void {
+    this.#calls--;
+    this.#requestBytes -= record.length;
+    if (reply === undefined) this.#cut('a message that is no call');
+    this.#answer(record, reply);
+    // After the reply is queued: whoever waits for all calls to end waits for it, too.
+    this.#load.endCall(record.length);
   }
 
   /**
@@ -304,68 +322,30 @@ export class Connection {
   }
 
   #queue(reply: Reply): void {
-    if (this.#closed) {
-      reply.settle();
-      return;
-    }
-    if (this.#replyBytes === 0) this.#lastDrainMs = performance.now();
-    this.#replyBytes += reply.length;
-    this.#load.queueReply(reply.length);
-    this.#ready.push(reply);
-    if (this.#flushScheduled) return;
-    this.#flushScheduled = true;
-    // After all callbacks of this turn: the replies that they complete leave in the same write.
-    setImmediate(() => this.#flush());
+    this.#outbox.add(reply);
+    this.#endTurn();
   }
 
-  /** One write at a time: its end shows that the client takes replies, and what becomes ready meanwhile goes together. */
-  #flush(): void {
-    this.#flushScheduled = false;
-    if (this.#writing !== undefined || this.#ready.length === 0) return;
-    const replies = this.#takeReady();
-    this.#writing = replies;
-    const chunks = gatherChunks(replies);
-    const last = chunks.pop() ?? Buffer.alloc(0);
-    this.#socket.cork();
-    for (const chunk of chunks) this.#socket.write(chunk);
-    this.#socket.write(last, () => this.#sent(replies));
-    this.#socket.uncork();
+  /** After all callbacks of this turn: the replies that they complete leave in the same write, and other connections had theirs. */
+  #endTurn(): void {
+    if (this.#turnEnds) return;
+    this.#turnEnds = true;
+    setImmediate(() => {
+      this.#turnEnds = false;
+      this.#callsThisTurn = 0;
+      this.#outbox.flush();
+      if (this.#paused) this.#admit();
+    });
   }
 
-  /** The replies of the next write. */
-  #takeReady(): readonly Reply[] {
-    let bytes = 0;
-    let count = 0;
-    for (const reply of this.#ready) {
-      if (bytes >= WRITE_BYTES_MIN) break;
-      bytes += reply.length;
-      count++;
-    }
-    return this.#ready.splice(0, count);
-  }
-
-  /** The kernel has these replies, or nobody ever will. */
-  #sent(replies: readonly Reply[]): void {
-    if (this.#writing !== replies) return;
-    this.#writing = undefined;
-    this.#lastDrainMs = this.#lastActivityMs = performance.now();
-    this.#settle(replies);
-    this.#flush();
+  #sent(): void {
+    this.#lastActivityMs = this.#outbox.lastDrainMs;
     this.#admit();
     this.#endWhenDrained();
   }
 
-  #settle(replies: readonly Reply[]): void {
-    for (const reply of replies) {
-      this.#replyBytes -= reply.length;
-      if (this.#paused) this.#movedBytes += reply.length;
-      reply.settle();
-      this.#load.settleReply(reply.length);
-    }
-  }
-
   #endWhenDrained(): void {
-    if (!this.#draining || this.#calls > 0 || this.#replyBytes > 0 || this.#socket.writableEnded) return;
+    if (!this.#draining || this.#calls > 0 || this.#outbox.bytes > 0 || this.#socket.writableEnded) return;
     this.#socket.end();
     // What else the client sends is read and thrown away: closing with unread bytes would reset the connection and could
     // take replies on their way with it.
@@ -386,9 +366,7 @@ export class Connection {
     this.#options.buffers.offRoom(this.#resume);
     this.#options.buffers.pass();
     if (this.#assembler.buffer !== undefined) this.#options.buffers.giveBack(this.#assembler.buffer);
-    this.#settle(this.#ready.splice(0));
-    if (this.#writing !== undefined) this.#settle(this.#writing);
-    this.#writing = undefined;
+    this.#outbox.close();
   }
 
   #dropWaiting(): void {

@@ -14,7 +14,6 @@ import {
   decodeMessageStart,
   deniedReply,
   encodeSuccess,
-  opaque_auth,
   rpc_msg,
   RPC_VERSION,
   type reply_data,
@@ -23,11 +22,10 @@ import {
 import { XdrError, XdrReader } from '../../protocol/xdr-cursors.js';
 import type { Logger } from '../telemetry/log.js';
 import { ActiveCall, type Caller } from './active-call.js';
-import { credentialOf } from './credential.js';
 import { ProgramTable, type Target } from './program-table.js';
-import { encodeReply, type Reply } from './reply.js';
+import { ReplyEncoder, type Reply } from './reply.js';
 import { duplicateKey, type Executed, type ReplyCache } from './reply-cache.js';
-import { RpcAuthError, RpcRefusal, RpcSilence, type Credential, type Service } from './service.js';
+import { RpcAuthError, RpcRefusal, RpcSilence, type Service } from './service.js';
 
 /** What happened to a call whose procedure was found. */
 export interface CallEvent {
@@ -49,120 +47,179 @@ export interface DispatcherOptions {
   readonly onCall?: ((event: CallEvent) => void) | undefined;
 }
 
-/** A call whose header is read. */
+/** A call whose procedure was found. */
 interface Request {
   readonly xid: number;
   readonly target: Target;
-  readonly credential: Credential;
   readonly caller: Caller;
-  /** The bytes behind the header. */
-  readonly args: Buffer;
+  readonly call: ActiveCall;
+  /** By performance.now(), where somebody wants to know. */
+  readonly startedAtMs: number;
 }
+
+/** What a message is answered. */
+type Answer = Reply | undefined;
 
 export class Dispatcher {
   readonly #programs: ProgramTable;
   readonly #options: DispatcherOptions;
+  readonly #encoder = new ReplyEncoder();
 
   constructor(options: DispatcherOptions) {
     this.#programs = new ProgramTable(options.services);
     this.#options = options;
   }
 
-  /** The reply to one message; undefined when it isn't a call and there is nobody to answer, or a refusal is silent. Doesn't reject. */
-  async dispatch(message: Buffer, caller: Caller): Promise<Reply | undefined> {
+  /**
+   * The reply to one message; undefined when it isn't a call and there is nobody to answer, or a refusal is silent. A value where the
+   * handler gives its result at once, else a promise. Doesn't throw or reject.
+   */
+  dispatch(message: Buffer, caller: Caller): Answer | Promise<Answer> {
     const reader = new XdrReader(message);
     const start = decodeMessageStart(reader);
     if (start?.call !== true) return undefined;
     const { xid } = start;
     try {
-      if (reader.u32() !== RPC_VERSION) {
-        const mismatch_info = { low: RPC_VERSION, high: RPC_VERSION };
-        return denied(xid, { stat: 'RPC_MISMATCH', mismatch_info });
-      }
-      const numbers = { prog: reader.u32(), vers: reader.u32(), proc: reader.u32() };
-      const credential = decodeCredential(reader);
-      const target = this.#programs.find(numbers.prog, numbers.vers, numbers.proc);
-      if ('refusal' in target) return accepted(xid, target.refusal);
-      const args = message.subarray(message.length - reader.remaining);
-      const request: Request = { xid, target, credential, caller, args };
-      if (target.procedure.nonIdempotent !== true) return (await this.#execute(request)).reply;
-      const key = duplicateKey(caller.remoteAddress, xid, numbers, args);
-      return await this.#options.replyCache.answer(key, () => this.#execute(request));
+      const answer = this.#answer(xid, reader, caller);
+      if (!(answer instanceof Promise)) return answer;
+      return answer.catch((error: unknown) => this.#refused(error, xid, caller));
     } catch (error) {
-      if (error instanceof RpcSilence) return undefined;
-      if (error instanceof RpcAuthError) return denied(xid, { stat: 'AUTH_ERROR', auth_stat: error.stat });
-      if (error instanceof XdrError) return accepted(xid, { stat: 'GARBAGE_ARGS' });
-      this.#options.log.error(
-        { ...describe(error), xid, remoteAddress: caller.remoteAddress },
-        'call failed',
-      );
-      return accepted(xid, { stat: 'SYSTEM_ERR' });
+      return this.#refused(error, xid, caller);
     }
   }
 
-  /** Runs the procedure. Rejects with RpcSilence only: any other failure is a reply. */
-  async #execute(request: Request): Promise<Executed> {
-    const { xid, target, credential, caller } = request;
-    const source = target.procedure.nonIdempotent === true ? this.#options.shutdown : caller.gone;
-    const call = new ActiveCall(xid, credential, caller, source);
-    const startedAt = performance.now();
-    let outcome: CallEvent['outcome'] = 'SUCCESS';
-    try {
-      const args = decodeArguments(target.procedure, request.args);
-      const result = await target.handler(args, call);
-      const reply = encodeReply(
-        (writer) => {
-          encodeSuccess(writer, xid);
-          target.procedure.result.encode(writer, result);
-        },
-        () => this.#settle(call, request),
-      );
-      return { reply, keep: target.procedure.cacheable?.(result) ?? true };
-    } catch (error) {
-      // No reply refers to the call's buffers.
-      this.#settle(call, request);
-      if (error instanceof RpcSilence) {
-        outcome = 'REFUSED';
-        throw error;
-      }
-      const failure = this.#failure(error, request);
-      outcome = failure.outcome;
-      return { reply: failure.reply, keep: false };
-    } finally {
-      call.handled();
-      this.#options.onCall?.({
-        program: target.program,
-        procedure: target.name,
-        transport: caller.transport,
-        outcome,
-        durationMs: performance.now() - startedAt,
-      });
+  #answer(xid: number, reader: XdrReader, caller: Caller): Answer | Promise<Answer> {
+    if (reader.u32() !== RPC_VERSION) {
+      const mismatch_info = { low: RPC_VERSION, high: RPC_VERSION };
+      return this.#denied(xid, { stat: 'RPC_MISMATCH', mismatch_info });
     }
+    const prog = reader.u32();
+    const vers = reader.u32();
+    const proc = reader.u32();
+    const credential = caller.credentials.read(reader);
+    const target = this.#programs.find(prog, vers, proc);
+    if ('refusal' in target) return this.#accepted(xid, target.refusal);
+    if (target.procedure.nonIdempotent !== true) {
+      const executed = this.#execute(
+        xid,
+        target,
+        caller,
+        new ActiveCall(xid, credential, caller, caller.gone),
+        reader,
+      );
+      return executed instanceof Promise ? executed.then(({ reply }) => reply) : executed.reply;
+    }
+    const key = duplicateKey(caller.remoteAddress, xid, { prog, vers, proc }, reader.rest());
+    const call = new ActiveCall(xid, credential, caller, this.#options.shutdown);
+    return this.#options.replyCache.answer(key, async () => this.#execute(xid, target, caller, call, reader));
+  }
+
+  /** The answer to a call that ended before its procedure ran, or by RpcSilence. */
+  #refused(error: unknown, xid: number, caller: Caller): Answer {
+    if (error instanceof RpcSilence) return undefined;
+    if (error instanceof RpcAuthError)
+      return this.#denied(xid, { stat: 'AUTH_ERROR', auth_stat: error.stat });
+    if (error instanceof XdrError) return this.#accepted(xid, { stat: 'GARBAGE_ARGS' });
+    this.#options.log.error({ ...describe(error), xid, remoteAddress: caller.remoteAddress }, 'call failed');
+    return this.#accepted(xid, { stat: 'SYSTEM_ERR' });
+  }
+
+  /** Runs the procedure. Throws or rejects with RpcSilence only: any other failure is a reply. */
+  #execute(
+    xid: number,
+    target: Target,
+    caller: Caller,
+    call: ActiveCall,
+    reader: XdrReader,
+  ): Executed | Promise<Executed> {
+    const startedAtMs = this.#options.onCall === undefined ? 0 : performance.now();
+    const request: Request = { xid, target, caller, call, startedAtMs };
+    try {
+      const result = target.handler(decodeArguments(target.procedure, reader), call);
+      return result instanceof Promise ? this.#succeedLater(request, result) : this.#succeed(request, result);
+    } catch (error) {
+      return this.#fail(request, error);
+    }
+  }
+
+  async #succeedLater(request: Request, result: Promise<unknown>): Promise<Executed> {
+    try {
+      return this.#succeed(request, await result);
+    } catch (error) {
+      return this.#fail(request, error);
+    }
+  }
+
+  #succeed(request: Request, result: unknown): Executed {
+    const { xid, call } = request;
+    const { procedure } = request.target;
+    const reply = this.#encoder.encode(
+      (writer) => {
+        encodeSuccess(writer, xid);
+        procedure.result.encode(writer, result);
+      },
+      call.hasReleases ? () => this.#settle(request) : undefined,
+    );
+    const keep = procedure.cacheable?.(result) ?? true;
+    this.#ended(request, 'SUCCESS');
+    return { reply, keep };
+  }
+
+  /** Throws RpcSilence again. */
+  #fail(request: Request, error: unknown): Executed {
+    // No reply refers to the call's buffers.
+    this.#settle(request);
+    if (error instanceof RpcSilence) {
+      this.#ended(request, 'REFUSED');
+      throw error;
+    }
+    const { reply, outcome } = this.#failure(error, request);
+    this.#ended(request, outcome);
+    return { reply, keep: false };
+  }
+
+  #ended({ call, target, caller, startedAtMs }: Request, outcome: CallEvent['outcome']): void {
+    call.handled();
+    this.#options.onCall?.({
+      program: target.program,
+      procedure: target.name,
+      transport: caller.transport,
+      outcome,
+      durationMs: performance.now() - startedAtMs,
+    });
   }
 
   #failure(error: unknown, request: Request): { reply: Reply; outcome: CallEvent['outcome'] } {
     const { xid, target, caller } = request;
     if (error instanceof GarbageArguments) {
-      return { reply: accepted(xid, { stat: 'GARBAGE_ARGS' }), outcome: 'GARBAGE_ARGS' };
+      return { reply: this.#accepted(xid, { stat: 'GARBAGE_ARGS' }), outcome: 'GARBAGE_ARGS' };
     }
     if (error instanceof RpcAuthError) {
-      return { reply: denied(xid, { stat: 'AUTH_ERROR', auth_stat: error.stat }), outcome: 'REFUSED' };
+      return { reply: this.#denied(xid, { stat: 'AUTH_ERROR', auth_stat: error.stat }), outcome: 'REFUSED' };
     }
     const stat = error instanceof RpcRefusal ? error.stat : 'SYSTEM_ERR';
     const outcome = error instanceof RpcRefusal ? 'REFUSED' : 'SYSTEM_ERR';
     // A handler that gave up because its caller left is no defect.
     const level = error instanceof RpcRefusal || caller.gone.aborted ? 'debug' : 'error';
     this.#options.log[level]({ ...describe(error), ...labels(request) }, `${target.name} failed`);
-    return { reply: accepted(xid, { stat }), outcome };
+    return { reply: this.#accepted(xid, { stat }), outcome };
   }
 
   /** Gives back what the reply referred to. A release that fails must not take the connection with it. */
-  #settle(call: ActiveCall, request: Request): void {
+  #settle(request: Request): void {
     try {
-      call.settle();
+      request.call.settle();
     } catch (error) {
       this.#options.log.error({ ...describe(error), ...labels(request) }, 'a release after the reply failed');
     }
+  }
+
+  #accepted(xid: number, data: reply_data): Reply {
+    return this.#encoder.encode((writer) => rpc_msg.encode(writer, acceptedReply(xid, data)));
+  }
+
+  #denied(xid: number, rejected: rejected_reply): Reply {
+    return this.#encoder.encode((writer) => rpc_msg.encode(writer, deniedReply(xid, rejected)));
   }
 }
 
@@ -171,8 +228,7 @@ class GarbageArguments extends Error {
   override readonly name = 'GarbageArguments';
 }
 
-function decodeArguments(procedure: Procedure, bytes: Buffer): unknown {
-  const reader = new XdrReader(bytes);
+function decodeArguments(procedure: Procedure, reader: XdrReader): unknown {
   try {
     const args = procedure.args.decode(reader);
     reader.end();
@@ -181,27 +237,6 @@ function decodeArguments(procedure: Procedure, bytes: Buffer): unknown {
     if (cause instanceof XdrError) throw new GarbageArguments('undecodable arguments', { cause });
     throw cause;
   }
-}
-
-/** Reads credential and verifier. The verifier of both flavors says nothing and is not looked at. */
-function decodeCredential(reader: XdrReader): Credential {
-  let cred: opaque_auth;
-  try {
-    cred = opaque_auth.decode(reader);
-    opaque_auth.decode(reader);
-  } catch (error) {
-    if (error instanceof XdrError) throw new RpcAuthError('AUTH_BADCRED');
-    throw error;
-  }
-  return credentialOf(cred);
-}
-
-function accepted(xid: number, data: reply_data): Reply {
-  return encodeReply((writer) => rpc_msg.encode(writer, acceptedReply(xid, data)));
-}
-
-function denied(xid: number, rejected: rejected_reply): Reply {
-  return encodeReply((writer) => rpc_msg.encode(writer, deniedReply(xid, rejected)));
 }
 
 /** Name, message and stack only: whatever else hangs on an error may hold what a client sent. */

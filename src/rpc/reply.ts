@@ -13,16 +13,30 @@ export interface Reply {
 
 const nothing = (): void => undefined;
 
-/** A reply of what `write` appends. */
-export function encodeReply(write: (writer: XdrWriter) => void, settle: () => void = nothing): Reply {
-  const writer = new XdrWriter();
-  writer.u32(0);
-  write(writer);
-  const length = writer.length;
-  const chunks = writer.finish();
-  // The writer's first bytes are always its own, so that the mark can be filled in behind it.
-  chunks[0]?.writeUInt32BE(recordMark(length - RECORD_MARK_BYTES), 0);
-  return { chunks, length, settle };
+/** What small replies share: about a hundred of them. */
+const SCRATCH_BYTES = 16 * 1024;
+
+/** Encodes replies one behind the other, so that those that leave together lie together. */
+export class ReplyEncoder {
+  readonly #writer = new XdrWriter(SCRATCH_BYTES);
+
+  /** A reply of what `write` appends. Throws what that throws. */
+  encode(write: (writer: XdrWriter) => void, settle: () => void = nothing): Reply {
+    const writer = this.#writer;
+    const before = writer.length;
+    try {
+      writer.u32(0);
+      write(writer);
+    } catch (error) {
+      writer.discard();
+      throw error;
+    }
+    const length = writer.length - before;
+    const chunks = writer.finish();
+    // The writer's first bytes are always its own, so that the mark can be filled in behind it.
+    chunks[0]?.writeUInt32BE(recordMark(length - RECORD_MARK_BYTES), 0);
+    return { chunks, length, settle };
+  }
 }
 
 /** The same reply in one buffer that nobody else has a part of: what may be kept. */
@@ -37,7 +51,7 @@ export function copyReply(reply: Reply): Reply & { readonly chunks: readonly [Bu
 /** Chunks below this size are copied together; larger ones are worth a place of their own in the write. */
 const COPIED_BYTES_MAX = 4096;
 
-/** The chunks of several replies for one write: runs of small ones joined, large ones as they are. */
+/** The chunks of several replies for one write: small ones joined, by a copy unless they lie together already, large ones as they are. */
 export function gatherChunks(replies: readonly Reply[]): Buffer[] {
   const gathered: Buffer[] = [];
   let run: Buffer[] = [];
@@ -47,13 +61,13 @@ export function gatherChunks(replies: readonly Reply[]): Buffer[] {
     gathered.push(run.length === 1 ? first : Buffer.concat(run));
     run = [];
   };
-  for (const reply of replies) {
-    for (const chunk of reply.chunks) {
-      if (chunk.length <= COPIED_BYTES_MAX) {
-        run.push(chunk);
-      } else {
+  for (const { chunks } of replies) {
+    for (const chunk of chunks) {
+      if (chunk.length > COPIED_BYTES_MAX) {
         endRun();
         gathered.push(chunk);
+      } else {
+        run.push(chunk);
       }
     }
   }

@@ -8,6 +8,7 @@ import { RECORD_MARK_BYTES } from '../../protocol/record-marking.js';
 import type { Logger } from '../telemetry/log.js';
 import type { Caller } from './active-call.js';
 import { plainAddress } from './address.js';
+import { Credentials } from './credential.js';
 import type { Dispatcher } from './dispatcher.js';
 import type { RpcLimits } from './limits.js';
 import type { Load } from './load.js';
@@ -73,16 +74,20 @@ export class UdpEndpoint {
       localAddress: plainAddress(local.address),
       localPort: local.port,
       transport: 'udp',
+      credentials: new Credentials(),
       gone: shutdown,
     };
     this.#calls++;
     load.beginCall(message.length);
-    // dispatch() doesn't reject: every failure of a call is a reply.
-    void dispatcher.dispatch(message, caller).then((reply) => {
+    const end = (reply: Reply | undefined): void => {
       this.#calls--;
       if (reply !== undefined) this.#send(reply, remote);
       load.endCall(message.length);
-    });
+    };
+    const reply = dispatcher.dispatch(message, caller);
+    // It doesn't reject: every failure of a call is a reply.
+    if (reply instanceof Promise) void reply.then(end);
+    else end(reply);
   }
 
   #send(reply: Reply, remote: RemoteInfo): void {

@@ -73,7 +73,7 @@ await t.test('files that come and go, and names that are looked for, leave nothi
     await m.read(handle);
     await m.fs.remove(m.context, root, name);
     for (let miss = 0; miss < 5; miss++)
-      await codeOf(m.fs.lookup(m.context, root, Buffer.from(`absent-${at}-${miss}`)));
+      await codeOf(() => m.fs.lookup(m.context, root, Buffer.from(`absent-${at}-${miss}`)));
     m.store.calls.length = 0;
   };
   for (let at = 0; at < CYCLES; at++) await cycle(at);

@@ -255,13 +255,13 @@ function splitPath(path: string): [directory: string, name: Buffer] {
   return [path.slice(0, Math.max(at, 0)), Buffer.from(path.slice(at + 1))];
 }
 
-/** The code that a rejected operation carries. */
-export async function codeOf(operation: Promise<unknown>): Promise<FsErrorCode | 'none'> {
-  return operation.then(
-    () => 'none' as const,
-    (error: unknown) => {
-      if (error instanceof FsError) return error.code;
-      throw error;
-    },
-  );
+/** The code that an operation fails with: a function, where it may throw at once. */
+export async function codeOf(operation: Promise<unknown> | (() => unknown)): Promise<FsErrorCode | 'none'> {
+  try {
+    await (typeof operation === 'function' ? operation() : operation);
+    return 'none';
+  } catch (error) {
+    if (error instanceof FsError) return error.code;
+    throw error;
+  }
 }

@@ -1,12 +1,12 @@
 import t from 'tap';
-import { encodeReply, type Reply } from '../../src/rpc/reply.js';
+import { ReplyEncoder, type Reply } from '../../src/rpc/reply.js';
 import { duplicateKey, ReplyCache, type Executed } from '../../src/rpc/reply-cache.js';
 import type { XdrWriter } from '../../protocol/xdr-cursors.js';
 
 const target = { prog: 1, vers: 2, proc: 3 };
 
 function reply(value: number, settle?: () => void): Reply {
-  return encodeReply((writer: XdrWriter) => writer.u32(value), settle);
+  return new ReplyEncoder().encode((writer: XdrWriter) => writer.u32(value), settle);
 }
 
 /** The value that `reply` encoded. */
@@ -74,7 +74,7 @@ await t.test('what is kept shares no bytes with what was sent', async (t) => {
   const cache = new ReplyCache({ bytesMax: 100_000, entriesMax: 10, ageMs: 1000 });
   const pooled = Buffer.alloc(4096, 1);
   const execute = async (): Promise<Executed> => ({
-    reply: encodeReply((writer) => writer.bytes(pooled)),
+    reply: new ReplyEncoder().encode((writer) => writer.bytes(pooled)),
     keep: true,
   });
   const first = await cache.answer('a', execute);
@@ -99,7 +99,7 @@ await t.test('bounded by age, by count and by bytes', async (t) => {
   for (let i = 0; i < 20; i++) await cache.answer(`n${i}`, execute);
   t.equal(cache.size, 5);
   const long = async (): Promise<Executed> => ({
-    reply: encodeReply((writer) => writer.raw(Buffer.alloc(1000))),
+    reply: new ReplyEncoder().encode((writer) => writer.raw(Buffer.alloc(1000))),
     keep: true,
   });
   for (let i = 0; i < 20; i++) await cache.answer(`l${i}`, long);

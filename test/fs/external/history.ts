@@ -230,7 +230,7 @@ export class History {
   }
 
   /** The code of an operation; those that tell of a defect fail the history. */
-  async #code(operation: () => Promise<unknown>, what: string): Promise<string> {
+  async #code(operation: () => unknown, what: string): Promise<string> {
     try {
       await operation();
       return 'none';
