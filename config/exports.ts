@@ -26,6 +26,8 @@ export interface ExportOptions {
   readonly dirMode: number;
   /** Infinity for `indefinite`. */
   readonly metadataTtlMs: number;
+  /** What is fetched ahead of readers. */
+  readonly readPolicy: 'adaptive' | 'sequential' | 'random';
   readonly endpointUrl?: string;
   readonly region?: string;
   readonly profile?: string;
@@ -143,6 +145,7 @@ function exportOf(
     fileMode: of('fileMode'),
     dirMode: of('dirMode'),
     metadataTtlMs: of('metadataTtl'),
+    readPolicy: of('readPolicy'),
     noSignRequest: of('noSignRequest'),
     requestPayer: of('requestPayer'),
     dualStack: of('dualStack'),

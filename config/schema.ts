@@ -73,6 +73,11 @@ export const EXPORT_OPTIONS = {
     1000,
     'How long attributes and listings are trusted before S3 is asked again; 0: always ask.',
   ),
+  readPolicy: option<'adaptive' | 'sequential' | 'random'>(
+    choice('adaptive', 'sequential', 'random'),
+    'adaptive',
+    'What is fetched ahead of readers: adaptive follows what each does, sequential takes every READ for the start of a read to the end, random fetches only what is asked for.',
+  ),
   endpointUrl: optional(url, 'AWS', 'Endpoint of an S3-compatible store.', {
     alsoEnv: ['AWS_ENDPOINT_URL_S3', 'AWS_ENDPOINT_URL'],
   }),

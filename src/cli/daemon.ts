@@ -230,7 +230,8 @@ async function readSecret(path: string): Promise<Buffer> {
 }
 
 function exportRules(entry: ExportOptions, stores: Stores, volumeName: string | undefined): FileSystemExport {
-  const { path, prefix, readOnly, allow, squash, uid, gid, fileMode, dirMode, metadataTtlMs } = entry;
+  const { path, prefix, readOnly, allow, squash, uid, gid, fileMode, dirMode, metadataTtlMs, readPolicy } =
+    entry;
   return {
     store: stores.storeOf(entry),
     volumeName: volumeName ?? volumeNameOf(entry),
@@ -246,6 +247,7 @@ function exportRules(entry: ExportOptions, stores: Stores, volumeName: string | 
     fileMode,
     directoryMode: dirMode,
     metadataTtlMs,
+    readPolicy,
   };
 }
 

@@ -1,5 +1,6 @@
 /** Bytes and attributes of files: reading them and changing them. What was changed is published by publishing.ts. */
 import type { ByteSlices } from '../memory/byte-slices.js';
+import type { ReadPolicy } from '../read/options.js';
 import { fileBytesMax } from '../write/part-map.js';
 import { unlessAborted } from '../write/unless-aborted.js';
 import { WriteSession } from '../write/write-session.js';
@@ -46,8 +47,17 @@ export class Content {
     this.#publishing = publishing;
   }
 
-  /** At most `count` bytes from `offset`, of one version, unpublished bytes first. Fewer only at the end of the file. */
-  async read(node: FileNode, offset: number, count: number, signal?: AbortSignal): Promise<FileBytes> {
+  /**
+   * At most `count` bytes from `offset`, of one version, unpublished bytes first. Fewer only at the end of the file. `policy`: what is
+   * fetched ahead.
+   */
+  async read(
+    node: FileNode,
+    offset: number,
+    count: number,
+    signal?: AbortSignal,
+    policy?: ReadPolicy,
+  ): Promise<FileBytes> {
     for (let replaced = 0; replaced < REPLACED_MAX; replaced++) {
       await this.#freshness.file(node);
       const { size, ctimeNs } = node;
@@ -68,7 +78,8 @@ export class Content {
           await this.#settleConflict(node);
           continue;
         }
-        return of(await this.#volume.readers.read({ key, ...node.version }, offset, wanted, signal));
+        const version = { key, ...node.version };
+        return of(await this.#volume.readers.read(version, offset, wanted, signal, policy));
       } catch (error) {
         if (!isReplaced(error)) throw toFsError(error);
         // Somebody replaced or removed the object: look again, and read the new version from the start of this call.

@@ -167,6 +167,7 @@ export class ExportedFileSystem implements Fs.FileSystem {
       offset,
       Math.min(count, PAYLOAD_BYTES_MAX),
       context.signal,
+      exported.rules.readPolicy,
     );
     return {
       slices: bytes.slices,

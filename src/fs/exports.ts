@@ -1,6 +1,7 @@
 /** Exports: which part of which volume is served at which path, to whom, and as whom they act. */
 import { createHash } from 'node:crypto';
 import ipaddr from 'ipaddr.js';
+import type { ReadPolicy } from '../read/options.js';
 import type { Attributes, Caller } from './file-system.js';
 import type { FsNode } from './node.js';
 import type { VolumeOperations } from './volume-operations.js';
@@ -24,6 +25,8 @@ export interface ExportRules {
   readonly gid: number;
   readonly fileMode: number;
   readonly directoryMode: number;
+  /** What is fetched ahead of its readers. Default: `adaptive`. */
+  readonly readPolicy?: ReadPolicy;
 }
 
 export class Export {

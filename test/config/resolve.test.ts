@@ -194,6 +194,7 @@ exports:
     squash: all
     endpointUrl: http://127.0.0.1:9000
     metadataTtl: indefinite
+    readPolicy: random
 `,
   );
   const { exports } = configured(['--config', file]);
@@ -210,6 +211,7 @@ exports:
     fileMode: 0o600,
     dirMode: 0o755,
     metadataTtlMs: 1000,
+    readPolicy: 'adaptive',
     noSignRequest: false,
     requestPayer: false,
     dualStack: false,
@@ -229,6 +231,7 @@ exports:
     squash: 'all',
     endpointUrl: 'http://127.0.0.1:9000',
     metadataTtlMs: Infinity,
+    readPolicy: 'random',
   });
 });
 
