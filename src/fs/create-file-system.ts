@@ -17,6 +17,7 @@ import { Export, type ExportRules } from './exports.js';
 import type { FileSystem } from './file-system.js';
 import { IntentLog } from './intent-log.js';
 import { LongOperations } from './long-operations.js';
+import { collectRemoved } from './collecting.js';
 import { NodeCache } from './node-cache.js';
 import { recover } from './recovery.js';
 import { VolumeOperations } from './volume-operations.js';
@@ -56,7 +57,7 @@ export async function createFileSystem(parts: FileSystemParts): Promise<RunningF
   const { state, log } = parts;
   const clock = parts.clock ?? systemClock;
   const secret = parts.handleSecret ?? state.secret;
-  const table = NodeTable.open(state.path, { secret });
+  const table = NodeTable.open(state.path, { secret, nowMs: () => clock.nowMs() });
   const { journal, entries } = await Journal.open(state.journalPath);
   const intents = new IntentLog(journal, entries, (error) =>
     log.error({ err: error }, 'the journal could not be written'),
@@ -101,6 +102,7 @@ export async function createFileSystem(parts: FileSystemParts): Promise<RunningF
     volumes.set(options.volumeName, volume);
   }
   for (const volume of volumes.values()) await recover(volume);
+  const stopCollecting = collectRemoved(nodes, clock, log);
 
   const exports = parts.exports.flatMap((options) => {
     const volume = volumes.get(options.volumeName);
@@ -123,6 +125,7 @@ export async function createFileSystem(parts: FileSystemParts): Promise<RunningF
   };
   const close = async (): Promise<void> => {
     const unpublished = nodes.busy().length;
+    await stopCollecting();
     try {
       for (const reader of readers) await reader.close();
       // Acknowledged unstable data is gone with this process if any is left: then clients must see another verifier.

@@ -58,6 +58,8 @@ export class NodeCache {
       if (node?.kind === kind) return node;
       if (node !== undefined || kindOf(known.facts) !== undefined) this.forget(known.id);
     }
+    if (this.#table.get(parent.id) === undefined)
+      throw new FsError('ESTALE', `directory ${parent.id} was removed`);
     const { id } = this.#table.intern(parent.id, name);
     this.#changes++;
     this.#table.setFacts(id, bareFacts(kind));
@@ -103,7 +105,7 @@ export class NodeCache {
 
   /** Remembers what is known of a node over a restart. */
   save(node: FsNode): void {
-    if (!node.gone) this.#table.setFacts(node.id, factsOf(node));
+    if (!node.gone && this.#table.get(node.id) !== undefined) this.#table.setFacts(node.id, factsOf(node));
   }
 
   /** The file is gone: its handles are stale from now on and its id is not used again. */
@@ -116,6 +118,21 @@ export class NodeCache {
     this.#kept.delete(id);
     this.#table.remove(id);
     this.#changes++;
+  }
+
+  /**
+   * Takes out of the database what is left of files and directories that were removed before `beforeMs`, and of all that lay below them, at
+   * most `max` at once. Resolves to false when there was nothing to do. Files with something unpublished stay: whoever publishes them tells what
+   * became of them.
+   */
+  collectRemoved(beforeMs: number, max: number): Promise<boolean> {
+    return this.#table.collect(beforeMs, max, (id) => {
+      const node = this.peek(id);
+      if (node?.kind === 'file' && node.unpublished) return true;
+      if (node !== undefined) node.gone = true;
+      this.#kept.delete(id);
+      return false;
+    });
   }
 
   /** Gives the node another name or directory; whatever had that name is gone. */

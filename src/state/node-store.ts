@@ -19,13 +19,22 @@ export interface NodeRecord {
   readonly parent: bigint;
   /** Name in its parent; the volume's name for a root. */
   readonly name: string;
-  /** True once nothing has this name any more. The record stays, so that its id is never given to another file. */
+  /** True once nothing has this name any more. The record stays for a while: scans of the directory may have stopped at it. */
   readonly removed: boolean;
+  /** The id was drawn and will not come up again; else it is the hash of a path, which would. */
+  readonly drawn: boolean;
   /** A small value of the owner's, of what MessagePack carries (bigint below 2^63, Buffer and Date included). */
   readonly facts?: unknown;
 }
 
-type StoredNode = [parent: bigint, name: string, removed: 0 | 1, facts?: unknown];
+/** What is left of a removed node in the end where its id would come up again: its key and this, 9 bytes. */
+const BURIED = 0;
+const REMOVED_FLAG = 1;
+const DRAWN_FLAG = 2;
+type StoredNode = [parent: bigint, name: string, flags: number, facts?: unknown] | typeof BURIED;
+
+/** What a generation knows of a node. */
+type NodeChange = NodeRecord | 'buried' | 'dropped';
 
 /** What a generation knows of a directory's children: an id, or 0n for a name that is gone. */
 type ChildChanges = Map<string, bigint>;
@@ -36,10 +45,20 @@ interface Waiter {
   readonly reject: (cause: Error) => void;
 }
 
+interface Removal {
+  readonly id: bigint;
+  /** Milliseconds since the epoch. */
+  readonly atMs: number;
+}
+
 /** Puts that are committed together. */
 class Generation {
-  readonly nodes = new Map<bigint, NodeRecord>();
+  readonly nodes = new Map<bigint, NodeChange>();
   readonly children = new Map<bigint, ChildChanges>();
+  /** Removed nodes and when they were removed (milliseconds since the epoch). */
+  readonly removals: Removal[] = [];
+  /** Removals that were seen to: nothing but the id is left of these nodes. */
+  readonly burials: Removal[] = [];
   readonly waiters: Waiter[] = [];
 
   get empty(): boolean {
@@ -54,7 +73,9 @@ class Generation {
 
   /** Takes over what `older` had and this generation hasn't changed since. */
   putUnder(older: Generation): void {
-    for (const [id, record] of older.nodes) if (!this.nodes.has(id)) this.nodes.set(id, record);
+    for (const [id, change] of older.nodes) if (!this.nodes.has(id)) this.nodes.set(id, change);
+    this.removals.unshift(...older.removals);
+    this.burials.unshift(...older.burials);
     for (const [parent, changes] of older.children) {
       for (const [name, id] of changes) {
         if (this.children.get(parent)?.has(name) !== true) this.setChild(parent, name, id);
@@ -74,6 +95,8 @@ export class NodeStore {
   readonly #database: RootDatabase<unknown, Buffer>;
   readonly #nodes: Database<StoredNode, Buffer>;
   readonly #children: Database<Buffer, Buffer>;
+  /** Removed nodes in the order of their removal: time and id, 16 bytes, are the key. */
+  readonly #removals: Database<Buffer, Buffer>;
   readonly #nodeCache: LRUCache<bigint, NodeRecord>;
   readonly #childCache: LRUCache<string, bigint>;
   #growing = new Generation();
@@ -95,23 +118,32 @@ export class NodeStore {
       keyEncoding: 'binary',
       encoding: 'binary',
     });
+    this.#removals = this.#database.openDB<Buffer, Buffer>('removals', {
+      keyEncoding: 'binary',
+      encoding: 'binary',
+    });
     this.#nodeCache = new LRUCache({ max: cachedMax });
     this.#childCache = new LRUCache({ max: cachedMax });
   }
 
   node(id: bigint): NodeRecord | undefined {
-    const cached = this.#nodeCache.get(id) ?? this.#growing.nodes.get(id) ?? this.#committing.nodes.get(id);
-    if (cached !== undefined) return cached;
+    const found = this.#find(id);
+    return typeof found === 'string' ? undefined : found;
+  }
+
+  /** Nobody has the id, nor ever had it unless it was drawn. */
+  isFree(id: bigint): boolean {
+    const found = this.#find(id);
+    return found === undefined || found === 'dropped';
+  }
+
+  #find(id: bigint): NodeChange | undefined {
+    const held = this.#nodeCache.get(id) ?? this.#growing.nodes.get(id) ?? this.#committing.nodes.get(id);
+    if (held !== undefined) return held;
     const stored = this.#nodes.get(nodeKey(id));
     if (stored === undefined) return undefined;
-    const [parent, name, removed, facts] = stored;
-    const record: NodeRecord = {
-      id,
-      parent,
-      name,
-      removed: removed === 1,
-      ...(facts === undefined ? {} : { facts }),
-    };
+    if (stored === BURIED) return 'buried';
+    const record = recordOf(id, stored);
     this.#nodeCache.set(id, record);
     return record;
   }
@@ -150,6 +182,39 @@ export class NodeStore {
     this.#schedule();
   }
 
+  /** Marks a node as removed at `atMs` (milliseconds since the epoch). */
+  putRemoved(record: NodeRecord, atMs: number): void {
+    const { id, parent, name, drawn } = record;
+    this.putNode({ id, parent, name, drawn, removed: true });
+    this.#growing.removals.push({ id, atMs });
+  }
+
+  /** Nodes removed before `beforeMs`, oldest first, of what is committed. */
+  *removals(beforeMs: number): Generator<Removal> {
+    for (const key of this.#removals.getKeys({ end: removalKey({ id: 0n, atMs: beforeMs }) })) {
+      yield { id: key.readBigUInt64BE(8), atMs: Number(key.readBigUInt64BE(0)) };
+    }
+  }
+
+  /**
+   * Forgets a removed node, but that its id was given; a drawn id needs no remembering. Not for one that is being removed in the
+   * same turn.
+   */
+  bury(removal: Removal): void {
+    const { id } = removal;
+    this.#growing.nodes.set(id, this.node(id)?.drawn === true ? 'dropped' : 'buried');
+    this.#nodeCache.delete(id);
+    this.#growing.burials.push(removal);
+    this.#schedule();
+  }
+
+  hasChildren(parent: bigint): boolean {
+    const ids = this.childIds(parent);
+    const { done } = ids.next();
+    ids.return(undefined);
+    return done !== true;
+  }
+
   /** Makes `name` in `parent` mean `id`. */
   putChild(parent: bigint, name: string, id: bigint): void {
     this.#growing.setChild(parent, name, id);
@@ -175,6 +240,16 @@ export class NodeStore {
   async flushed(): Promise<void> {
     await this.settled();
     await this.#database.flushed;
+  }
+
+  /** Lists nodes that were removed before removals were listed (layout 1) as removed at `atMs`. */
+  async listOldRemovals(atMs: number): Promise<void> {
+    await this.#database.transaction(() => {
+      for (const { key, value } of this.#nodes.getRange({})) {
+        if (value === BURIED || (value[2] & REMOVED_FLAG) === 0) continue;
+        void this.#removals.put(removalKey({ id: key.readBigUInt64BE(0), atMs }), NOTHING);
+      }
+    });
   }
 
   async close(): Promise<void> {
@@ -221,13 +296,14 @@ export class NodeStore {
   }
 
   /** One event turn's puts are one LMDB transaction (lmdb's eventTurnBatching), so a node and its name go together. */
-  async #commit({ nodes, children }: Generation): Promise<void> {
+  async #commit({ nodes, children, removals, burials }: Generation): Promise<void> {
     let last: Promise<boolean> | undefined;
-    for (const [id, { parent, name, removed, facts }] of nodes) {
-      const stored: StoredNode = [parent, name, removed ? 1 : 0];
-      if (facts !== undefined) stored.push(facts);
-      last = this.#nodes.put(nodeKey(id), stored);
+    for (const [id, change] of nodes) {
+      const key = nodeKey(id);
+      last = change === 'dropped' ? this.#nodes.remove(key) : this.#nodes.put(key, storedForm(change));
     }
+    for (const removal of removals) last = this.#removals.put(removalKey(removal), NOTHING);
+    for (const burial of burials) last = this.#removals.remove(removalKey(burial));
     for (const [parent, changes] of children) {
       for (const [name, id] of changes) {
         const key = childKey(parent, name);
@@ -236,6 +312,29 @@ export class NodeStore {
     }
     await last;
   }
+}
+
+const NOTHING = Buffer.alloc(0);
+
+function recordOf(id: bigint, stored: Exclude<StoredNode, typeof BURIED>): NodeRecord {
+  const [parent, name, flags, facts] = stored;
+  const removed = (flags & REMOVED_FLAG) !== 0;
+  const drawn = (flags & DRAWN_FLAG) !== 0;
+  return { id, parent, name, removed, drawn, ...(facts === undefined ? {} : { facts }) };
+}
+
+function storedForm(change: NodeRecord | 'buried'): StoredNode {
+  if (change === 'buried') return BURIED;
+  const { parent, name, removed, drawn, facts } = change;
+  const flags = (removed ? REMOVED_FLAG : 0) | (drawn ? DRAWN_FLAG : 0);
+  return facts === undefined ? [parent, name, flags] : [parent, name, flags, facts];
+}
+
+function removalKey({ id, atMs }: Removal): Buffer {
+  const key = Buffer.allocUnsafe(16);
+  key.writeBigUInt64BE(BigInt(Math.trunc(atMs)));
+  key.writeBigUInt64BE(id, 8);
+  return key;
 }
 
 /** Big-endian, so that keys sort by id and a directory's children lie together. */

@@ -29,20 +29,26 @@ export interface NodeTableOptions {
   readonly secret: Buffer;
   /** Records kept in memory. Default 65,536, about 40 MB at most. */
   readonly cachedNodesMax?: number;
+  /** Milliseconds since the epoch. Default the system's clock. */
+  readonly nowMs?: () => number;
 }
 
 export class NodeTable {
   readonly #store: NodeStore;
   readonly #secret: Buffer;
 
-  private constructor(store: NodeStore, secret: Buffer) {
+  readonly #nowMs: () => number;
+
+  private constructor(store: NodeStore, { secret, nowMs = Date.now }: NodeTableOptions) {
     this.#store = store;
     this.#secret = secret;
+    this.#nowMs = nowMs;
   }
 
   /** Opens or makes the table in `directory`. Only one NodeTable may have it open. */
-  static open(directory: string, { secret, cachedNodesMax }: NodeTableOptions): NodeTable {
-    return new NodeTable(new NodeStore({ directory, cachedMax: cachedNodesMax ?? CACHED_NODES_MAX }), secret);
+  static open(directory: string, options: NodeTableOptions): NodeTable {
+    const cachedMax = options.cachedNodesMax ?? CACHED_NODES_MAX;
+    return new NodeTable(new NodeStore({ directory, cachedMax }), options);
   }
 
   /** The root of a volume, made when it is first asked for. */
@@ -50,7 +56,7 @@ export class NodeTable {
     return this.intern(0n, volume);
   }
 
-  /** The record, also of a removed node. */
+  /** The record, also of a removed node that isn't collected yet. */
   get(id: bigint): NodeRecord | undefined {
     return this.#store.node(id);
   }
@@ -67,7 +73,7 @@ export class NodeTable {
     if (known !== undefined) return known;
     checkName(name);
     const record: NodeRecord = {
-      id: this.#freeId(this.#namesTo(parent, name)),
+      ...this.#freeId(this.#namesTo(parent, name)),
       parent,
       name,
       removed: false,
@@ -93,19 +99,48 @@ export class NodeTable {
     this.#store.putChild(newParent, newName, id);
   }
 
-  /** Marks a node removed; its record keeps name and parent. What lies below it stays as it is, without a path. */
+  /**
+   * Marks a node removed. Its record keeps name and parent until it is collected. What lies below it stays as it is, without a path.
+   */
   remove(id: bigint): void {
     const record = this.#known(id);
     if (record.removed) return;
     if (record.parent === 0n) throw new NodeTableError(`cannot remove the root ${id}`);
     this.#store.deleteChild(record.parent, record.name);
-    this.#store.putNode({ ...record, removed: true });
+    this.#store.putRemoved(record, this.#nowMs());
+  }
+
+  /**
+   * Takes away what is left of nodes that were removed before `beforeMs` (milliseconds since the epoch) and of all that lies below
+   * them, at most `max` nodes of it, but for those that are `inUse`. Their ids are never given again. Resolves to false when it found nothing to do.
+   */
+  async collect(beforeMs: number, max: number, inUse: (id: bigint) => boolean): Promise<boolean> {
+    let done = 0;
+    for (const removal of this.#store.removals(beforeMs)) {
+      let left = inUse(removal.id);
+      for (const child of this.children(removal.id)) {
+        if (done >= max) break;
+        if (inUse(child.id)) left = true;
+        else {
+          // No scan will come back to it: it is collected at once.
+          this.#store.deleteChild(child.parent, child.name);
+          this.#store.putRemoved(child, 0);
+          done++;
+        }
+      }
+      if (done >= max) break;
+      if (left) continue;
+      this.#store.bury(removal);
+      done++;
+    }
+    await this.#store.settled();
+    return done > 0;
   }
 
   /** Replaces the owner's value; `undefined` takes it away. */
   setFacts(id: bigint, facts: unknown): void {
-    const { parent, name, removed } = this.#known(id);
-    this.#store.putNode({ id, parent, name, removed, ...(facts === undefined ? {} : { facts }) });
+    const { parent, name, removed, drawn } = this.#known(id);
+    this.#store.putNode({ id, parent, name, removed, drawn, ...(facts === undefined ? {} : { facts }) });
   }
 
   /** Names from the root of the volume down to the node; undefined if it or a node above is removed or unknown. */
@@ -172,14 +207,14 @@ export class NodeTable {
     return names.reverse();
   }
 
-  #freeId(names: readonly string[]): bigint {
+  #freeId(names: readonly string[]): { id: bigint; drawn: boolean } {
     // Names hold no NUL, so no two lists give the same text.
     const text = names.join('\0');
     // The first node's id can be found again. Later ones are drawn: counting would take longer with every file at the path.
     for (let draw = '0'; ; draw = randomBytes(16).toString('hex')) {
       const digest = createHmac('sha256', this.#secret).update(`s3nfsd node\0${draw}\0${text}`).digest();
       const id = digest.readBigUInt64BE(0) >> ID_SHIFT;
-      if (id >= ID_MIN && this.#store.node(id) === undefined) return id;
+      if (id >= ID_MIN && this.#store.isFree(id)) return { id, drawn: draw !== '0' };
     }
   }
 }

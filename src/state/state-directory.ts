@@ -7,11 +7,12 @@ import { mkdir, unlink } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { DirectoryLock } from './directory-lock.js';
 import { readFileIfThere, replaceFile, syncDirectory } from './durable-file.js';
+import { migrate, MIGRATED_VERSIONS } from './migrations.js';
 
 export { StateDirectoryLockedError } from './directory-lock.js';
 
-/** Layout of the folder and of what is in it. A daemon refuses a folder of another version. */
-const SCHEMA_VERSION = '1';
+/** Layout of the folder and of what is in it. A daemon brings older layouts here and refuses those it doesn't know. */
+const SCHEMA_VERSION = '2';
 const SECRET_BYTES = 32;
 /** writeverf3 (RFC 1813 2.5: NFS3_WRITEVERFSIZE). */
 const VERIFIER_BYTES = 8;
@@ -78,7 +79,7 @@ export async function openStateDirectory(path: string): Promise<StateDirectory> 
   const firstMade = await mkdir(absolute, { recursive: true, mode: 0o700 });
   const lock = await DirectoryLock.take(absolute);
   try {
-    await checkVersion(join(absolute, 'version'));
+    await reachVersion(absolute);
     const secret = await loadSecret(join(absolute, 'secret'));
     await mkdir(join(absolute, 'spool'), { recursive: true, mode: 0o700 });
     await syncDirectory(absolute);
@@ -90,11 +91,20 @@ export async function openStateDirectory(path: string): Promise<StateDirectory> 
   }
 }
 
-async function checkVersion(file: string): Promise<void> {
-  const found = (await readFileIfThere(file))?.toString('utf8').trim();
+async function reachVersion(directory: string): Promise<void> {
+  const file = join(directory, 'version');
+  let found = (await readFileIfThere(file))?.toString('utf8').trim();
   if (found === undefined) await replaceFile(file, `${SCHEMA_VERSION}\n`);
-  else if (found !== SCHEMA_VERSION) {
-    throw new Error(`${file}: expected state of version ${SCHEMA_VERSION}, found ${JSON.stringify(found)}`);
+  while (found !== undefined && found !== SCHEMA_VERSION) {
+    if (!MIGRATED_VERSIONS.includes(found)) {
+      throw new Error(
+        `${file}: expected state of version ${[...MIGRATED_VERSIONS, SCHEMA_VERSION].join(' or ')}, found ${JSON.stringify(found)}; ` +
+          'start the version of s3nfsd that wrote it, or name another state directory',
+      );
+    }
+    await migrate(directory, found);
+    found = String(Number(found) + 1);
+    await replaceFile(file, `${found}\n`);
   }
 }
 

@@ -1,8 +1,10 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, readdirSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { open } from 'lmdb';
 import t from 'tap';
+import { NodeTable } from '../../src/state/node-table.js';
 import { openStateDirectory, StateDirectoryLockedError } from '../../src/state/state-directory.js';
 
 const CHILD = `
@@ -100,8 +102,11 @@ void t.test('a path longer than a socket address works', async (t) => {
 });
 
 void t.test('state of another version and a damaged secret are refused by name', async (t) => {
-  const other = t.testdir({ version: '2\n' });
-  await t.rejects(openStateDirectory(other), { message: /version: expected state of version 1, found "2"/ });
+  const other = t.testdir({ version: '99\n' });
+  await t.rejects(openStateDirectory(other), {
+    message:
+      /version: expected state of version 1 or 2, found "99"; start the version of s3nfsd that wrote it/,
+  });
   rmSync(join(other, 'version'));
   writeFileSync(join(other, 'secret'), 'short');
   await t.rejects(openStateDirectory(other), { message: /secret: expected 32 bytes, found 5/ });
@@ -127,3 +132,36 @@ void t.test('the write verifier of a clean shutdown is given once', async (t) =>
   t.notSame(await third.takeWriteVerifier(), fresh, 'after a crash it is another');
   await third.close();
 });
+
+void t.test(
+  'state of version 1 is brought to this one: ids stay, and what was removed is collected',
+  async (t) => {
+    const directory = t.testdir();
+    const first = await openStateDirectory(directory);
+    const table = NodeTable.open(directory, { secret: first.secret });
+    const root = table.root('bucket').id;
+    const file = table.intern(root, 'file').id;
+    const top = table.intern(root, 'top').id;
+    const below = table.intern(top, 'below').id;
+    table.remove(top);
+    await table.close();
+    await first.close();
+    // Version 1 had no list of removals.
+    const database = open({ path: join(directory, 'nodes.lmdb'), noSubdir: true, keyEncoding: 'binary' });
+    await database.openDB('removals', { keyEncoding: 'binary' }).drop();
+    await database.close();
+    writeFileSync(join(directory, 'version'), '1\n');
+
+    const second = await openStateDirectory(directory);
+    t.same(second.secret, first.secret);
+    const again = NodeTable.open(directory, { secret: second.secret });
+    t.equal(again.child(root, 'file')?.id, file);
+    while (await again.collect(Date.now() + 1, 10, () => false));
+    t.equal(again.get(top), undefined);
+    t.equal(again.get(below), undefined);
+    t.not(again.intern(root, 'top').id, top);
+    await again.close();
+    await second.close();
+    t.equal(readFileSync(join(directory, 'version'), 'utf8'), '2\n');
+  },
+);
