@@ -56,6 +56,8 @@ export class Fetch {
   #position: number;
   /** The block that gets the next byte. */
   #filling = 0;
+  /** The block last lent by `room`. */
+  #lent: Block | undefined;
   #started = false;
   #over = false;
   #error: unknown;
@@ -142,7 +144,21 @@ export class Fetch {
     this.#started = true;
   }
 
-  /** Copies bytes into the blocks; returns those that became full. Bytes beyond the range are an error of the store. */
+  /** The part of a block that gets the next bytes; undefined when none does. Lent until the GET has settled. */
+  room(): Buffer | undefined {
+    const block = this.#over ? undefined : this.#blocks[this.#filling];
+    if (block === undefined) return undefined;
+    this.#lent = block;
+    const { buffer, filled, length } = block;
+    return filled === 0 && length === buffer.length ? buffer : buffer.subarray(filled, length);
+  }
+
+  /** The block that somebody may still write to after the fetch has ended, until its GET has settled. */
+  get lent(): Block | undefined {
+    return this.#lent === this.#blocks[this.#filling] ? this.#lent : undefined;
+  }
+
+  /** Copies bytes into the blocks, unless they lie there already; returns those that became full. Bytes beyond the range are an error of the store. */
   deliver(chunk: Buffer): readonly Block[] {
     const full: Block[] = [];
     if (this.#over) return full;
@@ -153,7 +169,7 @@ export class Fetch {
       const block = this.#blocks[this.#filling];
       if (block === undefined) throw new Error(`no block for the byte at ${this.#position}`);
       const count = Math.min(block.length - block.filled, chunk.length - at);
-      chunk.copy(block.buffer, block.filled, at, at + count);
+      if (!isThere(chunk, at, block)) chunk.copy(block.buffer, block.filled, at, at + count);
       block.filled += count;
       at += count;
       this.#position += count;
@@ -221,4 +237,9 @@ export class Fetch {
   abort(): void {
     this.#controller.abort();
   }
+}
+
+/** The chunk's bytes from `at` on are already where the block's next bytes belong. */
+function isThere(chunk: Buffer, at: number, { buffer, filled }: Block): boolean {
+  return chunk.buffer === buffer.buffer && chunk.byteOffset + at === buffer.byteOffset + filled;
 }

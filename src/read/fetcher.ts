@@ -178,7 +178,8 @@ export class Fetcher {
         const { start, end } = fetch.rest;
         const range = { offset: start, length: end - start };
         const timing = range.length < pace.bytesMin ? undefined : new GetTiming(options.now);
-        const result = await store.get(key, range, { ifMatch: etag, signal: fetch.signal }, (chunk) => {
+        const how = { ifMatch: etag, signal: fetch.signal, room: () => fetch.room() };
+        const result = await store.get(key, range, how, (chunk) => {
           timing?.received(chunk.length);
           for (const block of fetch.deliver(chunk)) this.#shared.cache.unpin(block, this.#index);
         });
@@ -195,6 +196,8 @@ export class Fetcher {
       if (!fetch.over) log.debug({ err: error, key, ...fetch.span }, 'fetch failed');
       this.#fail(fetch, this.#versionGone(error));
     } finally {
+      const { lent } = fetch;
+      if (lent !== undefined) this.#shared.cache.unpin(lent, this.#index);
       this.#fetches.delete(fetch);
       this.#queued.delete(fetch);
     }
@@ -244,16 +247,19 @@ export class Fetcher {
     release();
   }
 
-  /** Ends a fetch by an error; the blocks it didn't fill leave the index, so that later READs try again. */
+  /**
+   * Ends a fetch by an error; the blocks it didn't fill leave the index, so that later READs try again. The one that was lent to the store
+   * keeps its pin until the GET has settled: until then the store may write to it.
+   */
   #fail(fetch: Fetch, error: unknown): void {
     if (fetch.over) return;
     const { cache } = this.#shared;
-    const unfilled = fetch.unfilled;
+    const { unfilled, lent } = fetch;
     fetch.fail(error, !fetch.fromDisk && fetch.arriving && lengthOf(fetch.rest) <= RUN_OUT_BYTES_MAX);
     this.#queued.delete(fetch);
     for (const block of unfilled) {
       cache.detach(block, this.#index);
-      cache.unpin(block, this.#index);
+      if (block !== lent) cache.unpin(block, this.#index);
     }
   }
 

@@ -114,6 +114,13 @@ export interface ByteRange {
 /** Where a GET's bytes go as they arrive. Called in order; the buffer is the callee's to keep only if it copies it. */
 export type ByteSink = (chunk: Buffer) => void;
 
+/**
+ * Where a GET's next bytes are to be in the end. A store may put them there itself; the sink is then given that very part of the buffer,
+ * and has nothing to copy. It is asked anew after each call of the sink. A store that reads into buffers of its own has no need to ask.
+ * Whatever was given out is written to only while the GET is under way: its owner keeps it until the call has settled.
+ */
+export type Room = () => Buffer | undefined;
+
 /** What a GET was: the version whose bytes the sink received. */
 export interface GetResult {
   readonly etag: string;
@@ -142,7 +149,7 @@ export interface ObjectStore {
   get(
     key: string,
     range: ByteRange,
-    options: { readonly ifMatch?: string; readonly signal?: AbortSignal },
+    options: { readonly ifMatch?: string; readonly signal?: AbortSignal; readonly room?: Room },
     sink: ByteSink,
   ): Promise<GetResult>;
   /** One page of ListObjectsV2. */

@@ -26,9 +26,11 @@ export class ReadRig {
   readonly readers: Readers;
   nowMs = 0;
 
-  constructor(options: Partial<ReadOptions> & { budgetBytes?: number; chunkBytes?: number } = {}) {
-    const { budgetBytes = 256 * MIB, chunkBytes = 64 * KIB, ...readOptions } = options;
-    this.store = new MemoryStore({ chunkBytes });
+  constructor(
+    options: Partial<ReadOptions> & { budgetBytes?: number; chunkBytes?: number; fillsRooms?: boolean } = {},
+  ) {
+    const { budgetBytes = 256 * MIB, chunkBytes = 64 * KIB, fillsRooms = false, ...readOptions } = options;
+    this.store = new MemoryStore({ chunkBytes, fillsRooms });
     this.budget = new MemoryBudget(budgetBytes);
     this.readers = new Readers({
       store: this.store,

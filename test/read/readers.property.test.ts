@@ -33,8 +33,10 @@ await t.test(
         }),
         fc.constantFrom(64 * KIB, 200 * KIB, 4096 * KIB),
         fc.constantFrom('adaptive' as const, 'sequential' as const, 'random' as const),
-        async (steps, budgetBytes, policy) => {
+        fc.boolean(),
+        async (steps, budgetBytes, policy, fillsRooms) => {
           const rig = new ReadRig({
+            fillsRooms,
             budgetBytes,
             policy,
             chunkBytes: 5000,
@@ -107,7 +109,7 @@ await t.test(
           if (leaked !== 0) throw new Error(`${leaked} bytes leaked`);
         },
       ),
-      { numRuns: 150 },
+      { numRuns: 250 },
     );
     t.pass('every run');
   },

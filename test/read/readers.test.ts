@@ -130,6 +130,28 @@ await t.test(
   },
 );
 
+await t.test(
+  "a block that the store may still write to is nobody else's until the GET has settled",
+  async (t) => {
+    const rig = new ReadRig({ budgetBytes: 256 * KIB, policy: 'random', fillsRooms: true });
+    const body = pattern(256 * KIB, 2);
+    const cut = rig.put('cut', pattern(256 * KIB));
+    const other = rig.put('other', body);
+    const abort = new AbortController();
+    const first = storeErrorKind(rig.bytes(cut, 0, 256 * KIB, abort.signal));
+    // The store has the block, and has told of no bytes yet.
+    while (rig.store.getsUnderWay === 0) await Promise.resolve();
+    abort.abort();
+    const read = await rig.readers.read(other, 0, 256 * KIB);
+    // The GET that was cut off writes once more.
+    await settle();
+    t.equal(await first, 'aborted');
+    t.ok(Buffer.concat(read.slices).equals(body));
+    read.release();
+    t.equal(await rig.leaked(), 0);
+  },
+);
+
 await t.test('readahead of a stream that went idle is cancelled, and its blocks may go', async (t) => {
   const rig = new ReadRig({ idleMs: 1000 });
   const version = rig.put('k', pattern(32 * MIB));

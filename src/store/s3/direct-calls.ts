@@ -34,7 +34,11 @@ export class DirectCalls implements ObjectCalls {
         repeatable: true,
       },
       attempt,
-      { head: (head) => handler.head(objectOf(head)), body: (chunk) => handler.body(chunk) },
+      {
+        head: (head) => handler.head(objectOf(head)),
+        body: (chunk) => handler.body(chunk),
+        room: () => handler.room?.(),
+      },
     );
   }
 

@@ -2,7 +2,7 @@
  * GetObject of a range, resumed after a reset: each attempt asks for the bytes that are still missing, under If-Match of the
  * ETag first seen, and is checked against what it should be before a byte of it reaches the sink.
  */
-import type { ByteRange, ByteSink, GetResult, ObjectHead } from '../object-store.js';
+import type { ByteRange, ByteSink, GetResult, ObjectHead, Room } from '../object-store.js';
 import type { Attempt } from './attempt.js';
 import { unquoted } from './checksum.js';
 import type { S3Context } from './context.js';
@@ -17,26 +17,41 @@ interface Progress {
   /** Of the latest answer. */
   head: ObjectHead | undefined;
   delivered: number;
+  /** Room of the caller's was given to an attempt. */
+  lent: boolean;
+}
+
+/** Where the bytes go. */
+interface Target {
+  readonly sink: ByteSink;
+  readonly room: Room | undefined;
 }
 
 export async function getRange(
   context: S3Context,
   key: string,
   range: ByteRange,
-  options: { readonly ifMatch?: string; readonly signal?: AbortSignal },
+  options: { readonly ifMatch?: string; readonly signal?: AbortSignal; readonly room?: Room },
   sink: ByteSink,
 ): Promise<GetResult> {
   const about: About = { operation: 'GetObject', bucket: context.bucket, key };
   if (range.length < 1 || range.offset < 0)
     throw storeError('range', `range of ${String(range.length)} bytes at ${String(range.offset)}`, about);
-  const progress: Progress = { etag: options.ifMatch, head: undefined, delivered: 0 };
-  return context.requests.run(
-    'GetObject',
-    key,
-    options.signal,
-    async (attempt) => attemptRange(context, about, key, range, progress, attempt, sink),
-    { firstByteMs: context.options.timeouts.firstByteMs },
-  );
+  const progress: Progress = { etag: options.ifMatch, head: undefined, delivered: 0, lent: false };
+  const target = { sink, room: options.room };
+  let last: Promise<GetResult> | undefined;
+  try {
+    return await context.requests.run(
+      'GetObject',
+      key,
+      options.signal,
+      async (attempt) => await (last = attemptRange(context, about, key, range, progress, attempt, target)),
+      { firstByteMs: context.options.timeouts.firstByteMs },
+    );
+  } finally {
+    // A cut-off ends the call before its attempt: what is lent is the store's until the connection is closed.
+    if (progress.lent) await Promise.allSettled([last]);
+  }
 }
 
 async function attemptRange(
@@ -46,7 +61,7 @@ async function attemptRange(
   range: ByteRange,
   progress: Progress,
   attempt: Attempt,
-  sink: ByteSink,
+  target: Target,
 ): Promise<GetResult> {
   const first = range.offset + progress.delivered;
   const end = range.offset + range.length;
@@ -82,11 +97,18 @@ async function attemptRange(
         );
       attempt.progress();
       try {
-        sink(chunk);
+        target.sink(chunk);
       } catch (error) {
         throw new CallerFailure('the sink failed', { cause: error });
       }
       progress.delivered += chunk.length;
+    },
+    room: () => {
+      const room = target.room?.();
+      if (room === undefined) return undefined;
+      progress.lent = true;
+      // What lies beyond the bytes that were announced isn't to be touched.
+      return room.subarray(0, (span?.length ?? 0) - received);
     },
   });
   if (progress.head === undefined || span === undefined || received !== span.length)

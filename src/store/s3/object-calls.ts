@@ -48,6 +48,8 @@ export interface GetHandler {
   head(head: AnsweredObject): void;
   /** In order. The buffer is used again after the call; what it throws ends the call. */
   body(chunk: Buffer): void;
+  /** Where the next bytes of the body are wanted, asked after its head: they may be read there and be handed to `body` from there. */
+  room?(): Buffer | undefined;
 }
 
 export interface ObjectCalls {

@@ -15,6 +15,7 @@ import type {
   ObjectStore,
   RenameOptions,
   RenamingStore,
+  Room,
   UnfinishedUpload,
   UploadedPart,
   WriteCondition,
@@ -110,7 +111,7 @@ class S3Store implements AppendingStore, RenamingStore {
   async get(
     key: string,
     range: ByteRange,
-    options: { readonly ifMatch?: string; readonly signal?: AbortSignal },
+    options: { readonly ifMatch?: string; readonly signal?: AbortSignal; readonly room?: Room },
     sink: ByteSink,
   ): Promise<GetResult> {
     return getRange(this.#context, key, range, options, sink);

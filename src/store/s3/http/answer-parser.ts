@@ -68,6 +68,18 @@ export class AnswerParser {
     return this.#state === 'idle';
   }
 
+  /** Bytes from the next one on that are bytes of the body and nothing else, whatever comes. */
+  get bodyBytes(): number {
+    switch (this.#state) {
+      case 'length':
+      case 'until-close':
+      case 'chunk-data':
+        return this.#left;
+      default:
+        return 0;
+    }
+  }
+
   /** A request of this method is on its way: its answer is what comes next. */
   begin(method: string): void {
     if (this.#state !== 'idle') throw new Error(`a request begins in the state ${this.#state}`);

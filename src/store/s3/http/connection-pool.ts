@@ -12,6 +12,10 @@ import { Connection, type ExchangeHandler, type ExchangeRequest, reset } from '.
 const REST_MS = 15_000;
 /** Room for what a socket holds: fewer, larger reads. One for all connections. */
 const SCRATCH_BYTES = 256 * 1024;
+/** Bytes read in one turn of the event loop, a few milliseconds' work, shared by all connections; and of one of them at least and at most. */
+const TURN_BYTES = 8 * 1024 * 1024;
+const BURST_BYTES_MIN = 128 * 1024;
+const BURST_BYTES_MAX = 1024 * 1024;
 /** Addresses tried for one connection. */
 const ADDRESSES_TRIED = 2;
 
@@ -31,6 +35,8 @@ export class ConnectionPool {
   readonly #all = new Set<Connection>();
   /** By origin: the TLS session to resume. */
   readonly #sessions = new Map<string, Buffer>();
+  /** Exchanges under way. */
+  #busy = 0;
   #closed = false;
 
   constructor(options: PoolOptions) {
@@ -79,13 +85,19 @@ export class ConnectionPool {
     handler: ExchangeHandler,
   ): Promise<void> {
     let restMs = REST_MS;
-    await connection.exchange(request, {
-      head: (head) => {
-        restMs = Math.min(restMs, restAllowed(head));
-        handler.head(head);
-      },
-      body: (chunk) => handler.body(chunk),
-    });
+    this.#busy += 1;
+    try {
+      await connection.exchange(request, {
+        head: (head) => {
+          restMs = Math.min(restMs, restAllowed(head));
+          handler.head(head);
+        },
+        body: (chunk) => handler.body(chunk),
+        room: () => handler.room?.(),
+      });
+    } finally {
+      this.#busy -= 1;
+    }
     if (!connection.reusable) return;
     if (this.#closed || restMs <= 0) connection.destroy();
     else this.#rest(connection, origin.origin, restMs);
@@ -125,6 +137,7 @@ export class ConnectionPool {
             timeoutMs: this.#options.connectMs,
             signal,
             onSession: (session) => this.#sessions.set(origin.origin, session),
+            burstBytes: () => Math.min(Math.max(TURN_BYTES / this.#busy, BURST_BYTES_MIN), BURST_BYTES_MAX),
           },
         );
         return this.#register(connection, origin.origin);

@@ -28,6 +28,8 @@ export interface ExchangeHandler {
   head(head: AnswerHead): void;
   /** The buffer is used again after the call. A failure of the callee ends the exchange and is its result. */
   body(chunk: Buffer): void;
+  /** Where the body's next bytes are wanted: what is read there is handed to `body` from there. Not used once the exchange has ended. */
+  room?(): Buffer | undefined;
 }
 
 export interface ExchangeRequest {
@@ -52,23 +54,35 @@ interface Exchange {
 }
 
 /**
- * A body gives way to the others after so many bytes in a row: libuv reads on for as long as the socket has bytes, and with dozens
- * of GETs the turns of the event loop would become long.
+ * Bytes read at a time while an answer's head is awaited: it and a small body come at once. Of a large body no more than this is copied.
  */
-const BURST_BYTES_MAX = 256 * 1024;
+const HEAD_BYTES = 8 * 1024;
 
 export class Connection {
   readonly #socket: Socket;
+  readonly #scratch: Buffer;
+  readonly #headScratch: Buffer;
+  readonly #burstBytes: () => number;
+  /** Not over TLS: node:tls decrypts on into the buffer that it has when the socket is destroyed meanwhile. */
+  readonly #lends: boolean;
   readonly #parser: AnswerParser;
+  /** Where the next bytes are read to. */
+  #reading: Buffer;
   #exchange: Exchange | undefined;
   /** Bytes of an answer have come since the exchange began. */
   #heard = false;
   #burst = 0;
   #error: Error | undefined;
 
-  private constructor(peer: Peer, scratch: Buffer) {
-    const callback = (count: number): boolean => this.#received(scratch.subarray(0, count));
-    this.#socket = connected(peer, { buffer: scratch, callback });
+  private constructor(
+    peer: Peer,
+    { scratch, burstBytes }: { readonly scratch: Buffer; readonly burstBytes: () => number },
+  ) {
+    this.#burstBytes = burstBytes;
+    this.#lends = peer.tls === undefined;
+    this.#scratch = scratch;
+    this.#headScratch = scratch.subarray(0, HEAD_BYTES);
+    this.#reading = this.#headScratch;
     this.#parser = new AnswerParser({
       head: (head) => {
         const exchange = this.#exchange;
@@ -79,6 +93,11 @@ export class Connection {
       },
       body: (chunk) => this.#exchange?.handler.body(chunk),
       end: () => this.#answered(),
+    });
+    // Node asks for the next read's buffer when a read has been handed on: it is kept until bytes come, and used for nothing else.
+    this.#socket = connected(peer, {
+      buffer: () => (this.#reading = this.#target()),
+      callback: (count) => this.#received(count),
     });
     this.#socket.on('error', (error) => (this.#error ??= error));
     this.#socket.on('end', () => this.#ended());
@@ -95,9 +114,14 @@ export class Connection {
       readonly timeoutMs: number;
       readonly signal: AbortSignal;
       readonly onSession: (session: Buffer) => void;
+      /**
+       * Bytes after which a body gives way to the others: libuv reads on for as long as the socket has bytes, and with dozens of GETs the
+       * turns of the event loop would become long.
+       */
+      readonly burstBytes: () => number;
     },
   ): Promise<Connection> {
-    const connection = new Connection(peer, options.scratch);
+    const connection = new Connection(peer, options);
     const socket = connection.#socket;
     if (peer.tls !== undefined) socket.on('session', options.onSession);
     await established(socket, peer.tls === undefined ? 'connect' : 'secureConnect', options);
@@ -169,9 +193,27 @@ export class Connection {
     this.#socket.destroy();
   }
 
+  /**
+   * Bytes of a body go to where they are wanted, and no further: the next answer's head is behind it. Heads go to the scratch, a little at a
+   * time, as what comes with them must be copied.
+   */
+  #target(): Buffer {
+    const bytes = this.#parser.bodyBytes;
+    if (bytes === 0) return this.#headScratch;
+    if (!this.#lends) return this.#scratch;
+    try {
+      const room = this.#exchange?.handler.room?.();
+      if (room !== undefined && room.length > 0) return room.subarray(0, Math.min(bytes, this.#burstBytes()));
+    } catch (error) {
+      this.#fail(error instanceof Error ? error : new Error(String(error)));
+    }
+    return this.#scratch;
+  }
+
   /** Bytes have come; false pauses reading. */
-  #received(bytes: Buffer): boolean {
+  #received(count: number): boolean {
     this.#heard = true;
+    const bytes = count === this.#reading.length ? this.#reading : this.#reading.subarray(0, count);
     try {
       this.#parser.push(bytes);
     } catch (error) {
@@ -179,7 +221,7 @@ export class Connection {
       return false;
     }
     this.#burst += bytes.length;
-    if (this.#burst < BURST_BYTES_MAX) return true;
+    if (this.#burst < this.#burstBytes()) return true;
     this.#burst = 0;
     setImmediate(() => this.#socket.resume());
     return false;
@@ -236,7 +278,7 @@ export class Connection {
 
 function connected(
   peer: Peer,
-  onread: { readonly buffer: Buffer; readonly callback: (count: number) => boolean },
+  onread: { readonly buffer: () => Buffer; readonly callback: (count: number) => boolean },
 ): Socket {
   const where = { host: peer.address, port: peer.port, noDelay: true, keepAlive: true, onread };
   if (peer.tls === undefined) return connectTcp(where);

@@ -32,6 +32,8 @@ export interface DirectRequest {
 export interface AnswerSink {
   head?(head: AnswerHead): void;
   body?(chunk: Buffer): void;
+  /** As ExchangeHandler's. */
+  room?(): Buffer | undefined;
 }
 
 /** Clocks further apart than this: S3 refuses 15 minutes, the SDK corrects 5. */
@@ -127,6 +129,7 @@ export class Transport {
           errorBytes += chunk.length;
           errorBody.push(Buffer.from(chunk));
         },
+        room: () => (answer === undefined || refused ? undefined : sink.room?.()),
       },
       request.repeatable,
     );
