@@ -21,6 +21,9 @@ export interface GetsWanted {
 /** GETs in flight that a window is cut for at least: one that is read from, and more on their way. */
 export const GETS_MIN = 4;
 
+/** The last GETs of a large file aren't smaller than this part of an even share: they would be many, and gain little. */
+const LAST_SHARE = 8;
+
 export class Parts {
   /** Of one GET, as far as the window says; 0 where memory is too short for one. */
   readonly bytes: number;
@@ -42,10 +45,11 @@ export class Parts {
     this.#gets = wanted.gets;
     this.#size = size;
     const efficient = Math.min(partBytesEfficient, partBytesMax);
-    this.#least =
+    const worth =
       wanted.gets <= GETS_MIN ? efficient : Math.min(Math.max(wanted.worthBytes, this.#unit), efficient);
+    this.#least = Math.min(Math.max(worth, size / wanted.gets / LAST_SHARE), efficient);
     const quarter = this.#whole(windowBytes / GETS_MIN);
-    const least = Math.max(partBytesMin, Math.min(growing ? this.#least : efficient, quarter));
+    const least = Math.max(partBytesMin, Math.min(growing ? worth : efficient, quarter));
     const bytes = Math.min(Math.max(this.#whole(windowBytes / wanted.gets), least), partBytesMax);
     this.bytes = bytes > windowBytes ? 0 : bytes;
   }

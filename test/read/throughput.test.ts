@@ -1,0 +1,61 @@
+import t from 'tap';
+import { Beginnings } from '../../src/read/beginnings.js';
+import { newPace, simulatedRead, type Link } from './simulated-link.js';
+
+const KIB = 1024;
+const MIB = 1024 * KIB;
+const FAR: Link = { firstByteMs: 30, bytesPerMs: 8000 };
+const CONNECTIONS = 32;
+
+/** Of what so many connections give without a pause. */
+function shareOfLink(link: Link, bytes: number, ms: number): number {
+  return bytes / ms / (CONNECTIONS * link.bytesPerMs);
+}
+
+await t.test('a long sequential read takes all that 32 connections give', async (t) => {
+  for (const depth of [2, 8]) {
+    const mount = { windowBytesMax: 448 * MIB, pace: newPace(), beginnings: new Beginnings() };
+    const of = (mib: number): number => {
+      const { ms, bytes, getsMax } = simulatedRead(FAR, mib * MIB, { readBytes: 128 * KIB, depth }, mount);
+      t.equal(bytes, mib * MIB, 'no byte twice');
+      t.equal(getsMax, CONNECTIONS);
+      return shareOfLink(FAR, mib * MIB, ms);
+    };
+    const [short, long, longer] = [of(256), of(1024), of(4096)];
+    t.ok(short > 0.72, `${short} of 256 MiB, start and end included`);
+    t.ok(long > 0.9, `${long} of 1 GiB`);
+    t.ok(longer > 0.95, `${longer} of 4 GiB`);
+  }
+});
+
+await t.test('with half a budget of 224 MiB it takes nine tenths', async (t) => {
+  const mount = { windowBytesMax: 112 * MIB, pace: newPace() };
+  const { ms } = simulatedRead(FAR, 4096 * MIB, { readBytes: 128 * KIB, depth: 2 }, mount);
+  const share = shareOfLink(FAR, 4096 * MIB, ms);
+  t.ok(share > 0.9, `${share} of 4 GiB`);
+});
+
+await t.test('files of 5 MiB come more than eight times as fast as by one GET each', async (t) => {
+  const link = { firstByteMs: 15, bytesPerMs: 8000 };
+  const mount = { windowBytesMax: 112 * MIB, pace: newPace(), beginnings: new Beginnings() };
+  const oneMs = link.firstByteMs + (5 * MIB) / link.bytesPerMs;
+  const [first = 0, ...others] = Array.from(
+    { length: 5 },
+    () => simulatedRead(link, 5 * MIB, { readBytes: 128 * KIB, depth: 2 }, mount).ms,
+  );
+  t.ok(oneMs / first > 2.5, `the first one, of which nothing is known: ${oneMs / first} times`);
+  for (const ms of others) t.ok(oneMs / ms > 8, `${oneMs / ms} times`);
+});
+
+await t.test('where a connection is fast, few GETs are made of a file', async (t) => {
+  for (const link of [
+    { firstByteMs: 60, bytesPerMs: 90_000 },
+    { firstByteMs: 1, bytesPerMs: 1_000_000 },
+  ]) {
+    const mount = { windowBytesMax: 112 * MIB, pace: newPace(), beginnings: new Beginnings() };
+    const files = Array.from({ length: 5 }, () =>
+      simulatedRead(link, 5 * MIB, { readBytes: 128 * KIB, depth: 2 }, mount),
+    );
+    for (const { gets } of files.slice(1)) t.ok(gets <= 4, `${gets} GETs`);
+  }
+});
