@@ -6,7 +6,7 @@ import type { Logger } from '../telemetry/log.js';
 import type { Clock } from './clock.js';
 import type { NodeCache } from './node-cache.js';
 
-/** A scan that was left for longer begins anew where its entry was removed (NFS3ERR_BAD_COOKIE). */
+/** A scan that was left for longer, at an entry that was removed, begins anew. */
 const KEPT_MS = 7 * 24 * 3600 * 1000;
 /** Records at once: some milliseconds. */
 const BATCH = 500;

@@ -227,7 +227,7 @@ export class Freshness {
       node.touchCtime(volume.nowNs);
       return;
     }
-    const entries = new Map(entriesOf(page, prefix).map((entry) => [entry.name, entry]));
+    const entries = new Map(entriesOf(page, prefix, volume.hidden).map((entry) => [entry.name, entry]));
     const same = known !== undefined && sameEntries(known, entries, node.unpublishedFiles);
     node.listing = { takenMs, entries };
     if (known !== undefined && !same) {

@@ -131,7 +131,13 @@ export class Scans {
     const volume = this.#volume;
     const prefix = volume.prefixOf(directory);
     if (!volume.store.capabilities.orderedListing) {
-      const { entries: listed, last } = await firstUnordered(volume.store, prefix, after, UNORDERED_MAX);
+      const { entries: listed, last } = await firstUnordered(
+        volume.store,
+        prefix,
+        after,
+        UNORDERED_MAX,
+        volume.hidden,
+      );
       const entries = this.#withUnpublished(directory, listed, after, last);
       return { entries, ...(last !== undefined && { continuationToken: MORE }) };
     }
@@ -147,7 +153,7 @@ export class Scans {
       .catch((error: unknown) => {
         throw toFsError(error);
       });
-    const listed = await this.#withoutShadowed(entriesOf(page, prefix), page, prefix);
+    const listed = await this.#withoutShadowed(entriesOf(page, prefix, volume.hidden), page, prefix);
     const last = page.continuationToken === undefined ? undefined : lastKeyOf(page).slice(prefix.length);
     const entries = this.#withUnpublished(directory, listed, after, last);
     return {
@@ -167,7 +173,7 @@ export class Scans {
   ): Promise<readonly ListedEntry[]> {
     if (page.continuationToken === undefined) return entries;
     const last = lastKeyOf(page).slice(prefix.length);
-    return withoutShadowed(this.#volume.store, entries, prefix, last);
+    return withoutShadowed(this.#volume.store, entries, prefix, last, this.#volume.hidden);
   }
 
   /** Sorting a thousand names takes longer than answering a page of them: it is done once, until an entry comes or goes. */

@@ -6,12 +6,25 @@ import type { FileNode, ListedEntry } from './node.js';
 /** S3's largest page. */
 export const LIST_KEYS_MAX = 1000;
 
+/** Is told of each key, or prefix of keys, that the mount doesn't show. */
+export type NoteHidden = (key: string, why: string) => void;
+
+const UNUSABLE =
+  'it has a segment that is no file name: empty, ".", "..", with NUL or of more than 255 bytes';
+export const SHADOWED = 'a directory has its name';
+
 /** A page's usable entries. A file that shares its name with a directory is hidden behind it. */
-export function entriesOf(page: ListPage, prefix: string): ListedEntry[] {
+export function entriesOf(page: ListPage, prefix: string, hidden: NoteHidden): ListedEntry[] {
+  const usable = (name: string, key: string): boolean => {
+    if (usableSegment(name)) return true;
+    // The directory's own marker is listed with its entries.
+    if (key !== prefix) hidden(key, UNUSABLE);
+    return false;
+  };
   const directories = page.prefixes
-    .map((key) => key.slice(prefix.length, -1))
-    .filter(usableSegment)
-    .map((name): ListedEntry => ({ name, kind: 'directory' }));
+    .map((key) => ({ key, name: key.slice(prefix.length, -1) }))
+    .filter(({ key, name }) => usable(name, key))
+    .map(({ name }): ListedEntry => ({ name, kind: 'directory' }));
   const shadowed = new Set(directories.map(({ name }) => name));
   const files = page.objects
     .map(({ key, etag, size, lastModifiedMs }): ListedEntry => ({
@@ -19,7 +32,11 @@ export function entriesOf(page: ListPage, prefix: string): ListedEntry[] {
       kind: 'file',
       version: { etag, size, lastModifiedMs },
     }))
-    .filter(({ name }) => usableSegment(name) && !shadowed.has(name));
+    .filter(({ name }) => {
+      if (!shadowed.has(name)) return usable(name, prefix + name);
+      hidden(prefix + name, SHADOWED);
+      return false;
+    });
   return [...files, ...directories];
 }
 

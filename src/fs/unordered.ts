@@ -6,7 +6,7 @@
 import type { ObjectStore } from '../store/object-store.js';
 import { compareKeys } from './names.js';
 import { sortKeyOf, type ListedEntry } from './node.js';
-import { entriesOf, LIST_KEYS_MAX } from './store-answers.js';
+import { entriesOf, LIST_KEYS_MAX, SHADOWED, type NoteHidden } from './store-answers.js';
 import { toFsError } from './store-errors.js';
 
 export interface FirstEntries {
@@ -22,6 +22,7 @@ export async function firstUnordered(
   prefix: string,
   after: string,
   max: number,
+  hidden: NoteHidden,
 ): Promise<FirstEntries> {
   const found = new Map<string, ListedEntry>();
   let last: string | undefined;
@@ -37,7 +38,7 @@ export async function firstUnordered(
       .catch((error: unknown) => {
         throw toFsError(error);
       });
-    for (const entry of entriesOf(page, prefix)) {
+    for (const entry of entriesOf(page, prefix, hidden)) {
       const key = sortKeyOf(entry);
       if (compareKeys(key, after) <= 0 || (last !== undefined && compareKeys(key, last) > 0)) continue;
       found.set(key, entry);
@@ -47,10 +48,12 @@ export async function firstUnordered(
     continuationToken = page.continuationToken;
   } while (continuationToken !== undefined);
   if (found.size > max) last = cut(found, max);
-  const visible = [...found.values()].filter(
-    ({ name, kind }) => kind === 'directory' || !found.has(`${name}/`),
-  );
-  return { entries: await withoutShadowed(store, visible, prefix, last), last };
+  const visible = [...found.values()].filter(({ name, kind }) => {
+    if (kind === 'directory' || !found.has(`${name}/`)) return true;
+    hidden(prefix + name, SHADOWED);
+    return false;
+  });
+  return { entries: await withoutShadowed(store, visible, prefix, last, hidden), last };
 }
 
 /** Keeps the first `max`; the sort key of the last of them. */
@@ -69,6 +72,7 @@ export async function withoutShadowed(
   entries: readonly ListedEntry[],
   prefix: string,
   last: string | undefined,
+  hidden: NoteHidden,
 ): Promise<readonly ListedEntry[]> {
   if (last === undefined) return entries;
   const undecided = entries.filter(
@@ -79,7 +83,9 @@ export async function withoutShadowed(
       const below = await store.list({ prefix: `${prefix}${name}/`, maxKeys: 1 }).catch((error: unknown) => {
         throw toFsError(error);
       });
-      return below.objects.length > 0 ? name : undefined;
+      if (below.objects.length === 0) return undefined;
+      hidden(prefix + name, SHADOWED);
+      return name;
     }),
   );
   return entries.filter(({ kind, name }) => kind === 'directory' || !shadowed.includes(name));

@@ -11,6 +11,8 @@ import { FsError } from './errors.js';
 import type { IntentLog } from './intent-log.js';
 import type { LongOperations } from './long-operations.js';
 import { checkKey } from './names.js';
+import { noteHidden } from './hidden-keys.js';
+import type { NoteHidden } from './store-answers.js';
 import type { NodeCache } from './node-cache.js';
 import type { DirectoryNode, FileNode, FsNode } from './node.js';
 import { PathLocks } from './path-locks.js';
@@ -58,6 +60,8 @@ export class Volume {
   readonly metadataTtlMs: number;
   readonly defaults: VolumeDefaults;
   readonly writeOptions: Partial<WriteOptions> | undefined;
+  /** Tells the log, once, of a key that the mount doesn't show. */
+  readonly hidden: NoteHidden;
   /** Who may change what at the same time. */
   readonly locks = new PathLocks();
 
@@ -76,6 +80,7 @@ export class Volume {
     this.metadataTtlMs = parts.metadataTtlMs;
     this.defaults = parts.defaults;
     this.writeOptions = parts.writeOptions;
+    this.hidden = noteHidden(parts.log, parts.name);
   }
 
   get nowNs(): bigint {

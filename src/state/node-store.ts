@@ -184,9 +184,8 @@ export class NodeStore {
 
   /** Marks a node as removed at `atMs` (milliseconds since the epoch). */
   putRemoved(record: NodeRecord, atMs: number): void {
-    const { id, parent, name, drawn } = record;
-    this.putNode({ id, parent, name, drawn, removed: true });
-    this.#growing.removals.push({ id, atMs });
+    this.putNode({ ...record, removed: true });
+    this.#growing.removals.push({ id: record.id, atMs });
   }
 
   /** Nodes removed before `beforeMs`, oldest first, of what is committed. */

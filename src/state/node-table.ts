@@ -100,7 +100,7 @@ export class NodeTable {
   }
 
   /**
-   * Marks a node removed. Its record keeps name and parent until it is collected. What lies below it stays as it is, without a path.
+   * Marks a node removed. Its record stays as it is until it is collected. What lies below it stays as it is, without a path.
    */
   remove(id: bigint): void {
     const record = this.#known(id);

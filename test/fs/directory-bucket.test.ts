@@ -120,11 +120,11 @@ await t.test('the first entries in order are the same, however few are held at a
       async (keys, max) => {
         const store = new MemoryStore({ capabilities: DIRECTORY_CAPABILITIES });
         for (const key of keys) store.putNow(`d/${key}`, Buffer.from('x'));
-        const whole = await firstUnordered(store, 'd/', '', 1000);
+        const whole = await firstUnordered(store, 'd/', '', 1000, () => undefined);
         const expected = whole.entries.map(sortKeyOf).sort(compareKeys);
         const seen: string[] = [];
         for (let after: string | undefined = ''; after !== undefined;) {
-          const { entries, last } = await firstUnordered(store, 'd/', after, max);
+          const { entries, last } = await firstUnordered(store, 'd/', after, max, () => undefined);
           if (entries.length > max) throw new Error(`${entries.length} entries, asked for ${max}`);
           seen.push(...entries.map(sortKeyOf).sort(compareKeys));
           after = last;

@@ -12,12 +12,12 @@ import type { AttributeChanges, Attributes, Context, FileSystem, Handle } from '
 import { MemoryBudget } from '../../src/memory/memory-budget.js';
 import { openStateDirectory, type StateDirectory } from '../../src/state/state-directory.js';
 import type { Capabilities } from '../../src/store/object-store.js';
-import { createLogger } from '../../src/telemetry/log.js';
+import type { Logger } from '../../src/telemetry/log.js';
 import { Spool } from '../../src/write/spool.js';
+import { collectLog } from '../support/collected-log.js';
 import { FakeClock } from '../support/fake-clock.js';
 import { MemoryStore } from '../support/memory-store.js';
 
-const log = createLogger('silent');
 const MIB = 1024 * 1024;
 
 export const callerOf = (uid: number, address = '127.0.0.1'): Context => ({
@@ -38,6 +38,9 @@ export class Mounted {
   readonly store: MemoryStore;
   readonly budget = new MemoryBudget(64 * MIB);
   readonly context = callerOf(0);
+  /** What the log was told, of all lives. */
+  readonly logged: readonly Record<string, unknown>[];
+  readonly #log: Logger;
   readonly #directory: string;
   readonly #options: MountedOptions;
   #state: StateDirectory | undefined;
@@ -46,6 +49,9 @@ export class Mounted {
 
   private constructor(directory: string, options: MountedOptions) {
     this.#directory = directory;
+    const { log, lines } = collectLog();
+    this.#log = log;
+    this.logged = lines;
     this.#options = options;
     this.clock = new FakeClock();
     this.store =
@@ -88,8 +94,8 @@ export class Mounted {
       })),
       state: this.#state,
       budget: this.budget,
-      spool: new Spool({ directory: this.#state.spoolPath, limitBytes: 256 * MIB, log }),
-      log,
+      spool: new Spool({ directory: this.#state.spoolPath, limitBytes: 256 * MIB, log: this.#log }),
+      log: this.#log,
       clock: {
         nowMs: () => this.clock.nowMs(),
         after: (delayMs, task) => this.clock.after(delayMs, () => !life.ended && task()),

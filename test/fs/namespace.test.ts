@@ -50,6 +50,9 @@ await t.test('removing the last file keeps the directory', async (t) => {
   t.strictSame(m.bucket(), { 'd/': '', 'd/two': 'x', 'e/': '' });
 });
 
+const hiddenKeys = (m: Mounted): Record<string, unknown>[] =>
+  m.logged.filter(({ msg }) => String(msg).startsWith('the mount does not show'));
+
 await t.test('a file that shares its name with a directory is hidden, never lost', async (t) => {
   const m = await mounted(t);
   m.store.putNow('a', Buffer.from('file'));
@@ -59,6 +62,7 @@ await t.test('a file that shares its name with a directory is hidden, never lost
   t.equal(await m.read('a/b'), 'below');
   await m.remove('a/b');
   t.equal(m.bucket()['a'], 'file');
+  t.match(hiddenKeys(m), [{ level: 40, bucket: 'memory/bucket', key: 'a', why: 'a directory has its name' }]);
 });
 
 await t.test('keys that can not be a path are hidden and keep their directory', async (t) => {
@@ -69,6 +73,8 @@ await t.test('keys that can not be a path are hidden and keep their directory', 
   await m.remove('d/ok');
   t.equal(await codeOf(m.fs.rmdir(m.context, await m.root(), Buffer.from('d'))), 'ENOTEMPTY');
   t.equal(Object.keys(m.bucket()).length, 4, 'none of them was touched');
+  const told = hiddenKeys(m).map(({ key }) => key);
+  t.strictSame(told.sort(), ['d/../', 'd/./', 'd//', `d/${'n'.repeat(300)}`], 'each is logged once');
 });
 
 await t.test('names are UTF-8, compared as bytes and never normalised', async (t) => {

@@ -260,7 +260,6 @@ void t.test('any sequence of changes, settling and reopening reads like a map of
           } else if (what === 'remove' && id !== root) {
             table.remove(id);
             node.removed = true;
-            delete node.facts;
           } else if (what === 'facts') {
             table.setFacts(id, b);
             node.facts = b;
