@@ -35,7 +35,7 @@ export interface ExportOptions {
   readonly noSignRequest: boolean;
   readonly requestPayer: boolean;
   readonly dualStack: boolean;
-  readonly uploadChecksums: 'crc32' | 'off';
+  readonly uploadChecksums: ExportValues['uploadChecksums'];
   readonly expectedBucketOwner?: string;
   /** Path of a file of PEM certificates. */
   readonly caBundle?: string;

@@ -111,10 +111,10 @@ export const EXPORT_OPTIONS = {
   caBundle: optional(path, 'that of Node', 'File of PEM certificates to trust instead.', {
     alsoEnv: ['AWS_CA_BUNDLE'],
   }),
-  uploadChecksums: option<'crc32' | 'off'>(
-    choice('crc32', 'off'),
+  uploadChecksums: option<'crc32' | 'crc32c' | 'crc64nvme' | 'off'>(
+    choice('crc32', 'crc32c', 'crc64nvme', 'off'),
     'crc32',
-    'Checksum sent with uploads; off for stores that refuse it.',
+    'Checksum computed here and sent with uploads; off for stores that refuse it.',
   ),
 };
 

@@ -85,12 +85,18 @@ export interface ListPage {
   readonly continuationToken?: string;
 }
 
+/** As S3 tells it: base64 of the big-endian value, with `-N` where it is made of N parts' values. */
+export interface PartChecksum {
+  readonly algorithm: 'crc32' | 'crc32c' | 'crc64nvme';
+  readonly value: string;
+}
+
 export interface UploadedPart {
   /** 1 to 10,000; with gaps where the store's capabilities allow them. */
   readonly partNumber: number;
   readonly etag: string;
-  /** base64 CRC32 of the part, where the upload carries checksums. */
-  readonly crc32?: string;
+  /** Of the part, where the upload carries checksums. */
+  readonly checksum?: PartChecksum;
   /** Its size, where the store needs it to sum the whole. */
   readonly bytes?: number;
 }

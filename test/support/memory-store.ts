@@ -535,7 +535,7 @@ export class MemoryStore implements AppendingStore, RenamingStore {
     upload.parts.set(partNumber, { body, etag });
     const sum = Buffer.alloc(4);
     sum.writeUInt32BE(crc32(body));
-    return { partNumber, etag, crc32: sum.toString('base64') };
+    return { partNumber, etag, checksum: { algorithm: 'crc32', value: sum.toString('base64') } };
   }
 
   #upload(call: StoreCall, key: string, uploadId: string): Upload {

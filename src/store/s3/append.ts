@@ -2,7 +2,7 @@
 import { PutObjectCommand } from '@aws-sdk/client-s3';
 import { StoreError } from '../errors.js';
 import type { AppendOptions, Body, WrittenObject } from '../object-store.js';
-import { bodyLength, crc32Base64 } from './checksum.js';
+import { bodyLength, sdkChecksum } from './checksum.js';
 import { answerMayBeLost, type S3Context } from './context.js';
 import { storeError } from './error-map.js';
 import { getRange } from './get.js';
@@ -20,7 +20,7 @@ export async function appendObject(
   const size = bodyLength(body);
   const about = { operation: 'PutObject', bucket: context.bucket, key };
   if (size === 0) throw storeError('invalid', 'nothing to append', about);
-  const crc32 = context.options.uploadChecksums === 'crc32' ? crc32Base64(body) : undefined;
+  const checksum = context.checksum?.of(body);
   let lost = false;
   try {
     const output = await context.requests.run('PutObject', key, signal, async (attempt) => {
@@ -34,7 +34,7 @@ export async function appendObject(
           WriteOffsetBytes: offset,
           ...(headers === undefined ? {} : toSdkHeaders(headers)),
           ...context.conditions.headers(condition),
-          ...(crc32 === undefined ? {} : { ChecksumCRC32: crc32 }),
+          ...sdkChecksum(checksum),
         }),
         { abortSignal: attempt.signal },
       );

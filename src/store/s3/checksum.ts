@@ -1,18 +1,143 @@
-/** CRC32 as S3 takes it, and the ETags S3 would give. node:zlib has crc32 since 20.15 and 22.2, below `engines`. */
+/** The CRCs that S3 takes with uploads, computed here once for all attempts, and the ETags S3 would give. */
 import { createHash } from 'node:crypto';
+// Since Node 20.15 and 22.2, below `engines`.
 import { crc32 } from 'node:zlib';
-import type { Body, UploadedPart } from '../object-store.js';
-import { combineCrc32 } from './crc-combine.js';
+import type { Body, PartChecksum, UploadedPart } from '../object-store.js';
+import { CRC32, CRC32C, CRC64NVME, type Crc, joinedCrc } from './crc-combine.js';
+import { TableCrc } from './table-crc.js';
+
+export type ChecksumAlgorithm = PartChecksum['algorithm'];
+
+/** All of them. */
+export const CHECKSUM_ALGORITHMS: readonly ChecksumAlgorithm[] = ['crc32', 'crc32c', 'crc64nvme'];
+
+/** As S3 spells them in requests. */
+export const SDK_ALGORITHM = {
+  crc32: 'CRC32',
+  crc32c: 'CRC32C',
+  crc64nvme: 'CRC64NVME',
+} as const satisfies Readonly<Record<ChecksumAlgorithm, string>>;
+
+const CRCS: Readonly<Record<ChecksumAlgorithm, Crc>> = {
+  crc32: CRC32,
+  crc32c: CRC32C,
+  crc64nvme: CRC64NVME,
+};
+
+type Update = (bytes: Uint8Array, before: bigint) => bigint;
+
+/** Computes checksums by one algorithm. */
+export class BodyChecksum {
+  readonly algorithm: ChecksumAlgorithm;
+  readonly #update: Update;
+
+  constructor(algorithm: ChecksumAlgorithm) {
+    this.algorithm = algorithm;
+    this.#update = updateOf(algorithm);
+  }
+
+  /** Of all slices in one. */
+  of(body: Body): PartChecksum {
+    const value = body.reduce((crc, slice) => this.#update(slice, crc), 0n);
+    return { algorithm: this.algorithm, value: base64Of(this.algorithm, value) };
+  }
+
+  /** As `of`, with `-N`: the checksum of N checksums. */
+  composite(digests: readonly Buffer[]): PartChecksum {
+    const { value } = this.of(digests);
+    return { algorithm: this.algorithm, value: `${value}-${String(digests.length)}` };
+  }
+}
+
+function updateOf(algorithm: ChecksumAlgorithm): Update {
+  if (algorithm === 'crc32') return (bytes, before) => BigInt(crc32(bytes, Number(before)));
+  const { polynomial, width } = CRCS[algorithm];
+  const crc = new TableCrc(polynomial, width);
+  return (bytes, before) => crc.of(bytes, before);
+}
+
+/** base64 of the big-endian value, as in `x-amz-checksum-*`. */
+function base64Of(algorithm: ChecksumAlgorithm, value: bigint): string {
+  const digits = CRCS[algorithm].width / 4;
+  return Buffer.from(value.toString(16).padStart(digits, '0'), 'hex').toString('base64');
+}
+
+/** The header that carries it. */
+export function checksumHeader(algorithm: ChecksumAlgorithm): string {
+  return `x-amz-checksum-${algorithm}`;
+}
+
+/** The same as the SDK takes it. */
+export function sdkChecksum(checksum: PartChecksum | undefined): {
+  ChecksumCRC32?: string;
+  ChecksumCRC32C?: string;
+  ChecksumCRC64NVME?: string;
+} {
+  return checksum === undefined ? {} : { [`Checksum${SDK_ALGORITHM[checksum.algorithm]}`]: checksum.value };
+}
+
+/** Those that an answer of the SDK tells. */
+export function checksumsOfSdk(output: {
+  readonly ChecksumCRC32?: string | undefined;
+  readonly ChecksumCRC32C?: string | undefined;
+  readonly ChecksumCRC64NVME?: string | undefined;
+}): readonly PartChecksum[] {
+  return present({
+    crc32: output.ChecksumCRC32,
+    crc32c: output.ChecksumCRC32C,
+    crc64nvme: output.ChecksumCRC64NVME,
+  });
+}
+
+/** Those that the headers of an answer tell. */
+export function checksumsOfHeaders(headers: ReadonlyMap<string, string>): readonly PartChecksum[] {
+  const of = (algorithm: ChecksumAlgorithm): string | undefined => headers.get(checksumHeader(algorithm));
+  return present({ crc32: of('crc32'), crc32c: of('crc32c'), crc64nvme: of('crc64nvme') });
+}
+
+function present(values: Readonly<Record<ChecksumAlgorithm, string | undefined>>): readonly PartChecksum[] {
+  const found: PartChecksum[] = [];
+  for (const algorithm of CHECKSUM_ALGORITHMS) {
+    const value = values[algorithm];
+    if (value !== undefined) found.push({ algorithm, value });
+  }
+  return found;
+}
+
+export function sameChecksum(one: PartChecksum | undefined, other: PartChecksum): boolean {
+  return one?.algorithm === other.algorithm && one.value === other.value;
+}
+
+/** The composite checksum of a completed upload; CRC-64/NVME has none. Undefined unless each part tells its own. */
+export function compositeChecksum(
+  checksum: BodyChecksum,
+  parts: readonly UploadedPart[],
+): PartChecksum | undefined {
+  if (checksum.algorithm === 'crc64nvme') return undefined;
+  const digests: Buffer[] = [];
+  for (const part of parts) {
+    if (part.checksum?.algorithm !== checksum.algorithm) return undefined;
+    digests.push(Buffer.from(part.checksum.value, 'base64'));
+  }
+  return checksum.composite(digests);
+}
+
+/** The checksum of all parts' bytes in one. Undefined unless each part tells its own and its size. */
+export function fullChecksum(
+  algorithm: ChecksumAlgorithm,
+  parts: readonly UploadedPart[],
+): PartChecksum | undefined {
+  const pieces: { readonly value: bigint; readonly bytes: number }[] = [];
+  for (const { checksum, bytes } of parts) {
+    if (checksum?.algorithm !== algorithm || bytes === undefined) return undefined;
+    const digest = Buffer.from(checksum.value, 'base64');
+    pieces.push({ value: BigInt(`0x${digest.toString('hex')}`), bytes });
+  }
+  return { algorithm, value: base64Of(algorithm, joinedCrc(CRCS[algorithm], pieces)) };
+}
 
 export function bodyLength(body: Body): number {
   return body.reduce((sum, slice) => sum + slice.byteLength, 0);
-}
-
-/** base64 of the big-endian CRC32, as in `x-amz-checksum-crc32`. */
-export function crc32Base64(body: Body): string {
-  const digest = Buffer.alloc(4);
-  digest.writeUInt32BE(body.reduce((sum, slice) => crc32(slice, sum), 0));
-  return digest.toString('base64');
 }
 
 /** The ETag of an object put in one piece (not under SSE-KMS or SSE-C), without quotes. */
@@ -31,28 +156,6 @@ export function multipartEtag(parts: readonly UploadedPart[]): string | undefine
     hash.update(hex, 'hex');
   }
   return `${hash.digest('hex')}-${String(parts.length)}`;
-}
-
-/** The composite CRC32 of a completed upload: CRC32 of the parts' CRC32s, a dash, their number. */
-export function compositeCrc32(parts: readonly UploadedPart[]): string | undefined {
-  const digests: Buffer[] = [];
-  for (const { crc32: partCrc32 } of parts) {
-    if (partCrc32 === undefined) return undefined;
-    digests.push(Buffer.from(partCrc32, 'base64'));
-  }
-  return `${crc32Base64(digests)}-${String(parts.length)}`;
-}
-
-/** The CRC32 of all parts' bytes in one. Undefined unless each part tells its own and its size. */
-export function fullCrc32(parts: readonly UploadedPart[]): string | undefined {
-  let sum = 0;
-  for (const { crc32: partCrc32, bytes } of parts) {
-    if (partCrc32 === undefined || bytes === undefined) return undefined;
-    sum = combineCrc32(sum, Buffer.from(partCrc32, 'base64').readUInt32BE(), bytes);
-  }
-  const digest = Buffer.alloc(4);
-  digest.writeUInt32BE(sum);
-  return digest.toString('base64');
 }
 
 export function unquoted(etag: string): string {

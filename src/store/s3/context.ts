@@ -2,6 +2,7 @@
 import type { Logger } from '../../telemetry/log.js';
 import type { WriteCondition } from '../object-store.js';
 import type { Attempt } from './attempt.js';
+import type { BodyChecksum } from './checksum.js';
 import type { S3Clients } from './client.js';
 import { toStoreError } from './error-map.js';
 import type { ObjectCalls } from './object-calls.js';
@@ -16,6 +17,8 @@ export interface S3Context {
   readonly calls: () => Promise<ObjectCalls>;
   readonly requests: Requests;
   readonly conditions: ConditionalWrites;
+  /** Computes what is sent with uploads; undefined for none. */
+  readonly checksum: BodyChecksum | undefined;
   readonly log: Logger;
 }
 

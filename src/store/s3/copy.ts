@@ -2,7 +2,7 @@
 import { CopyObjectCommand, UploadPartCopyCommand } from '@aws-sdk/client-s3';
 import { StoreError } from '../errors.js';
 import type { ByteRange, ObjectHeaders, ObjectStore, UploadedPart, WrittenObject } from '../object-store.js';
-import { unquoted } from './checksum.js';
+import { checksumsOfSdk, unquoted } from './checksum.js';
 import { answerMayBeLost, type S3Context } from './context.js';
 import { storeError } from './error-map.js';
 import { headObject } from './head.js';
@@ -97,7 +97,7 @@ async function copyWhole(
     // A copy of an object put in one piece keeps its ETag; other copies can't be recognised, and the error stands.
     const evidence = {
       etag: source.etag === undefined ? undefined : unquoted(source.etag),
-      crc32: [],
+      checksums: [],
       size: source.size,
       metadata: source.headers.metadata,
       beganMs,
@@ -183,7 +183,9 @@ export async function copyPart(
       { abortSignal: attempt.signal },
     ),
   );
-  const { ETag, ChecksumCRC32 } = output.CopyPartResult ?? {};
-  const part = { partNumber, etag: ETag ?? '', bytes: length };
-  return { ...part, ...(ChecksumCRC32 === undefined ? {} : { crc32: ChecksumCRC32 }) };
+  const copied = output.CopyPartResult ?? {};
+  // The one that the upload was created for.
+  const checksum = checksumsOfSdk(copied).find(({ algorithm }) => algorithm === context.checksum?.algorithm);
+  const part = { partNumber, etag: copied.ETag ?? '', bytes: length };
+  return { ...part, ...(checksum === undefined ? {} : { checksum }) };
 }

@@ -1,11 +1,19 @@
 /** The calls over our own transport: headers to values and back, as the SDK reads and writes them. */
-import type { Body, ListRequest, ObjectHeaders, WriteCondition } from '../object-store.js';
+import type { Body, ListRequest, ObjectHeaders, PartChecksum, WriteCondition } from '../object-store.js';
 import type { Attempt } from './attempt.js';
+import { checksumHeader, checksumsOfHeaders } from './checksum.js';
 import { decodeMetadata, encodeMetadata } from './headers.js';
 import type { AnswerHead } from './http/answer-parser.js';
 import { ListAnswerError, parseListAnswer } from './http/list-answer.js';
 import type { Transport } from './http/transport.js';
-import type { AnsweredObject, GetHandler, GetOptions, ListedPage, ObjectCalls } from './object-calls.js';
+import type {
+  AnsweredObject,
+  GetHandler,
+  GetOptions,
+  ListedPage,
+  ObjectCalls,
+  PartRequest,
+} from './object-calls.js';
 
 /** A page of 1,000 keys of 1,024 bytes, each byte encoded in three, and room for the rest. */
 const LIST_BYTES_MAX = 8 * 1024 * 1024;
@@ -95,11 +103,11 @@ export class DirectCalls implements ObjectCalls {
     options: {
       readonly headers: ObjectHeaders;
       readonly condition: WriteCondition;
-      readonly crc32: string | undefined;
+      readonly checksum: PartChecksum | undefined;
     },
     attempt: Attempt,
   ): Promise<string | undefined> {
-    const { condition, crc32 } = options;
+    const { condition, checksum } = options;
     const head = await this.#transport.send(
       {
         method: 'PUT',
@@ -109,7 +117,7 @@ export class DirectCalls implements ObjectCalls {
           ...headersOf(options.headers),
           'if-match': condition.ifMatch,
           'if-none-match': condition.ifNoneMatch,
-          ...checksumOf(crc32),
+          ...checksumOf(checksum),
         },
         body,
         // After a lost answer, a second PUT would meet its own first: that is for put.ts to sort out.
@@ -122,7 +130,7 @@ export class DirectCalls implements ObjectCalls {
 
   async uploadPart(
     key: string,
-    part: { readonly uploadId: string; readonly partNumber: number; readonly crc32: string | undefined },
+    part: PartRequest,
     body: Body,
     attempt: Attempt,
   ): Promise<string | undefined> {
@@ -131,7 +139,7 @@ export class DirectCalls implements ObjectCalls {
         method: 'PUT',
         key,
         query: { partNumber: String(part.partNumber), uploadId: part.uploadId, 'x-id': 'UploadPart' },
-        headers: { 'content-type': UNTYPED, ...checksumOf(part.crc32) },
+        headers: { 'content-type': UNTYPED, ...checksumOf(part.checksum) },
         body,
         repeatable: true,
       },
@@ -141,8 +149,8 @@ export class DirectCalls implements ObjectCalls {
   }
 }
 
-function checksumOf(crc32: string | undefined): Readonly<Record<string, string>> {
-  return crc32 === undefined ? {} : { 'x-amz-checksum-crc32': crc32 };
+function checksumOf(checksum: PartChecksum | undefined): Readonly<Record<string, string>> {
+  return checksum === undefined ? {} : { [checksumHeader(checksum.algorithm)]: checksum.value };
 }
 
 function objectOf({ headers }: AnswerHead): AnsweredObject {
@@ -154,7 +162,7 @@ function objectOf({ headers }: AnswerHead): AnsweredObject {
     contentRange: headers.get('content-range'),
     lastModifiedMs: timeOf(headers.get('last-modified')),
     dateMs: timeOf(headers.get('date')),
-    crc32: headers.get('x-amz-checksum-crc32'),
+    checksums: checksumsOfHeaders(headers),
   };
 }
 

@@ -2,23 +2,23 @@
  * Writes whose answer was lost. A conditional PUT that took effect makes its own retry fail with 412, and a completed upload
  * makes its retry fail with NoSuchUpload; so after a reset or timeout such a failure is looked into with a HEAD. The write is
  * held to be ours only where the object proves it:
- * - its ETag is the MD5 we would get (PUT: of the body; complete: of the parts' MD5s), or its stored CRC32 is ours,
+ * - its ETag is the MD5 we would get (PUT: of the body; complete: of the parts' MD5s), or a checksum stored with it is ours,
  * - its size and user metadata are those we sent, where we know them,
  * - it was modified since we began, by the server's clock (2 s are allowed for whole seconds and clock steps).
- * Under SSE-KMS ETags are no MD5s: then the CRC32 decides, and where the store keeps none the error stands. What remains:
+ * Under SSE-KMS ETags are no MD5s: then the checksum decides, and where the store keeps none the error stands. What remains:
  * somebody else who wrote the same bytes and the same metadata within the same seconds is taken for us.
  */
 import { isDeepStrictEqual } from 'node:util';
-import type { WrittenObject } from '../object-store.js';
-import { unquoted } from './checksum.js';
+import type { PartChecksum, WrittenObject } from '../object-store.js';
+import { sameChecksum, unquoted } from './checksum.js';
 import type { S3Context } from './context.js';
 import { headAnswer } from './head.js';
 
 export interface Evidence {
   /** ETags without quotes that this write would have given. */
   readonly etag: string | undefined;
-  /** Those it may have, base64, with `-N` for composites. */
-  readonly crc32: readonly (string | undefined)[];
+  /** Those it may have. */
+  readonly checksums: readonly (PartChecksum | undefined)[];
   /** Bytes. */
   readonly size: number | undefined;
   readonly metadata: Readonly<Record<string, string>> | undefined;
@@ -39,7 +39,7 @@ export async function findOurs(
   if (head?.etag === undefined) return undefined;
   const sameBytes =
     (evidence.etag !== undefined && unquoted(head.etag) === evidence.etag) ||
-    (head.crc32 !== undefined && evidence.crc32.includes(head.crc32));
+    head.checksums.some((stored) => evidence.checksums.some((sent) => sameChecksum(sent, stored)));
   const sameSize = evidence.size === undefined || head.contentLength === evidence.size;
   const sameMetadata =
     evidence.metadata === undefined ||

@@ -4,17 +4,27 @@ import {
   CompleteMultipartUploadCommand,
   CreateMultipartUploadCommand,
   ListMultipartUploadsCommand,
+  type ChecksumAlgorithm,
+  type ChecksumType,
 } from '@aws-sdk/client-s3';
 import { StoreError } from '../errors.js';
 import type {
   Body,
   ObjectHeaders,
+  PartChecksum,
   UnfinishedUpload,
   UploadedPart,
   WriteCondition,
   WrittenObject,
 } from '../object-store.js';
-import { bodyLength, compositeCrc32, crc32Base64, fullCrc32, multipartEtag } from './checksum.js';
+import {
+  bodyLength,
+  compositeChecksum,
+  fullChecksum,
+  multipartEtag,
+  SDK_ALGORITHM,
+  sdkChecksum,
+} from './checksum.js';
 import { answerMayBeLost, type S3Context } from './context.js';
 import { storeError } from './error-map.js';
 import { toSdkHeaders } from './headers.js';
@@ -24,13 +34,19 @@ import { findOurs } from './lost-answer.js';
 /** S3's limit: parts of an upload, and the greatest part number. */
 export const PARTS_MAX = 10_000;
 
-/** A retry after a lost answer leaves a second, empty upload behind: the janitor's to find. */
 /**
- * Part numbers have gaps here, and a composite of the parts' checksums, CRC32's default, can't be made of those: S3 fails its completion
- * with 500 (user guide, "Checking object integrity"). Stores that don't know the type pass it over and compose.
+ * Part numbers have gaps here, and a composite of the parts' checksums, the default of CRC32 and CRC32C, can't be made of those: S3 fails its
+ * completion with 500 (user guide, "Checking object integrity"). Stores that don't know the type pass it over and compose.
  */
-const CRC32_OF_THE_WHOLE = { ChecksumAlgorithm: 'CRC32', ChecksumType: 'FULL_OBJECT' } as const;
+function checksumOfTheWhole({ checksum }: S3Context): {
+  ChecksumAlgorithm?: ChecksumAlgorithm;
+  ChecksumType?: ChecksumType;
+} {
+  if (checksum === undefined) return {};
+  return { ChecksumAlgorithm: SDK_ALGORITHM[checksum.algorithm], ChecksumType: 'FULL_OBJECT' };
+}
 
+/** A retry after a lost answer leaves a second, empty upload behind: the janitor's to find. */
 export async function createUpload(
   context: S3Context,
   key: string,
@@ -47,7 +63,7 @@ export async function createUpload(
           Bucket: context.bucket,
           Key: key,
           ...toSdkHeaders(headers),
-          ...(context.options.uploadChecksums === 'crc32' ? CRC32_OF_THE_WHOLE : {}),
+          ...checksumOfTheWhole(context),
         }),
         { abortSignal: attempt.signal },
       ),
@@ -71,13 +87,13 @@ export async function uploadPart(
   signal: AbortSignal | undefined,
 ): Promise<UploadedPart> {
   checkPartNumber(context, 'UploadPart', key, partNumber);
-  const crc32 = context.options.uploadChecksums === 'crc32' ? crc32Base64(body) : undefined;
+  const checksum = context.checksum?.of(body);
   const etag = await context.requests.run('UploadPart', key, signal, async (attempt) => {
     const calls = await context.calls();
-    return calls.uploadPart(key, { uploadId, partNumber, crc32 }, body, attempt);
+    return calls.uploadPart(key, { uploadId, partNumber, checksum }, body, attempt);
   });
   const part = { partNumber, etag: etag ?? '', bytes: bodyLength(body) };
-  return { ...part, ...(crc32 === undefined ? {} : { crc32 }) };
+  return { ...part, ...(checksum === undefined ? {} : { checksum }) };
 }
 
 export function checkPartNumber(
@@ -114,10 +130,10 @@ export async function completeUpload(
             Key: key,
             UploadId: uploadId,
             MultipartUpload: {
-              Parts: parts.map(({ partNumber, etag, crc32 }) => ({
+              Parts: parts.map(({ partNumber, etag, checksum }) => ({
                 PartNumber: partNumber,
                 ETag: etag,
-                ...(crc32 === undefined ? {} : { ChecksumCRC32: crc32 }),
+                ...sdkChecksum(checksum),
               })),
             },
             ...context.conditions.headers(condition),
@@ -132,7 +148,7 @@ export async function completeUpload(
     if (error.kind !== 'not-found' && error.kind !== 'precondition-failed') throw error;
     const evidence = {
       etag: multipartEtag(parts),
-      crc32: [fullCrc32(parts), compositeCrc32(parts)],
+      checksums: checksumsOf(context, parts),
       size: undefined,
       metadata: undefined,
       beganMs,
@@ -141,6 +157,15 @@ export async function completeUpload(
     if (ours === undefined) throw error;
     return ours;
   }
+}
+
+/** Those that the object of these parts may have: FULL_OBJECT, or what a store composes that doesn't know the type. */
+function checksumsOf(
+  { checksum }: S3Context,
+  parts: readonly UploadedPart[],
+): readonly (PartChecksum | undefined)[] {
+  if (checksum === undefined) return [];
+  return [fullChecksum(checksum.algorithm, parts), compositeChecksum(checksum, parts)];
 }
 
 export async function abortUpload(

@@ -2,7 +2,7 @@
  * The calls that carry nearly all the traffic, each one attempt and in plain values: made by the SDK (sdk-calls.ts) or by our own
  * transport (direct-calls.ts). Both give the same answers and the same errors (error-map.ts); retries and checks are above them.
  */
-import type { Body, ListRequest, ObjectHeaders, WriteCondition } from '../object-store.js';
+import type { Body, ListRequest, ObjectHeaders, PartChecksum, WriteCondition } from '../object-store.js';
 import type { Attempt } from './attempt.js';
 
 /** What the head of an answer tells of an object. */
@@ -17,8 +17,8 @@ export interface AnsweredObject {
   readonly lastModifiedMs: number | undefined;
   /** The server's clock. */
   readonly dateMs: number | undefined;
-  /** base64, with `-N` for composites; where it was asked for and is there. */
-  readonly crc32: string | undefined;
+  /** Where they were asked for and are there. */
+  readonly checksums: readonly PartChecksum[];
 }
 
 export interface ListedPage {
@@ -52,6 +52,12 @@ export interface GetHandler {
   room?(): Buffer | undefined;
 }
 
+export interface PartRequest {
+  readonly uploadId: string;
+  readonly partNumber: number;
+  readonly checksum: PartChecksum | undefined;
+}
+
 export interface ObjectCalls {
   /** GetObject; resolves when the answer is whole, or fails. */
   get(key: string, options: GetOptions, attempt: Attempt, handler: GetHandler): Promise<void>;
@@ -66,15 +72,10 @@ export interface ObjectCalls {
     options: {
       readonly headers: ObjectHeaders;
       readonly condition: WriteCondition;
-      readonly crc32: string | undefined;
+      readonly checksum: PartChecksum | undefined;
     },
     attempt: Attempt,
   ): Promise<string | undefined>;
   /** UploadPart; the ETag. */
-  uploadPart(
-    key: string,
-    part: { readonly uploadId: string; readonly partNumber: number; readonly crc32: string | undefined },
-    body: Body,
-    attempt: Attempt,
-  ): Promise<string | undefined>;
+  uploadPart(key: string, part: PartRequest, body: Body, attempt: Attempt): Promise<string | undefined>;
 }

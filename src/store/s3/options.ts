@@ -1,6 +1,7 @@
 /** What an S3 store is told, with its defaults in one place. */
 import { isIP } from 'node:net';
 import type { Logger } from '../../telemetry/log.js';
+import type { ChecksumAlgorithm } from './checksum.js';
 import type { RetryPolicy } from './retry.js';
 
 export interface S3Credentials {
@@ -44,10 +45,10 @@ export interface S3StoreOptions {
   readonly timeouts?: Partial<S3Timeouts>;
   /** Ask for If-Match / If-None-Match on writes. Default true; turns itself off when the server says NotImplemented. */
   readonly conditionalWrites?: boolean;
-  /** Hash bodies into the signature over plain http as well. Default false: UNSIGNED-PAYLOAD plus CRC32. */
+  /** Hash bodies into the signature over plain http as well. Default false: UNSIGNED-PAYLOAD plus checksum. */
   readonly signPayload?: boolean;
-  /** CRC32 on PUT and parts. `off` for servers that refuse the header. Default `crc32`. */
-  readonly uploadChecksums?: 'crc32' | 'off';
+  /** Sent with PUT and parts. `off` for servers that refuse the header. Default `crc32`. */
+  readonly uploadChecksums?: ChecksumAlgorithm | 'off';
   /** Who makes the frequent calls: our own transport, or the SDK. Default `direct`. */
   readonly transport?: 'direct' | 'sdk';
   readonly requesterPays?: boolean;
@@ -70,7 +71,7 @@ export interface ResolvedOptions extends S3StoreOptions {
   readonly timeouts: S3Timeouts;
   readonly conditionalWrites: boolean;
   readonly signPayload: boolean;
-  readonly uploadChecksums: 'crc32' | 'off';
+  readonly uploadChecksums: ChecksumAlgorithm | 'off';
   readonly transport: 'direct' | 'sdk';
   readonly copyBytesMax: number;
   readonly copyPartBytes: number;

@@ -23,6 +23,7 @@ import type {
 } from '../object-store.js';
 import { appendObject } from './append.js';
 import { ChosenCalls } from './choose-calls.js';
+import { BodyChecksum } from './checksum.js';
 import { createClients } from './client.js';
 import { ConditionalWrites, type S3Context } from './context.js';
 import { copyObject, copyPart, type CopyOptions } from './copy.js';
@@ -61,6 +62,7 @@ export function createS3Store(options: S3StoreOptions): ObjectStore {
     calls: () => calls.get(),
     requests: new Requests({ bucket, log, retry: resolved.retry, maxRequests: resolved.maxRequests }),
     conditions: new ConditionalWrites(resolved.conditionalWrites, log),
+    checksum: resolved.uploadChecksums === 'off' ? undefined : new BodyChecksum(resolved.uploadChecksums),
   };
   return new S3Store(context, () => {
     calls.close();

@@ -9,12 +9,19 @@ import {
   type GetObjectCommandOutput,
   type HeadObjectCommandOutput,
 } from '@aws-sdk/client-s3';
-import type { Body, ListRequest, ObjectHeaders, WriteCondition } from '../object-store.js';
+import type { Body, ListRequest, ObjectHeaders, PartChecksum, WriteCondition } from '../object-store.js';
 import type { Attempt } from './attempt.js';
-import { bodyLength } from './checksum.js';
+import { bodyLength, checksumsOfSdk, sdkChecksum } from './checksum.js';
 import type { S3Clients } from './client.js';
 import { fromSdkHeaders, toSdkHeaders } from './headers.js';
-import type { AnsweredObject, GetHandler, GetOptions, ListedPage, ObjectCalls } from './object-calls.js';
+import type {
+  AnsweredObject,
+  GetHandler,
+  GetOptions,
+  ListedPage,
+  ObjectCalls,
+  PartRequest,
+} from './object-calls.js';
 import { requestBody } from './request-body.js';
 
 export class SdkCalls implements ObjectCalls {
@@ -96,11 +103,11 @@ export class SdkCalls implements ObjectCalls {
     options: {
       readonly headers: ObjectHeaders;
       readonly condition: WriteCondition;
-      readonly crc32: string | undefined;
+      readonly checksum: PartChecksum | undefined;
     },
     attempt: Attempt,
   ): Promise<string | undefined> {
-    const { condition, crc32 } = options;
+    const { condition, checksum } = options;
     const output = await this.#clients.client.send(
       new PutObjectCommand({
         Bucket: this.#bucket,
@@ -110,7 +117,7 @@ export class SdkCalls implements ObjectCalls {
         ...toSdkHeaders(options.headers),
         ...(condition.ifMatch === undefined ? {} : { IfMatch: condition.ifMatch }),
         ...(condition.ifNoneMatch === undefined ? {} : { IfNoneMatch: condition.ifNoneMatch }),
-        ...(crc32 === undefined ? {} : { ChecksumCRC32: crc32 }),
+        ...sdkChecksum(checksum),
       }),
       { abortSignal: attempt.signal },
     );
@@ -119,7 +126,7 @@ export class SdkCalls implements ObjectCalls {
 
   async uploadPart(
     key: string,
-    part: { readonly uploadId: string; readonly partNumber: number; readonly crc32: string | undefined },
+    part: PartRequest,
     body: Body,
     attempt: Attempt,
   ): Promise<string | undefined> {
@@ -131,7 +138,7 @@ export class SdkCalls implements ObjectCalls {
         PartNumber: part.partNumber,
         Body: requestBody(body),
         ContentLength: bodyLength(body),
-        ...(part.crc32 === undefined ? {} : { ChecksumCRC32: part.crc32 }),
+        ...sdkChecksum(part.checksum),
       }),
       { abortSignal: attempt.signal },
     );
@@ -146,7 +153,7 @@ export class SdkCalls implements ObjectCalls {
       contentRange: output.ContentRange,
       lastModifiedMs: output.LastModified?.getTime(),
       dateMs: this.#clients.dateOf(output),
-      crc32: output.ChecksumCRC32,
+      checksums: checksumsOfSdk(output),
     };
   }
 }

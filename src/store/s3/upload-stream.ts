@@ -5,6 +5,7 @@
 import type { Readable } from 'node:stream';
 import { Upload } from '@aws-sdk/lib-storage';
 import type { ObjectHeaders, WrittenObject } from '../object-store.js';
+import { SDK_ALGORITHM } from './checksum.js';
 import { createClients } from './client.js';
 import { toStoreError } from './error-map.js';
 import { toSdkHeaders } from './headers.js';
@@ -24,6 +25,7 @@ export async function uploadStream(
   headers: ObjectHeaders,
 ): Promise<WrittenObject> {
   const resolved = resolveOptions(options);
+  const { uploadChecksums } = resolved;
   const clients = createClients(resolved, ATTEMPTS);
   try {
     const upload = new Upload({
@@ -33,7 +35,7 @@ export async function uploadStream(
         Key: key,
         Body: content,
         ...toSdkHeaders(headers),
-        ...(resolved.uploadChecksums === 'crc32' ? { ChecksumAlgorithm: 'CRC32' as const } : {}),
+        ...(uploadChecksums === 'off' ? {} : { ChecksumAlgorithm: SDK_ALGORITHM[uploadChecksums] }),
       },
     });
     const output = await upload.done();
