@@ -10,6 +10,7 @@ import { LOADS } from './loads.js';
 import { runCase, type Case } from './measure.js';
 import { runAgainst } from './peer.js';
 import { rclonePeer } from './peers/rclone.js';
+import { keepFigures } from './figures/document.js';
 import { Missing } from './native.js';
 import { caseReport, peerReport, skippedReport, textOf, type CaseReport } from './report.js';
 import type { RigOptions } from './rig.js';
@@ -24,6 +25,7 @@ const { values, positionals: names } = parseArgs({
     short: { type: 'boolean', default: false },
     record: { type: 'boolean', default: false },
     peer: { type: 'string' },
+    output: { type: 'string' },
     'memory-limit': { type: 'string', default: '256MiB' },
     'endpoint-url': { type: 'string' },
     bucket: { type: 'string', default: 'bench' },
@@ -42,6 +44,7 @@ const USAGE = `npm run bench -- [NAME...] [OPTIONS]
   --short                a few cases, small: fails where one is twice as slow as bench/baseline.json says
   --record               as --short, and writes bench/baseline.json
   --peer rclone          the cases by the daemon and by \`rclone serve nfs\`, in turn, without floors
+  --output FILE          keeps what the cases say there as well, in place of what they said last (npm run plot)
   --endpoint-url URL, --bucket NAME    a store for the loads, in place of the embedded server
 
 Cases (all, unless names are given) and loads (by name only):
@@ -70,6 +73,12 @@ const options = {
 };
 
 if (values.peer !== undefined && values.peer !== 'rclone') fail(`no such peer: ${values.peer}`);
+
+/** The command that measures this case again, as it was. */
+function commandOf(name: string): string {
+  const peer = values.peer === undefined ? [] : ['--peer', values.peer];
+  return ['npm run bench --', ...peer, '--size', values.size, '--runs', values.runs, name].join(' ');
+}
 
 async function measured(each: Case): Promise<CaseReport> {
   try {
@@ -105,6 +114,8 @@ for (const each of CASES) {
   // These have no server.
   if (values.peer !== undefined && XDR_CASES.includes(each)) continue;
   const report = await measured(each);
+  if (values.output !== undefined && report.skipped === undefined)
+    await keepFigures(values.output, report, commandOf(each.name));
   process.stdout.write(`${values.json ? JSON.stringify(report) : textOf(report)}\n`);
 }
 const rigOptions: RigOptions = {

@@ -28,6 +28,8 @@ export interface Sample {
   readonly storeMiB?: number;
   /** Of the daemon: anonymous and shared memory. */
   readonly peakMiB?: number;
+  /** Of a peer: what it keeps in files. */
+  readonly cachedMiB?: number;
   /** Of the daemon. */
   readonly eventLoopP99Ms?: number;
   /** From a READ to its reply, or from a GET to the first byte of its answer. */
@@ -146,12 +148,12 @@ export async function daemonSample(
   let storedSeconds: number | undefined;
   const { result, peakMiB } = await withPeak(daemon.pid, async () => {
     const load = await work();
-    await daemon.stored?.();
-    if (daemon.stored !== undefined) storedSeconds = (performance.now() - beganMs) / 1000;
+    if ((await daemon.stored?.()) === true) storedSeconds = (performance.now() - beganMs) / 1000;
     return load;
   });
   const daemonCpu = daemon.cpuSeconds() - cpuBefore;
   const eventLoopP99Ms = await daemon.eventLoopP99Ms?.();
+  const cachedMiB = await daemon.cachedMiB?.();
   const after = await store.use();
   return {
     units: units(result),
@@ -164,6 +166,7 @@ export async function daemonSample(
     storeMiB: (after.bytes - before.bytes) / 2 ** 20,
     peakMiB,
     ...(eventLoopP99Ms !== undefined && { eventLoopP99Ms }),
+    ...(cachedMiB !== undefined && { cachedMiB }),
     ...(storedSeconds !== undefined && { storedSeconds }),
     ...(result.readMedianMs > 0 && { medianMs: result.readMedianMs, p99Ms: result.readP99Ms }),
   };

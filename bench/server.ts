@@ -10,8 +10,10 @@ export interface NfsServer {
   mount(): Promise<{ readonly nfs: NfsClient; readonly root: Buffer }>;
   /** How late the event loop was since the last time, in milliseconds; where there is one. */
   eventLoopP99Ms?(): Promise<number>;
-  /** Resolves when the store has all that was written; where an answer to COMMIT doesn't say so. */
-  stored?(): Promise<void>;
+  /** Resolves when the store has all that was written, where an answer to COMMIT doesn't say so: whether that took waiting. */
+  stored?(): Promise<boolean>;
+  /** What it keeps in files, where that isn't in its memory. */
+  cachedMiB?(): Promise<number>;
   close(): Promise<void>;
 }
 

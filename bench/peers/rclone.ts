@@ -121,16 +121,24 @@ class Rclone implements NfsServer {
   }
 
   /** Uploads begin 5 s after the last close (`--vfs-write-back`). */
-  async stored(): Promise<void> {
+  async stored(): Promise<boolean> {
+    let waited = false;
     for (const beganMs = performance.now(); performance.now() - beganMs < STORED_MS_MAX;) {
       const answer = await fetch(`http://127.0.0.1:${this.#controlPort}/vfs/stats`, { method: 'POST' });
       const { diskCache } = (await answer.json()) as {
         diskCache?: { uploadsInProgress: number; uploadsQueued: number };
       };
-      if (diskCache === undefined || diskCache.uploadsInProgress + diskCache.uploadsQueued === 0) return;
+      if (diskCache === undefined || diskCache.uploadsInProgress + diskCache.uploadsQueued === 0)
+        return waited;
+      waited = true;
       await new Promise((resolve) => setTimeout(resolve, POLL_MS));
     }
     throw new Error(`rclone had not uploaded everything after ${STORED_MS_MAX / 1000} s`);
+  }
+
+  async cachedMiB(): Promise<number> {
+    const { stdout } = await promisify(execFile)('du', ['-sk', this.#directory]);
+    return Number.parseInt(stdout, 10) / 1024;
   }
 
   async close(): Promise<void> {

@@ -1,0 +1,50 @@
+/** What the figures should be. A ratio without a target is shown without one. */
+
+export interface Target {
+  /** A name in `ratios` of the report, or of its peer. */
+  readonly ratio: string;
+  readonly value: number;
+  /** `most`: the ratio should be at most this; `least`: at least. */
+  readonly bound: 'most' | 'least';
+}
+
+/** Against the floors (docs/decisions/0026-comparison.md says where they come from). */
+const FLOOR_TARGETS: Readonly<Record<string, readonly Target[]>> = {
+  'sequential-read': [
+    { ratio: 'totalCpu', value: 2.3, bound: 'most' },
+    { ratio: 'daemonCpu', value: 3.2, bound: 'most' },
+  ],
+  'sequential-read-tls': [{ ratio: 'totalCpu', value: 2.3, bound: 'most' }],
+  'sequential-write': [{ ratio: 'daemonCpuToSdk', value: 0.5, bound: 'most' }],
+  'sequential-read-far': [{ ratio: 'timeToEight', value: 1, bound: 'most' }],
+  'sequential-write-far': [{ ratio: 'timeToEight', value: 1, bound: 'most' }],
+};
+
+/** The daemon takes no more than a peer of anything, and a third of the time where most of the reading is done. */
+const PEER_TARGETS: readonly Target[] = ['time', 'storedTime', 'cpu', 'memory'].map((ratio) => ({
+  ratio,
+  value: 1,
+  bound: 'least',
+}));
+const PEER_TIMES_LEAST = 3;
+const PEER_TIMES: readonly string[] = [
+  'sequential-read',
+  'sequential-read-far',
+  'small-read',
+  'small-read-far',
+];
+
+export function floorTarget(name: string, ratio: string): Target | undefined {
+  return FLOOR_TARGETS[name]?.find((target) => target.ratio === ratio);
+}
+
+export function peerTarget(name: string, ratio: string): Target | undefined {
+  const target = PEER_TARGETS.find((each) => each.ratio === ratio);
+  if (target !== undefined && ratio === 'time' && PEER_TIMES.includes(name))
+    return { ...target, value: PEER_TIMES_LEAST };
+  return target;
+}
+
+export function meets({ value, bound }: Target, ratio: number): boolean {
+  return bound === 'most' ? ratio <= value : ratio >= value;
+}
