@@ -3,11 +3,13 @@ import type { ByteSlices } from '../memory/byte-slices.js';
 import type { ReadPolicy } from '../read/options.js';
 import { fileBytesMax } from '../write/part-map.js';
 import { unlessAborted } from '../write/unless-aborted.js';
+import type { DurableRecord } from '../write/durable-record.js';
+import type { WriteSessionOptions } from '../write/session-options.js';
 import { WriteSession } from '../write/write-session.js';
 import { FsError } from './errors.js';
 import type { AttributeChanges } from './file-system.js';
 import type { Freshness } from './freshness.js';
-import { journal } from './journaling.js';
+import { journal, sessionJournal } from './journaling.js';
 import { NEVER_MS, type FileNode } from './node.js';
 import type { Publishing } from './publishing.js';
 import { isReplaced, toFsError } from './store-errors.js';
@@ -112,6 +114,7 @@ export class Content {
    */
   async write(node: FileNode, offset: number, data: Buffer, patience?: AbortSignal): Promise<void> {
     this.#requireWritable(offset + data.length);
+    node.noteChange();
     await this.#volume.touching(
       node,
       () => this.#change(node, (session) => session.write(offset, data, patience), patience),
@@ -142,6 +145,7 @@ export class Content {
   ): Promise<void> {
     const volume = this.#volume;
     const { size } = changes;
+    node.noteChange();
     witness?.mayBegin();
     if (node.attempted !== undefined) await this.#publishing.settleAttempt(node, patience);
     if (size !== undefined) {
@@ -176,12 +180,20 @@ export class Content {
     volume.nodes.trackBusy(node);
     volume.nodes.save(node);
     if (differs || size !== undefined) await journal(volume, node, size);
-    if (node.publishable) this.#publishing.plan(node, REST_MS);
+    if (node.publishable) this.publishAfterRest(node);
   }
 
   /** Publishes a new file, or changed attributes, after a rest. */
   publishAfterRest(node: FileNode): void {
-    this.#publishing.plan(node, REST_MS);
+    const { policy, restMs } = this.#volume.commit;
+    this.#publishing.plan(node, policy === 'journal' ? restMs : REST_MS);
+  }
+
+  /** Gives a file back what an earlier run had made safe of it. Errors: the spool's. */
+  async restoreSession(node: FileNode, record: DurableRecord): Promise<void> {
+    node.session = await WriteSession.restore(this.#sessionOptions(node), record);
+    node.size = node.session.size;
+    this.#volume.nodes.trackBusy(node);
   }
 
   async #change(
@@ -192,10 +204,11 @@ export class Content {
     const volume = this.#volume;
     await this.#settle(node, patience);
     const nowNs = volume.nowNs;
+    if (node.session?.dirty !== true) node.pace.changed(volume.clock.nowMs());
     node.writers++;
     volume.nodes.trackBusy(node);
     try {
-      const session = (node.session ??= this.#openSession(node));
+      const session = (node.session ??= new WriteSession(this.#sessionOptions(node)));
       await change(session);
       node.size = session.size;
       node.mtimeNs = nowNs;
@@ -242,10 +255,10 @@ export class Content {
     if (sizeBytes > max) throw new FsError('EFBIG', `a file that is written here holds at most ${max} bytes`);
   }
 
-  #openSession(node: FileNode): WriteSession {
+  #sessionOptions(node: FileNode): WriteSessionOptions {
     const volume = this.#volume;
     const { version } = node;
-    return new WriteSession({
+    return {
       store: volume.store,
       budget: volume.budget,
       spool: volume.spool,
@@ -261,7 +274,10 @@ export class Content {
         base: { key: volume.keyOf(node), etag: version.etag, size: version.size },
       }),
       ...(volume.writeOptions !== undefined && { options: volume.writeOptions }),
-    });
+      ...(!volume.commit.isStateEphemeral && {
+        durable: { segments: volume.segments, journal: sessionJournal(volume, node) },
+      }),
+    };
   }
 }
 

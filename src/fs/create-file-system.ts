@@ -10,7 +10,8 @@ import type { StateDirectory } from '../state/state-directory.js';
 import type { ObjectStore } from '../store/object-store.js';
 import type { Logger } from '../telemetry/log.js';
 import type { Spool } from '../write/spool.js';
-import type { WriteOptions } from '../write/write-session.js';
+import { SpoolSegments, type SpooledPiece } from '../write/spool-segments.js';
+import type { WriteOptions } from '../write/session-options.js';
 import { systemClock, toNs, type Clock } from './clock.js';
 import { ExportedFileSystem } from './exported-file-system.js';
 import { Export, type ExportRules } from './exports.js';
@@ -20,6 +21,7 @@ import { LongOperations } from './long-operations.js';
 import { collectRemoved } from './collecting.js';
 import { NodeCache } from './node-cache.js';
 import { recover } from './recovery.js';
+import { COMMIT_RULES_DEFAULT, type CommitRules } from './volume.js';
 import { VolumeOperations } from './volume-operations.js';
 
 export interface ExportOptions extends ExportRules {
@@ -29,6 +31,8 @@ export interface ExportOptions extends ExportRules {
   readonly volumeName: string;
   /** How long what the store said is believed, in milliseconds. Of exports that share a volume the smallest holds. */
   readonly metadataTtlMs: number;
+  /** Default: `publish`. Of exports that share a volume, all must say `journal` for it to hold. */
+  readonly commitPolicy?: CommitRules['policy'];
 }
 
 export interface FileSystemParts {
@@ -43,6 +47,10 @@ export interface FileSystemParts {
   /** Makes handles the same on every daemon that is given the same secret. Default: the state directory's own. */
   readonly handleSecret?: Buffer;
   readonly writeOptions?: Partial<WriteOptions>;
+  /** With the policy `journal`, a file is published when nothing was asked of it for so long, in milliseconds. 1 s. */
+  readonly journalRestMs?: number;
+  /** The state directory goes with the daemon. */
+  readonly isStateEphemeral?: boolean;
 }
 
 export interface RunningFileSystem {
@@ -62,6 +70,7 @@ export async function createFileSystem(parts: FileSystemParts): Promise<RunningF
   const intents = new IntentLog(journal, entries, (error) =>
     log.error({ err: error }, 'the journal could not be written'),
   );
+  const segments = await SpoolSegments.open(parts.spool, log, piecesOf(intents));
   const verifier = await state.takeWriteVerifier();
   const long = new LongOperations(clock);
   const nodes = new NodeCache(table);
@@ -86,6 +95,12 @@ export async function createFileSystem(parts: FileSystemParts): Promise<RunningF
       readers: reader,
       budget: parts.budget,
       spool: parts.spool,
+      segments,
+      commit: {
+        policy: sharing.every(({ commitPolicy }) => commitPolicy === 'journal') ? 'journal' : 'publish',
+        restMs: parts.journalRestMs ?? COMMIT_RULES_DEFAULT.restMs,
+        isStateEphemeral: parts.isStateEphemeral ?? COMMIT_RULES_DEFAULT.isStateEphemeral,
+      },
       intents,
       long,
       clock,
@@ -131,9 +146,17 @@ export async function createFileSystem(parts: FileSystemParts): Promise<RunningF
       // Acknowledged unstable data is gone with this process if any is left: then clients must see another verifier.
       if (unpublished === 0) await state.saveWriteVerifier(verifier);
     } finally {
+      await segments.close();
       await journal.close();
       await table.close();
     }
   };
   return { fs, drain, close };
+}
+
+/** What of the spool the journal names. */
+function piecesOf(intents: IntentLog): SpooledPiece[] {
+  return [...intents.live().values()].flatMap((intent) =>
+    intent.kind === 'written' ? intent.record.extents.map(({ piece }) => piece) : [],
+  );
 }

@@ -194,7 +194,7 @@ export class ExportedFileSystem implements Fs.FileSystem {
       // Not left alone while it has `data`, which is used for another call when this one was answered.
       if (data.length > 0) await content.write(node, offset, data, patience);
       if (stability !== 'unstable') {
-        await answered(node, unlessAborted(exported.volume.publishing.publish(node), patience));
+        await answered(node, unlessAborted(exported.volume.committing.commit(node), patience));
       }
     });
     const committed = stability === 'unstable' ? 'unstable' : 'fileSync';
@@ -209,7 +209,7 @@ export class ExportedFileSystem implements Fs.FileSystem {
   async commit(context: Fs.Context, file: Fs.Handle): Promise<Fs.CommitResult> {
     const place = this.#places.file(this.#places.writable(context, file));
     if (place.node.type !== 'file') throw new FsError('EINVAL', 'COMMIT of a symlink');
-    await this.#publish(place);
+    await this.#commit(place);
     return { verifier: this.#verifier, file: { after: place.exported.attributes(place.node) } };
   }
 
@@ -388,10 +388,10 @@ export class ExportedFileSystem implements Fs.FileSystem {
     return (node) => requireUnlink(exported.attributes(directory), exported.attributes(node), caller);
   }
 
-  /** Publishes a file; past the client's patience it is told to come back, and joins. */
-  async #publish({ exported, node }: FilePlace): Promise<void> {
-    const publication = exported.volume.publishing.publish(node);
-    await answered(node, this.#long.within(publication, `publishing file ${node.id}`));
+  /** Makes a file's bytes safe; past the client's patience it is told to come back, and joins. */
+  async #commit({ exported, node }: FilePlace): Promise<void> {
+    const committing = exported.volume.committing.commit(node);
+    await answered(node, this.#long.within(committing, `COMMIT of file ${node.id}`));
   }
 }
 

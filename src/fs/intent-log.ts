@@ -3,6 +3,7 @@
  * ended once the store has it. After a crash what is live here is carried out (recovery.ts).
  */
 import type { Journal } from '../state/journal.js';
+import { DurableRecord, type RecordChange, type RecordJson } from '../write/durable-record.js';
 
 /** Attributes of an unpublished change. Times are decimal nanoseconds. */
 export interface JournaledAttributes {
@@ -35,6 +36,19 @@ export type Intent =
       /** The least size that it had on the way to `sizeBytes`: what the object has beyond it is gone. */
       readonly keptBytes?: number;
     }
+  /** Bytes that COMMITs were answered for and that aren't published; with them, all there is to say of the file. */
+  | {
+      readonly kind: 'written';
+      readonly volume: string;
+      readonly path: readonly string[];
+      readonly attributes: JournaledAttributes;
+      readonly exclusiveVerifier?: string;
+      /** The object's version that this follows: carried out over no other. Absent: there was none. */
+      readonly etag?: string;
+      /** A client gave the file its times. */
+      readonly timesGiven?: true;
+      readonly record: DurableRecord;
+    }
   /** A multipart upload of ours. */
   | { readonly kind: 'upload'; readonly volume: string; readonly key: string; readonly uploadId: string }
   /** A file being renamed: once the copy is made, the source goes. */
@@ -58,10 +72,18 @@ export type Intent =
       readonly copied?: boolean;
     };
 
+type Written = Extract<Intent, { kind: 'written' }>;
+
+/** As an entry has it: the record as a whole, or what changed in it since the entry of this ref before. */
+type JournaledIntent =
+  | Exclude<Intent, Written>
+  | (Omit<Written, 'record'> & { readonly record: RecordJson | DurableRecord; readonly change?: never })
+  | (Omit<Written, 'record'> & { readonly change: RecordChange; readonly record?: never });
+
 interface Entry {
   readonly ref: string;
   /** Absent: the intent of this ref has ended. */
-  readonly intent?: Intent;
+  readonly intent?: JournaledIntent;
 }
 
 /** The journal is rewritten when it is larger than this and mostly dead. */
@@ -80,7 +102,8 @@ export class IntentLog {
   constructor(journal: Journal, entries: readonly unknown[], onFailure: (error: unknown) => void) {
     this.#journal = journal;
     this.#onFailure = onFailure;
-    for (const entry of entries as readonly Entry[]) this.#apply(entry);
+    for (const { ref, intent } of entries as readonly Entry[])
+      this.#apply(ref, intent === undefined ? undefined : this.#intentOf(ref, intent));
   }
 
   /** What isn't carried out yet. */
@@ -90,8 +113,18 @@ export class IntentLog {
 
   /** Resolves when the intent is safe on disk; it replaces an earlier one under the same ref. */
   async put(ref: string, intent: Intent): Promise<void> {
-    this.#apply({ ref, intent });
-    await this.#journal.append({ ref, intent });
+    await this.#put(ref, intent, intent);
+  }
+
+  /** As `put`, for an intent whose record differs by `change` from the one that is live: the journal is told of that alone. */
+  async change(ref: string, intent: Written, change: RecordChange): Promise<void> {
+    const { record: _whole, ...rest } = intent;
+    await this.#put(ref, intent, { ...rest, change });
+  }
+
+  async #put(ref: string, intent: Intent, journaled: JournaledIntent): Promise<void> {
+    this.#apply(ref, intent);
+    await this.#journal.append({ ref, intent: journaled });
     await this.#compactIfDue();
   }
 
@@ -103,7 +136,7 @@ export class IntentLog {
   /** The intent is no longer wanted. Resolves when that is safe on disk: a crash must not carry it out. */
   async drop(ref: string): Promise<void> {
     if (this.#live.has(ref)) {
-      this.#apply({ ref });
+      this.#apply(ref, undefined);
       const ending = this.#journal.append({ ref }).finally(() => {
         if (this.#ending.get(ref) === ending) this.#ending.delete(ref);
       });
@@ -112,10 +145,21 @@ export class IntentLog {
     await this.#ending.get(ref);
   }
 
-  #apply(entry: Entry): void {
+  #apply(ref: string, intent: Intent | undefined): void {
     this.#appended++;
-    if (entry.intent === undefined) this.#live.delete(entry.ref);
-    else this.#live.set(entry.ref, entry.intent);
+    if (intent === undefined) this.#live.delete(ref);
+    else this.#live.set(ref, intent);
+  }
+
+  #intentOf(ref: string, journaled: JournaledIntent): Intent {
+    if (journaled.kind !== 'written') return journaled;
+    const { change, record, ...rest } = journaled;
+    if (change === undefined) return { ...rest, record: DurableRecord.from(record as RecordJson) };
+    const live = this.#live.get(ref);
+    if (live?.kind !== 'written')
+      throw new Error(`the journal changes the record of ${ref}, which it doesn't have`);
+    live.record.apply(change);
+    return { ...rest, record: live.record };
   }
 
   async #compactIfDue(): Promise<void> {

@@ -1,14 +1,23 @@
 /** What isn't published of a file, in the journal: so that a crash doesn't lose what was promised. */
+import { isDeepStrictEqual } from 'node:util';
+import type { SessionJournal } from '../write/durability.js';
+import type { DurableRecord } from '../write/durable-record.js';
 import type { Intent, JournaledAttributes } from './intent-log.js';
 import type { FileNode } from './node.js';
 import type { Volume } from './volume.js';
 
 export const createRef = (node: FileNode): string => `create:${node.id}`;
 export const changeRef = (node: FileNode): string => `change:${node.id}`;
+export const writtenRef = (node: FileNode): string => `written:${node.id}`;
 
 /** Resolves when the file's attributes are safe on disk. `sizeBytes` is a size that SETATTR gave it. */
 export async function journal(volume: Volume, node: FileNode, sizeBytes?: number): Promise<void> {
   const common = { volume: volume.name, path: volume.pathOf(node), attributes: journaled(node) };
+  if (node.session !== undefined && volume.intents.live().has(writtenRef(node))) {
+    // What is said of the file stands with its bytes: the two must not contradict each other.
+    await node.session.keep();
+    return;
+  }
   if (node.created) {
     const earlier = volume.intents.live().get(createRef(node));
     const size = sizeBytes ?? (earlier?.kind === 'create' ? earlier.sizeBytes : undefined);
@@ -34,6 +43,35 @@ export async function journal(volume: Volume, node: FileNode, sizeBytes?: number
     ...(size !== undefined && { sizeBytes: size, keptBytes: kept }),
   };
   await volume.intents.put(changeRef(node), intent);
+}
+
+/** The journal of a file's unpublished bytes. Whoever has it written to holds the file's key. */
+export function sessionJournal(volume: Volume, node: FileNode): SessionJournal {
+  const intentOf = (record: DurableRecord): Extract<Intent, { kind: 'written' }> => ({
+    kind: 'written',
+    volume: volume.name,
+    path: volume.pathOf(node),
+    attributes: journaled(node),
+    ...(node.exclusiveVerifier !== undefined && { exclusiveVerifier: node.exclusiveVerifier }),
+    ...(node.version !== undefined && { etag: node.version.etag }),
+    ...(node.timesGiven && { timesGiven: true }),
+    record,
+  });
+  return {
+    write: (record, change) => {
+      const intent = intentOf(record);
+      const { intents } = volume;
+      return change === undefined
+        ? intents.put(writtenRef(node), intent)
+        : intents.change(writtenRef(node), intent, change);
+    },
+    touch: async (record) => {
+      const intent = intentOf(record);
+      if (isDeepStrictEqual(volume.intents.live().get(writtenRef(node)), intent)) return;
+      await volume.intents.change(writtenRef(node), intent, record.noChange);
+    },
+    end: () => volume.intents.drop(writtenRef(node)),
+  };
 }
 
 function journaled(node: FileNode): JournaledAttributes {

@@ -6,6 +6,7 @@ import type { ObjectHeaders } from '../store/object-store.js';
 import type { WriteSession } from '../write/write-session.js';
 import { AbsentNames } from './absent-names.js';
 import type { FsError } from './errors.js';
+import { StreamPace } from './stream-pace.js';
 import type { FileType } from './file-system.js';
 
 /** One version of an object at a node's key. `lastModifiedMs` is unknown until a HEAD or LIST has told it. */
@@ -87,6 +88,10 @@ export class FileNode extends NodeState {
         readonly attributesEpoch: number;
       }
     | undefined;
+  /** Whether it is being streamed. */
+  readonly pace = new StreamPace();
+  /** Told of each WRITE and SETATTR: by them who waits for the file to rest knows that it doesn't. */
+  readonly changeListeners = new Set<() => void>();
   /** The publication that runs, if any. */
   publishing: Promise<void> | undefined;
   /** Cancels the publication that is planned, if any. */
@@ -95,6 +100,11 @@ export class FileNode extends NodeState {
   /** Something here is not in the store, or on its way there: what the store says is older. */
   get unpublished(): boolean {
     return this.publishable || this.writers > 0 || this.publishing !== undefined;
+  }
+
+  /** A WRITE or SETATTR is about to be made. */
+  noteChange(): void {
+    for (const listener of [...this.changeListeners]) listener();
   }
 
   /** There is something to publish now. */

@@ -15,7 +15,7 @@ import type { ObjectHeaders, WriteCondition } from '../store/object-store.js';
 import { unlessAborted } from '../write/unless-aborted.js';
 import { FsError } from './errors.js';
 import { headersOnly } from './store-answers.js';
-import { changeRef, createRef, journal } from './journaling.js';
+import { changeRef, createRef, journal, writtenRef } from './journaling.js';
 import { NEVER_MS, type FileNode } from './node.js';
 import { differsInTimesOnly } from './posix-metadata.js';
 import { isReplaced, toFsError } from './store-errors.js';
@@ -110,11 +110,14 @@ export class Publishing {
     node.cancelPlanned = this.#volume.clock.after(delayMs, () => {
       node.cancelPlanned = undefined;
       if (node.gone) return;
-      this.publish(node).catch((error: unknown) => {
-        if (!node.publishable || node.gone) return;
-        this.#volume.log.warn({ err: error }, 'publishing in the background failed and is tried again');
-        this.plan(node, RETRY_MS);
-      });
+      this.publish(node).then(
+        () => node.pace.rested(),
+        (error: unknown) => {
+          if (!node.publishable || node.gone) return;
+          this.#volume.log.warn({ err: error }, 'publishing in the background failed and is tried again');
+          this.plan(node, RETRY_MS);
+        },
+      );
     });
   }
 
@@ -131,7 +134,8 @@ export class Publishing {
     node.created = false;
     node.attributesDirty = false;
     volume.nodes.trackBusy(node);
-    await Promise.all([volume.intents.drop(createRef(node)), volume.intents.drop(changeRef(node))]);
+    const refs = [createRef(node), changeRef(node), writtenRef(node)];
+    await Promise.all(refs.map((ref) => volume.intents.drop(ref)));
     await session?.discard();
   }
 
@@ -260,6 +264,9 @@ export class Publishing {
     const volume = this.#volume;
     node.epoch++;
     node.validatedMs = volume.clock.nowMs();
+    node.pace.published(node.validatedMs);
+    // WRITEs that waited for the publication go on with the file.
+    if (node.writers > 0 || node.session?.dirty === true) node.pace.changed(node.validatedMs);
     node.proven = true;
     volume.intents.end(createRef(node));
     // What was set meanwhile is a change of the version that is there now.

@@ -1,7 +1,11 @@
 /** What a crash left unfinished, from the journal: carried out before the volume is served. */
-import { createRef } from './journaling.js';
+import { changeRef, createRef, writtenRef } from './journaling.js';
 import type { Intent, JournaledAttributes } from './intent-log.js';
-import type { DirectoryNode, FileNode } from './node.js';
+import { isDeepStrictEqual } from 'node:util';
+import type { ObjectHead } from '../store/object-store.js';
+import { FileNode, type DirectoryNode } from './node.js';
+import { differsInTimesOnly } from './posix-metadata.js';
+import { headersOnly } from './store-answers.js';
 import type { Volume } from './volume.js';
 import type { VolumeOperations } from './volume-operations.js';
 
@@ -11,21 +15,29 @@ type IntentOf<K extends Intent['kind']> = Extract<Intent, { kind: K }>;
 export async function recover(operations: VolumeOperations): Promise<void> {
   const { volume } = operations;
   const mine = [...volume.intents.live()].filter(([, intent]) => intent.volume === volume.name);
-  // Renames first: what follows finds files by their new paths.
-  const ordered = mine.sort(([, a], [, b]) => Number(isRename(b)) - Number(isRename(a)));
-  for (const [ref, intent] of ordered) {
+  for (const [ref, intent] of mine.sort(([, a], [, b]) => ORDER[a.kind] - ORDER[b.kind])) {
+    // Ended together with one before it.
+    if (!volume.intents.live().has(ref)) continue;
     volume.log.info({ ref, kind: intent.kind }, 'finishing what a crash interrupted');
     await carryOut(operations, ref, intent);
   }
 }
 
-const isRename = (intent: Intent): boolean =>
-  intent.kind === 'rename-file' || intent.kind === 'rename-directory';
+/** Renames first: what follows finds files by their new paths. Uploads last: those that something rests on have it published by then. */
+const ORDER: Readonly<Record<Intent['kind'], number>> = {
+  'rename-file': 0,
+  'rename-directory': 0,
+  written: 1,
+  create: 2,
+  change: 2,
+  upload: 3,
+};
 
 async function carryOut(operations: VolumeOperations, ref: string, intent: Intent): Promise<void> {
   const { volume } = operations;
   switch (intent.kind) {
     case 'upload':
+      if (isRestedOn(volume, intent.uploadId)) return;
       await volume.store.abortUpload(intent.key, intent.uploadId);
       volume.intents.end(ref);
       return;
@@ -34,11 +46,79 @@ async function carryOut(operations: VolumeOperations, ref: string, intent: Inten
       await operations.rename.finish(intent);
       volume.intents.end(ref);
       return;
+    case 'written':
+      return writtenAgain(operations, ref, intent);
     case 'create':
       return createAgain(operations, ref, intent);
     case 'change':
       return changeAgain(operations, ref, intent);
   }
+}
+
+/** Bytes that a COMMIT was answered for are in this upload alone. */
+function isRestedOn(volume: Volume, uploadId: string): boolean {
+  for (const intent of volume.intents.live().values())
+    if (intent.kind === 'written' && intent.record.upload?.uploadId === uploadId) return true;
+  return false;
+}
+
+async function writtenAgain(
+  operations: VolumeOperations,
+  ref: string,
+  intent: IntentOf<'written'>,
+): Promise<void> {
+  const { volume, content, freshness } = operations;
+  const { record, attributes, etag } = intent;
+  const key = intent.path.join('/');
+  const { directory, name, node } = fileAt(volume, intent.path);
+  // What was said of the file beside its bytes is in their intent, and newer there.
+  volume.intents.end(createRef(node));
+  volume.intents.end(changeRef(node));
+  const head = await volume.store.head(key);
+  if (head !== undefined && head.etag !== etag && (await isPublished(volume, intent, node, head))) {
+    freshness.applyHead(node, head, volume.clock.nowMs());
+    await volume.intents.drop(ref);
+    volume.segments.free(record.extents.map(({ piece }) => piece));
+    return;
+  }
+  if (head !== undefined && head.etag === etag) freshness.applyHead(node, head, volume.clock.nowMs());
+  else node.version = etag === undefined ? undefined : { etag, size: record.state.base?.size ?? 0 };
+  node.created = etag === undefined;
+  node.exclusiveVerifier = intent.exclusiveVerifier;
+  restore(node, attributes);
+  node.timesGiven = intent.timesGiven === true;
+  try {
+    await content.restoreSession(node, record);
+  } catch (error) {
+    // What is in the journal stays: nobody else knows what the file was to be.
+    node.created = false;
+    volume.log.error({ err: error, key }, 'bytes that a COMMIT was answered for are lost');
+    return;
+  }
+  if (etag === undefined) directory.unpublishedFiles.set(name, node);
+  volume.nodes.save(node);
+  await publish(operations, node);
+  if (ref !== writtenRef(node) && node.session === undefined) volume.intents.end(ref);
+}
+
+/** The object is what was to be published: only the journal's word of it is missing. */
+async function isPublished(
+  volume: Volume,
+  { record, attributes }: IntentOf<'written'>,
+  node: FileNode,
+  head: ObjectHead,
+): Promise<boolean> {
+  if (head.size !== record.sizeBytes) return false;
+  const expected = new FileNode(node.id);
+  expected.headers = headersOnly(head);
+  restore(expected, attributes);
+  const { metadata } = volume.headersOf(expected);
+  if (isDeepStrictEqual(metadata, head.metadata)) return true;
+  // An upload carries no times. It is there as long as it didn't become the object.
+  const { upload } = record;
+  if (upload === undefined || !differsInTimesOnly(metadata, head.metadata)) return false;
+  const uploads = await volume.store.listUploads(upload.key);
+  return uploads.every(({ uploadId }) => uploadId !== upload.uploadId);
 }
 
 async function createAgain(

@@ -1,4 +1,5 @@
 /** A volume with everything that works on it, wired. */
+import { Committing } from './committing.js';
 import { Content } from './content.js';
 import { Freshness } from './freshness.js';
 import { Namespace } from './namespace.js';
@@ -12,6 +13,7 @@ export class VolumeOperations {
   readonly volume: Volume;
   readonly freshness: Freshness;
   readonly publishing: Publishing;
+  readonly committing: Committing;
   readonly content: Content;
   readonly namespace: Namespace;
   readonly rename: Rename;
@@ -23,6 +25,7 @@ export class VolumeOperations {
     this.volume = new Volume(parts);
     this.freshness = new Freshness(this.volume);
     this.publishing = new Publishing(this.volume);
+    this.committing = new Committing(this.volume, this.publishing);
     this.content = new Content(this.volume, this.freshness, this.publishing);
     this.namespace = new Namespace(this.volume, this.freshness, this.content, this.publishing);
     this.scans = new Scans(this.volume, this.freshness);

@@ -5,7 +5,8 @@ import type { NodeTable } from '../state/node-table.js';
 import type { ObjectHeaders, ObjectStore } from '../store/object-store.js';
 import type { Logger } from '../telemetry/log.js';
 import type { Spool } from '../write/spool.js';
-import type { WriteOptions } from '../write/write-session.js';
+import type { SpoolSegments } from '../write/spool-segments.js';
+import type { WriteOptions } from '../write/session-options.js';
 import { toNs, type Clock } from './clock.js';
 import { FsError } from './errors.js';
 import type { IntentLog } from './intent-log.js';
@@ -25,6 +26,22 @@ export interface VolumeDefaults {
   readonly directoryMode: number;
 }
 
+/** When what was written is published. */
+export interface CommitRules {
+  /** What a COMMIT is answered from: `publish`, the object in the store; `journal`, spool and journal. */
+  readonly policy: 'publish' | 'journal';
+  /** With `journal`, a file that nothing was asked of for so long is published, in milliseconds. */
+  readonly restMs: number;
+  /** The state directory goes with the daemon: nothing may rest on it. */
+  readonly isStateEphemeral: boolean;
+}
+
+export const COMMIT_RULES_DEFAULT: CommitRules = {
+  policy: 'publish',
+  restMs: 1000,
+  isStateEphemeral: false,
+};
+
 export interface VolumeParts {
   /** Names the bucket among all this daemon serves: endpoint and bucket. */
   readonly name: string;
@@ -34,6 +51,9 @@ export interface VolumeParts {
   readonly readers: Readers;
   readonly budget: MemoryBudget;
   readonly spool: Spool;
+  /** The spool's durable side. */
+  readonly segments: SpoolSegments;
+  readonly commit: CommitRules;
   readonly intents: IntentLog;
   readonly long: LongOperations;
   readonly clock: Clock;
@@ -53,6 +73,9 @@ export class Volume {
   readonly readers: Readers;
   readonly budget: MemoryBudget;
   readonly spool: Spool;
+  /** The spool's durable side. */
+  readonly segments: SpoolSegments;
+  readonly commit: CommitRules;
   readonly intents: IntentLog;
   readonly long: LongOperations;
   readonly clock: Clock;
@@ -73,6 +96,8 @@ export class Volume {
     this.readers = parts.readers;
     this.budget = parts.budget;
     this.spool = parts.spool;
+    this.segments = parts.segments;
+    this.commit = parts.commit;
     this.intents = parts.intents;
     this.long = parts.long;
     this.clock = parts.clock;

@@ -5,7 +5,8 @@
 import type { MemoryBudget } from '../memory/memory-budget.js';
 import type { ObjectVersion } from '../memory/byte-slices.js';
 import type { PartMap } from './part-map.js';
-import { Part } from './part.js';
+import type { UploadedPart } from '../store/object-store.js';
+import { Part, type UploadName } from './part.js';
 import type { Spiller } from './spiller.js';
 import type { Spool } from './spool.js';
 import { SpoolFullError } from './spool-full.js';
@@ -180,6 +181,20 @@ export class FileContent {
     let moves = this.#rebased;
     for (const part of this.partsWithin(start, end)) moves += part.moves;
     return moves;
+  }
+
+  /** A part that an earlier run sent whole: its bytes are in that upload alone. */
+  adoptUploaded(start: number, upload: UploadName, uploaded: UploadedPart): void {
+    const part = this.#open(this.partMap.indexAt(start));
+    part.adoptUploaded(upload, uploaded);
+    this.#size = Math.max(this.#size, part.end);
+  }
+
+  /** What an earlier run left of the base and of the file. Nobody writes meanwhile. */
+  restoreSizes(baseBytes: number, sizeBytes: number): void {
+    this.#baseBytes = Math.min(this.#baseBytes, baseBytes);
+    this.#resized ||= sizeBytes !== this.#size;
+    this.#size = sizeBytes;
   }
 
   /** What was written is published: it is `base` now. Nobody writes meanwhile. */

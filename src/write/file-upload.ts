@@ -26,6 +26,8 @@ export interface FileUploadOptions {
   readonly copyBytesMax: number;
   /** Ends what goes out while data arrives. */
   readonly signal: AbortSignal;
+  /** A COMMIT was answered for what the upload holds of this part: it is not sent again but by a publication. */
+  readonly isPromised: (start: number) => boolean;
 }
 
 export class FileUpload {
@@ -34,6 +36,8 @@ export class FileUpload {
   /** Parts going out while data arrives; these never reject. */
   readonly #streaming = new Set<Promise<void>>();
   #upload: MultipartUpload | undefined;
+  /** Uploads that hold what COMMITs were answered for, and that can't become the object: aborted once there is one. */
+  readonly #retired: MultipartUpload[] = [];
   #opening: Promise<MultipartUpload> | undefined;
   /** No upload could be opened, or it is lost: not tried again for every part, but when the file is published. */
   #refused = false;
@@ -51,6 +55,21 @@ export class FileUpload {
   /** The upload can't be completed any more. */
   get lost(): boolean {
     return this.#upload?.spent === true;
+  }
+
+  /** The upload that parts go to, as far as it can be completed. */
+  get current(): MultipartUpload | undefined {
+    return this.#upload?.spent === true ? undefined : this.#upload;
+  }
+
+  /** Goes on with an upload of an earlier run. */
+  resume(upload: { key: string; uploadId: string; headers: ObjectHeaders }): void {
+    this.#upload = MultipartUpload.resume(this.#options.place, upload);
+  }
+
+  /** Resolves when the parts that are on their way now have arrived or failed. */
+  async inFlight(): Promise<void> {
+    await Promise.all(this.#streaming);
   }
 
   /** Data came into a part: it goes out if it is full for the first time and the file is larger than one part. */
@@ -90,11 +109,22 @@ export class FileUpload {
     }
   }
 
-  /** The upload became the object. */
+  /** The upload became the object, or another one did. */
   async completed(): Promise<void> {
     const upload = this.#upload;
     this.#upload = undefined;
     await upload?.forget();
+    await this.#abandonRetired();
+  }
+
+  /** Makes way for another upload, or for a PUT; what COMMITs were answered for stays until there is an object. */
+  async retire(): Promise<void> {
+    const upload = this.#upload;
+    this.#upload = undefined;
+    if (upload === undefined) return;
+    this.#forgetParts();
+    if (upload.spent) await upload.abandon();
+    else this.#retired.push(upload);
   }
 
   /** Aborts the upload, if there is one. */
@@ -103,6 +133,11 @@ export class FileUpload {
     this.#upload = undefined;
     this.#forgetParts();
     await upload?.abandon();
+    await this.#abandonRetired();
+  }
+
+  async #abandonRetired(): Promise<void> {
+    for (const upload of this.#retired.splice(0)) await upload.abandon();
   }
 
   /** What the upload has counts for nothing, and nobody may rely on it to free memory. */
@@ -119,11 +154,11 @@ export class FileUpload {
   async #replace(): Promise<void> {
     const part = this.#uploadOnlyPart;
     if (part !== undefined) throw new SpoolFullError(part.uploadOnlyMessage);
-    await this.abandon();
+    await this.retire();
   }
 
   #stream(part: Part): void {
-    if (part.streamed || !part.complete || this.#refused) return;
+    if (part.streamed || !part.complete || this.#refused || this.#options.isPromised(part.start)) return;
     part.streamed = true;
     part.queued = true;
     const going = this.#limit(() => this.#sendEarly(part)).finally(() => {

@@ -59,6 +59,14 @@ export class MultipartUpload {
     return upload;
   }
 
+  /** Goes on with an upload of an earlier run, which the journal knows. */
+  static resume(
+    place: UploadPlace,
+    { key, uploadId, headers }: { key: string; uploadId: string; headers: ObjectHeaders },
+  ): MultipartUpload {
+    return new MultipartUpload(place, key, uploadId, headers);
+  }
+
   async send(partNumber: number, body: Body, signal?: AbortSignal): Promise<UploadedPart> {
     return await this.#use(() =>
       this.#place.store.uploadPart(this.key, this.uploadId, partNumber, body, signal),

@@ -29,7 +29,7 @@ export interface PartOptions {
 }
 
 /** What an upload is known by. */
-interface UploadName {
+export interface UploadName {
   readonly key: string;
   readonly uploadId: string;
 }
@@ -129,6 +129,14 @@ export class Part implements Retained, Spillable {
   setUploaded(upload: UploadName, length: number, part: UploadedPart): void {
     this.#uploaded = { upload, length, part };
     this.#updateRetained();
+  }
+
+  /** The upload of an earlier run holds the part, complete, and nobody else does. */
+  adoptUploaded(upload: UploadName, part: UploadedPart): void {
+    this.dirty.add(this.start, this.end);
+    this.setUploaded(upload, this.end - this.start, part);
+    this.#uploadOnly = true;
+    this.streamed = true;
   }
 
   /** What the upload holds of the part, when it is as it should be. */

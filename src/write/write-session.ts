@@ -10,83 +10,28 @@
  * A failed publish leaves everything as it was: the same session may be published again, also under another key.
  */
 import { isDeepStrictEqual } from 'node:util';
-import type { MemoryBudget } from '../memory/memory-budget.js';
 import type { ByteSlices, ObjectVersion } from '../memory/byte-slices.js';
 import { StoreError } from '../store/errors.js';
-import type { ObjectHeaders, ObjectStore, WriteCondition, WrittenObject } from '../store/object-store.js';
+import type { ObjectHeaders, ObjectStore, WrittenObject } from '../store/object-store.js';
 import type { Logger } from '../telemetry/log.js';
 import { ContentSource } from './content-source.js';
+import { Durability } from './durability.js';
+import type { DurableRecord } from './durable-record.js';
 import { FileContent } from './file-content.js';
 import { Gate } from './gate.js';
-import type { UploadJournal } from './multipart-upload.js';
-import { createPartMap, PART_BYTES_DEFAULT, PARTS_MAX } from './part-map.js';
+import { createPartMap, PARTS_MAX } from './part-map.js';
 import type { Spiller } from './spiller.js';
-import type { Spool } from './spool.js';
+import type { SpoolSegments } from './spool-segments.js';
 import { FileUpload } from './file-upload.js';
+import {
+  WRITE_OPTIONS_DEFAULT,
+  type PublishedVersion,
+  type PublishRequest,
+  type WriteSessionOptions,
+} from './session-options.js';
 
 /** Largest piece of a write that memory is reserved for at a time, in bytes. */
 const PIECE_BYTES_MAX = 1024 * 1024;
-
-export interface WriteOptions {
-  /** Size of a file's first parts, in bytes; larger ones follow (part-map.ts). 8 MiB; raised to the store's least part. */
-  readonly partBytes: number;
-  /** Files up to this many bytes are one PUT. 8 MiB. */
-  readonly putBytesMax: number;
-  /** Parts of one file on their way at a time. 8. */
-  readonly parallelUploads: number;
-  /** Largest range copied inside the store in one request, in bytes: smaller ones run in parallel. 512 MiB. */
-  readonly copyPartBytesMax: number;
-  /** Largest chunk of memory that small sequential writes grow to, in bytes. 256 KiB. */
-  readonly chunkBytesMax: number;
-}
-
-export const WRITE_OPTIONS_DEFAULT: WriteOptions = {
-  partBytes: PART_BYTES_DEFAULT,
-  putBytesMax: PART_BYTES_DEFAULT,
-  parallelUploads: 8,
-  copyPartBytesMax: 512 * 1024 * 1024,
-  chunkBytesMax: 256 * 1024,
-};
-
-export interface WriteSessionOptions {
-  readonly store: ObjectStore;
-  readonly budget: MemoryBudget;
-  /** Shared by all sessions. */
-  readonly spool: Spool;
-  readonly log: Logger;
-  /** Reads a range of the base version: used to complete partly changed parts and to serve reads. */
-  readonly readBase: (
-    version: ObjectVersion,
-    offset: number,
-    count: number,
-    signal?: AbortSignal,
-  ) => Promise<ByteSlices>;
-  /** Told before an upload id is used and after it ended, so that a crash leaves no orphan; awaited. */
-  readonly uploads: UploadJournal;
-  /** The key and headers the streaming upload is opened with; asked when the first part goes out. */
-  readonly target: () => { key: string; headers: ObjectHeaders };
-  /** The object whose bytes are under the changes; none for a new file. */
-  readonly base?: ObjectVersion;
-  readonly options?: Partial<WriteOptions>;
-}
-
-export interface PublishRequest {
-  readonly key: string;
-  readonly headers: ObjectHeaders;
-  readonly condition?: WriteCondition;
-  readonly signal?: AbortSignal;
-  /**
-   * Whether headers that an upload was opened with will do instead of `headers`. A multipart upload can't change its headers: for
-   * others the object is copied onto itself when it is complete, which costs time by its size. Equal ones only, unless told.
-   */
-  readonly acceptHeaders?: (opened: ObjectHeaders) => boolean;
-}
-
-/** The object as it is now; `headers` are what it has when those of the upload were accepted. */
-export type PublishedVersion = ObjectVersion & {
-  readonly lastModifiedMs?: number;
-  readonly headers?: ObjectHeaders;
-};
 
 export class WriteSession {
   readonly #store: ObjectStore;
@@ -96,6 +41,13 @@ export class WriteSession {
   readonly #upload: FileUpload;
   readonly #putBytesMax: number;
   readonly #sizeMax: number;
+  readonly #log: Logger;
+  readonly #segments: SpoolSegments | undefined;
+  readonly #durability: Durability | undefined;
+  /** A `keep` that hasn't begun: it serves everybody who asks until then. */
+  #nextKeep: Promise<void> | undefined;
+  #lastKeep: Promise<unknown> = Promise.resolve();
+  #changedBytes = 0;
   readonly #gate = new Gate();
   readonly #closing = new AbortController();
   /** The publication under way; never rejects. */
@@ -103,15 +55,19 @@ export class WriteSession {
   /** The base has the right bytes, but headers from before they were complete. */
   #headersStale = false;
 
-  constructor(options: WriteSessionOptions) {
-    const { store, budget, spool, log } = options;
+  /** `cut` is how an earlier run cut the file into parts. */
+  constructor(options: WriteSessionOptions, cut?: { readonly partBytes: number; readonly partsMax: number }) {
+    const { store, budget, spool, log, durable } = options;
     const settings = { ...WRITE_OPTIONS_DEFAULT, ...options.options };
     const spiller = spool.spillerOf(budget);
-    const partBytes = Math.max(
-      Math.min(settings.partBytes, spiller.stagingBytesMax),
-      store.capabilities.partBytesMin,
-    );
-    const partMap = createPartMap(partBytes, Math.min(PARTS_MAX, store.capabilities.partsMax));
+    const { partBytes, partsMax } = cut ?? {
+      partBytes: Math.max(
+        Math.min(settings.partBytes, spiller.stagingBytesMax),
+        store.capabilities.partBytesMin,
+      ),
+      partsMax: Math.min(PARTS_MAX, store.capabilities.partsMax),
+    };
+    const partMap = createPartMap(partBytes, partsMax);
     this.#store = store;
     this.#spiller = spiller;
     this.#content = new FileContent({
@@ -134,7 +90,41 @@ export class WriteSession {
       parallel: settings.parallelUploads,
       copyBytesMax: Math.min(settings.copyPartBytesMax, store.capabilities.partBytesMax),
       signal: this.#closing.signal,
+      isPromised: (start) => this.#durability?.isPromised(start) ?? false,
     });
+    this.#log = log;
+    this.#segments = durable?.segments;
+    this.#durability =
+      durable === undefined
+        ? undefined
+        : new Durability({
+            content: this.#content,
+            source: this.#source,
+            upload: () => this.#upload,
+            ...durable,
+            partBytes,
+            partsMax,
+          });
+  }
+
+  /**
+   * A session that holds what an earlier run had made safe. Errors: the spool's, when it lost or changed something; SpoolFullError. Parts
+   * that only the upload has are not looked at: that they are there is found out when it is completed.
+   */
+  static async restore(options: WriteSessionOptions, record: DurableRecord): Promise<WriteSession> {
+    const { base } = record.state;
+    const { base: _today, ...others } = options;
+    const session = new WriteSession({ ...others, ...(base !== undefined && { base }) }, record.state);
+    try {
+      await session.#restore(record);
+      return session;
+    } catch (error) {
+      // The journal and the upload stay as they are.
+      session.#closing.abort(session.#aborted(error));
+      await session.#upload.settled();
+      await session.#content.clear();
+      throw error;
+    }
   }
 
   /** Bytes, counting unpublished writes. */
@@ -145,6 +135,21 @@ export class WriteSession {
   /** Something differs from the base: writes, truncation, no base, or its headers. */
   get dirty(): boolean {
     return this.#content.dirty || this.#headersStale;
+  }
+
+  /** Bytes written since the last publication, each as often as it was written. */
+  get changedBytes(): number {
+    return this.#changedBytes;
+  }
+
+  /** Bytes that publishing now would have copied inside the store, at most. */
+  get copiedBytes(): number {
+    return this.#content.baseBytes;
+  }
+
+  /** Publishing now is one PUT. */
+  get isOnePut(): boolean {
+    return this.#content.size <= this.#putBytesMax && !this.#upload.holdsData;
   }
 
   /** Bytes of memory. */
@@ -173,6 +178,8 @@ export class WriteSession {
         // All or nothing, as far as the caller has a say.
         const until = done === 0 ? patience : undefined;
         const part = await this.#content.write(from, piece, this.#closing.signal, until);
+        this.#durability?.written(from, end);
+        this.#changedBytes += piece.length;
         this.#upload.written(part);
         done = end - offset;
       }
@@ -184,8 +191,28 @@ export class WriteSession {
     this.#assertSize(size);
     await this.#gate.exclusive(async () => {
       this.#closing.signal.throwIfAborted();
+      this.#durability?.truncated(size);
       await this.#content.truncate(size);
     }, patience);
+  }
+
+  /**
+   * Resolves when a crash of the daemon loses nothing that was written before the call. Those who ask while one runs share the next.
+   * Errors: SpoolFullError; the journal's; StoreError `aborted` once discarded. Then everything is as it was.
+   */
+  async keep(): Promise<void> {
+    const durability = this.#durability;
+    if (durability === undefined) throw new Error('a session without a journal keeps nothing');
+    this.#nextKeep ??= this.#lastKeep.then(() =>
+      this.#gate.shared(() => {
+        this.#nextKeep = undefined;
+        this.#closing.signal.throwIfAborted();
+        return durability.keep();
+      }),
+    );
+    const kept = this.#nextKeep;
+    this.#lastKeep = kept.catch(() => undefined);
+    await kept;
   }
 
   /** Unpublished data over the base, clipped to the size. Errors: StoreError; SpoolFullError for data only an upload holds. */
@@ -234,6 +261,31 @@ export class WriteSession {
       await this.#upload.settled();
       await this.#content.clear();
       await this.#upload.abandon();
+      this.#endRecord();
+    });
+  }
+
+  /** The journal may forget the file's bytes. */
+  #endRecord(): void {
+    this.#durability?.ended().catch((error: unknown) => {
+      this.#log.warn({ err: error }, 'the journal could not be told that bytes in the spool are not needed');
+    });
+  }
+
+  async #restore(record: DurableRecord): Promise<void> {
+    const { upload, parts, extents, baseBytes, sizeBytes } = record;
+    if (upload !== undefined) {
+      this.#upload.resume(upload);
+      for (const { start, part } of parts) this.#content.adoptUploaded(start, upload, part);
+    }
+    for (const { start, end, piece } of extents) {
+      const bytes = await this.#segments?.read(piece);
+      if (bytes !== undefined) await this.write(start, bytes.subarray(0, end - start));
+    }
+    await this.#gate.exclusive(() => {
+      this.#content.restoreSizes(baseBytes, sizeBytes);
+      this.#durability?.restore(record);
+      return Promise.resolve();
     });
   }
 
@@ -241,6 +293,7 @@ export class WriteSession {
     const content = this.#content;
     await this.#upload.settled();
     request.signal?.throwIfAborted();
+    if (this.#durability?.hasRecord === true && content.dirty) await this.#durability.keep();
     const { base } = content;
     if (base?.key === request.key && !content.dirty) {
       return this.#headersStale ? await this.#replaceHeaders(request) : base;
@@ -248,6 +301,8 @@ export class WriteSession {
     const { written, headers } = await this.#send(request);
     const version = { key: request.key, etag: written.etag, size: content.size };
     await content.rebase(version);
+    this.#changedBytes = 0;
+    this.#endRecord();
     await this.#upload.completed();
     if (isDeepStrictEqual(headers, request.headers)) {
       this.#headersStale = false;
@@ -263,7 +318,8 @@ export class WriteSession {
   async #send(request: PublishRequest): Promise<{ written: WrittenObject; headers: ObjectHeaders }> {
     const { key, headers, condition, signal } = request;
     if (this.#content.size <= this.#putBytesMax && !this.#upload.holdsData) {
-      await this.#upload.abandon();
+      if (this.#durability?.hasRecord === true) await this.#upload.retire();
+      else await this.#upload.abandon();
       return { written: await this.#put(request), headers };
     }
     for (let attempt = 1; ; attempt += 1) {

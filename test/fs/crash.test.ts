@@ -14,6 +14,9 @@ import { Mounted } from './mounted.js';
 
 t.setTimeout(600_000);
 
+/** How long a COMMIT in a stream waits for more. */
+const HOLD_MS = 250;
+
 const RUNS = Number(process.env['S3NFSD_MODEL_RUNS'] ?? 8);
 const seed = process.env['S3NFSD_MODEL_SEED'];
 
@@ -24,10 +27,13 @@ interface History {
   readonly request: number;
   readonly when: 'before' | 'after';
   readonly isDirectoryBucket: boolean;
+  readonly commitPolicy: 'publish' | 'journal';
+  /** Files go out in parts of so few bytes that these histories fill some. */
+  readonly hasSmallParts: boolean;
 }
 
 const advance = fc.record({ op: fc.constant('advance' as const), ms: fc.constantFrom(1, 300, 6000) });
-const history: fc.Arbitrary<History> = fc.record({
+const histories: fc.Arbitrary<History> = fc.record({
   steps: fc.array(fc.oneof({ weight: 8, arbitrary: mutation }, { weight: 1, arbitrary: advance }), {
     maxLength: 25,
     size: 'max',
@@ -36,25 +42,40 @@ const history: fc.Arbitrary<History> = fc.record({
   request: fc.integer({ min: 1, max: 6 }),
   when: fc.constantFrom('before' as const, 'after' as const),
   isDirectoryBucket: fc.boolean(),
+  commitPolicy: fc.constantFrom('publish' as const, 'journal' as const),
+  hasSmallParts: fc.boolean(),
 });
 
-async function play({ steps, last, request, when, isDirectoryBucket }: History): Promise<void> {
+async function play(played: History): Promise<void> {
+  const { steps, last, request, when, isDirectoryBucket, commitPolicy, hasSmallParts } = played;
   const mounted = await Mounted.start({
-    exports: [{ uid: 0, gid: 0, directoryMode: 0o777, fileMode: 0o644 }],
+    exports: [{ uid: 0, gid: 0, directoryMode: 0o777, fileMode: 0o644, commitPolicy }],
     metadataTtlMs: 0,
-    capabilities: isDirectoryBucket ? DIRECTORY_CAPABILITIES : {},
+    capabilities: {
+      ...(isDirectoryBucket && DIRECTORY_CAPABILITIES),
+      ...(hasSmallParts && { partBytesMin: 256 }),
+    },
+    ...(hasSmallParts && { writeOptions: { partBytes: 256, putBytesMax: 256 } }),
   });
   const { context, clock, store } = mounted;
   const nowNs = (): bigint => BigInt(clock.nowMs()) * 1_000_000n;
   const startNs = nowNs();
+  // A COMMIT that is held is held to its end.
+  const after = clock.after.bind(clock);
+  let isCommitting = false;
+  clock.after = (delayMs, task) => {
+    if (delayMs === HOLD_MS && isCommitting) setImmediate(() => clock.advance(HOLD_MS));
+    return after(delayMs, task);
+  };
   try {
     const handles = new Map<number, Handle>([[-1, await mounted.root()]]);
     const reference = await DurableReference.after(context, startNs, []);
-    const played: Step[] = [];
+    const history: Step[] = [];
     const run = async (operation: Operation, step: Step): Promise<Awaited<ReturnType<typeof perform>>> => {
       const slot = (index: number): Handle =>
         handles.get(step.slots[index % step.slots.length] ?? -1) as Handle;
-      return perform(operation, { fs: mounted.fs, context, slot, step: played.length });
+      isCommitting = operation.op === 'commit' || operation.op === 'write';
+      return perform(operation, { fs: mounted.fs, context, slot, step: history.length });
     };
     const stepOf = (operation: Operation): Step => ({
       operation,
@@ -69,17 +90,19 @@ async function play({ steps, last, request, when, isDirectoryBucket }: History):
       }
       const step = stepOf(operation);
       const ran = await run(operation, step);
-      if (ran.found !== undefined) handles.set(played.length, ran.found);
+      if (ran.found !== undefined) handles.set(history.length, ran.found);
       const expected = await reference.play(step);
       assert.equal(ran.outcome.code, expected.outcome.code, JSON.stringify(operation.op));
-      played.push(step);
+      history.push(step);
     }
 
     const step = stepOf(last);
     let requests = 0;
+    let hungIn: string | undefined;
     const hung = new Promise<'hung'>((resolve) => {
-      store[when] = () => {
+      store[when] = ({ operation }) => {
         if (++requests < request) return;
+        hungIn = operation;
         resolve('hung');
         return new Promise<void>(() => undefined);
       };
@@ -89,7 +112,7 @@ async function play({ steps, last, request, when, isDirectoryBucket }: History):
     store[when] = undefined;
     await mounted.open();
 
-    const withLast = await DurableReference.after(context, startNs, [...played, step]);
+    const withLast = await DurableReference.after(context, startNs, [...history, step]);
     const shown = await treeOf(mounted.fs, context, await mounted.root());
     const allowed = (await withLast.allows(shown)) || (ended === 'hung' && (await reference.allows(shown)));
     const expected = await treeOf(withLast.fs, context, await withLast.fs.mount(context, '/bucket'));
@@ -106,7 +129,9 @@ async function play({ steps, last, request, when, isDirectoryBucket }: History):
       Buffer.from(body, 'latin1').toString('utf8'),
     ]);
     assert.deepEqual(mounted.bucket(), Object.fromEntries(objects), 'the bucket');
-    assert.equal(store.uploads.size, 0, 'no upload is left behind');
+    // An upload whose id never arrived is known to nobody but S3.
+    const unheardOf = when === 'after' && hungIn === 'CreateMultipartUpload' ? 1 : 0;
+    assert.ok(store.uploads.size <= unheardOf, 'no upload is left behind');
     await mounted.stop();
   } finally {
     await mounted.end();
@@ -114,7 +139,7 @@ async function play({ steps, last, request, when, isDirectoryBucket }: History):
 }
 
 await t.test('after kill -9 and restart: what was answered is there, and nothing is half there', async () => {
-  await fc.assert(fc.asyncProperty(history, play), {
+  await fc.assert(fc.asyncProperty(histories, play), {
     numRuns: RUNS * 3,
     ...(seed !== undefined && { seed: Number(seed) }),
   });

@@ -14,6 +14,7 @@ import { openStateDirectory, type StateDirectory } from '../../src/state/state-d
 import type { Capabilities } from '../../src/store/object-store.js';
 import type { Logger } from '../../src/telemetry/log.js';
 import { Spool } from '../../src/write/spool.js';
+import type { WriteOptions } from '../../src/write/session-options.js';
 import { collectLog } from '../support/collected-log.js';
 import { FakeClock } from '../support/fake-clock.js';
 import { MemoryStore } from '../support/memory-store.js';
@@ -31,6 +32,10 @@ export interface MountedOptions {
   /** Of the store that is made where none is given. */
   readonly capabilities?: Partial<Capabilities>;
   readonly metadataTtlMs?: number;
+  readonly writeOptions?: Partial<WriteOptions>;
+  readonly spoolLimitBytes?: number;
+  readonly journalRestMs?: number;
+  readonly isStateEphemeral?: boolean;
 }
 
 export class Mounted {
@@ -46,6 +51,7 @@ export class Mounted {
   #state: StateDirectory | undefined;
   #life = new Life();
   #running: RunningFileSystem | undefined;
+  #spool: Spool | undefined;
 
   private constructor(directory: string, options: MountedOptions) {
     this.#directory = directory;
@@ -70,10 +76,22 @@ export class Mounted {
     return this.#running.fs;
   }
 
+  /** The state directory. */
+  get directory(): string {
+    return this.#directory;
+  }
+
+  get spool(): Spool {
+    if (this.#spool === undefined) throw new Error('not open');
+    return this.#spool;
+  }
+
   async open(): Promise<void> {
     const life = new Life();
     this.#life = life;
     this.#state = await openStateDirectory(this.#directory);
+    const { spoolLimitBytes = 256 * MIB, writeOptions, journalRestMs, isStateEphemeral } = this.#options;
+    this.#spool = new Spool({ directory: this.#state.spoolPath, limitBytes: spoolLimitBytes, log: this.#log });
     this.#running = await createFileSystem({
       exports: (this.#options.exports ?? [{}]).map((given) => ({
         store: mortal(this.store, life),
@@ -94,8 +112,11 @@ export class Mounted {
       })),
       state: this.#state,
       budget: this.budget,
-      spool: new Spool({ directory: this.#state.spoolPath, limitBytes: 256 * MIB, log: this.#log }),
+      spool: this.spool,
       log: this.#log,
+      ...(writeOptions !== undefined && { writeOptions }),
+      ...(journalRestMs !== undefined && { journalRestMs }),
+      ...(isStateEphemeral !== undefined && { isStateEphemeral }),
       clock: {
         nowMs: () => this.clock.nowMs(),
         after: (delayMs, task) => this.clock.after(delayMs, () => !life.ended && task()),

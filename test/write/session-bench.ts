@@ -7,7 +7,8 @@ import { MemoryBudget } from '../../src/memory/memory-budget.js';
 import type { ByteSlices, ObjectVersion } from '../../src/memory/byte-slices.js';
 import type { ObjectHeaders } from '../../src/store/object-store.js';
 import { Spool } from '../../src/write/spool.js';
-import { WriteSession, type WriteOptions } from '../../src/write/write-session.js';
+import type { WriteOptions } from '../../src/write/session-options.js';
+import { WriteSession } from '../../src/write/write-session.js';
 import { MemoryStore, type MemoryStoreOptions } from '../support/memory-store.js';
 
 export const KIB = 1024;

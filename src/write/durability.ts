@@ -1,0 +1,239 @@
+/**
+ * Makes a write session's bytes survive the daemon without publishing them, at a cost that is linear in what was written: full parts that
+ * the unfinished upload has are named in the journal; what isn't there goes to the spool, and is synced; the journal is told what changed.
+ *
+ *   written, truncated -> unsafe bytes
+ *   keep: parts on their way arrive -> the rest to the spool -> fdatasync (shared) -> journal (shared) -> COMMIT may be answered
+ *   published or discarded: the journal forgets -> the spool's pieces are free
+ *
+ * A part of an upload can't be read back. So whoever writes over one that a COMMIT was answered for has all of it put into the spool by
+ * the next COMMIT, and it is not sent again before that.
+ */
+import type { ContentSource } from './content-source.js';
+import { DurableRecord, type RecordChange, type SafeExtent, type SafePart } from './durable-record.js';
+import { ExtentMap } from './extent-map.js';
+import type { FileContent } from './file-content.js';
+import type { FileUpload } from './file-upload.js';
+import type { SpooledPiece, SpoolSegments } from './spool-segments.js';
+
+/** Largest piece put into the spool at a time, in bytes: as much is staged where the bytes are not in memory. */
+const PIECE_BYTES_MAX = 4 * 1024 * 1024;
+
+/** The journal of one file's unpublished bytes. */
+export interface SessionJournal {
+  /**
+   * Resolves when the record is safe on disk, with the file's attributes. `change` is what came since the last that succeeded, where
+   * one did; undefined where the record is to be written as a whole.
+   */
+  write(record: DurableRecord, change: RecordChange | undefined): Promise<void>;
+  /** Only the file's attributes may have changed since. */
+  touch(record: DurableRecord): Promise<void>;
+  /** What was recorded is needed no more. Resolves when that is safe on disk. */
+  end(): Promise<void>;
+}
+
+export interface DurabilityOptions {
+  readonly content: FileContent;
+  readonly source: ContentSource;
+  readonly upload: () => FileUpload;
+  readonly segments: SpoolSegments;
+  readonly journal: SessionJournal;
+  readonly partBytes: number;
+  readonly partsMax: number;
+}
+
+export class Durability {
+  readonly #options: DurabilityOptions;
+  /** Written since it was last made safe. */
+  #unsafe = new ExtentMap();
+  /** Least size since then. */
+  #keptBytes = Infinity;
+  #resized = false;
+  #record: DurableRecord | undefined;
+  /** The journal has the record but for changes that it is told of. */
+  #journaled = false;
+  /** Pieces that nothing rests on once the journal has the record as it is. */
+  #freed: SpooledPiece[] = [];
+
+  constructor(options: DurabilityOptions) {
+    this.#options = options;
+  }
+
+  /** A COMMIT was answered for something that isn't published. */
+  get hasRecord(): boolean {
+    return this.#record !== undefined;
+  }
+
+  /** A COMMIT was answered for the part that begins at `start`, and the upload has it. */
+  isPromised(start: number): boolean {
+    for (const part of this.#record?.parts ?? []) if (part.start === start) return true;
+    return false;
+  }
+
+  written(start: number, end: number): void {
+    this.#unsafe.add(start, end);
+  }
+
+  truncated(size: number): void {
+    this.#unsafe.remove(size, Infinity);
+    this.#keptBytes = Math.min(this.#keptBytes, size);
+    this.#resized = true;
+  }
+
+  /** What an earlier run made safe: it is the content now. */
+  restore(record: DurableRecord): void {
+    this.#record = record;
+    this.#journaled = true;
+    this.#unsafe.clear();
+    this.#keptBytes = Infinity;
+    this.#resized = false;
+  }
+
+  /** Resolves when all that was written before is safe; writes may go on, nothing else. Errors: SpoolFullError; StoreError; the journal's. */
+  async keep(): Promise<void> {
+    const { content, upload, segments, journal } = this.#options;
+    await upload().inFlight();
+    const unsafe = this.#unsafe;
+    const keptBytes = this.#keptBytes;
+    if (unsafe.bytes === 0 && !this.#resized) {
+      if (this.#record !== undefined && this.#journaled) return await journal.touch(this.#record);
+      if (!content.dirty) return;
+    }
+    this.#unsafe = new ExtentMap();
+    this.#keptBytes = Infinity;
+    this.#resized = false;
+    const pieces: SpooledPiece[] = [];
+    let isRecorded = false;
+    try {
+      const change = await this.#change(unsafe, keptBytes, pieces);
+      await segments.sync(pieces);
+      isRecorded = true;
+      await this.#journal(change);
+    } catch (error) {
+      if (!isRecorded) segments.free(pieces);
+      for (const { start, end } of unsafe) this.#unsafe.add(start, end);
+      this.#keptBytes = Math.min(this.#keptBytes, keptBytes);
+      this.#resized = true;
+      throw error;
+    }
+  }
+
+  /** The object has everything: `base` is another one. Not waited for: a crash before finds out that the object is there. */
+  async ended(): Promise<void> {
+    const pieces = [...this.#freed, ...(this.#record?.extents ?? []).map(({ piece }) => piece)];
+    const isKnown = this.#record !== undefined;
+    this.#record = undefined;
+    this.#journaled = false;
+    this.#freed = [];
+    this.#unsafe.clear();
+    this.#keptBytes = Infinity;
+    this.#resized = false;
+    if (isKnown) await this.#options.journal.end();
+    this.#options.segments.free(pieces);
+  }
+
+  async #change(unsafe: ExtentMap, keptBytes: number, pieces: SpooledPiece[]): Promise<RecordChange> {
+    const { content } = this.#options;
+    const sizeBytes = content.size;
+    const { baseBytes } = content;
+    const current = this.#options.upload().current;
+    const parts: SafePart[] = [];
+    const wanted = new ExtentMap();
+    for (const { start, end } of unsafe) wanted.add(start, Math.min(end, sizeBytes));
+    const known = new Set<number>();
+    for (const { start, end, part } of this.#record?.parts ?? []) {
+      const there = current === undefined ? undefined : this.#uploaded(start, end);
+      if (
+        there !== undefined &&
+        there.etag === part.etag &&
+        this.#record?.upload?.uploadId === current?.uploadId
+      )
+        known.add(start);
+      // Written over, cut, or in an upload that is no more: its bytes are here.
+      else wanted.add(start, Math.min(end, sizeBytes));
+    }
+    for (const start of this.#partsTouched(wanted)) {
+      const end = content.partMap.end(content.partMap.indexAt(start));
+      const part = end <= sizeBytes && current !== undefined ? this.#uploaded(start, end) : undefined;
+      if (part === undefined) continue;
+      wanted.remove(start, end);
+      if (!known.has(start)) parts.push({ start, end, part });
+    }
+    const extents = await this.#spool([...wanted], pieces);
+    return {
+      sizeBytes,
+      baseBytes,
+      ...(keptBytes < Infinity && { keptBytes }),
+      ...(current !== undefined && {
+        upload: { key: current.key, uploadId: current.uploadId, headers: current.headers },
+      }),
+      parts,
+      extents,
+    };
+  }
+
+  /** Starts of the parts with unsafe bytes, and of those with bytes in the spool, which the upload may have by now. */
+  #partsTouched(wanted: ExtentMap): Set<number> {
+    const { partMap } = this.#options.content;
+    const starts = new Set<number>();
+    for (const { start, end } of [...wanted, ...(this.#record?.extents ?? [])]) {
+      for (let index = partMap.indexAt(start); partMap.start(index) < end; index += 1)
+        starts.add(partMap.start(index));
+    }
+    return starts;
+  }
+
+  /** The part of these bytes as the upload has it, where that is what the file holds. */
+  #uploaded(start: number, end: number): SafePart['part'] | undefined {
+    const { content } = this.#options;
+    const current = this.#options.upload().current;
+    const part = content.part(content.partMap.indexAt(start));
+    if (current === undefined || part?.complete !== true) return undefined;
+    return part.uploadedIn(current, end - start);
+  }
+
+  /** Puts ranges into the spool, part by part: what is read is locked meanwhile. */
+  async #spool(
+    ranges: readonly { start: number; end: number }[],
+    pieces: SpooledPiece[],
+  ): Promise<SafeExtent[]> {
+    const { content, source, segments } = this.#options;
+    const { partMap } = content;
+    const extents: SafeExtent[] = [];
+    for (const range of ranges) {
+      for (let start = range.start; start < range.end;) {
+        const end = Math.min(range.end, start + PIECE_BYTES_MAX, partMap.end(partMap.indexAt(start)));
+        const lease = await source.lease(start, end);
+        try {
+          const piece = await segments.write(lease.body);
+          pieces.push(piece);
+          extents.push({ start, end, piece });
+        } finally {
+          lease.release();
+        }
+        start = end;
+      }
+    }
+    return extents;
+  }
+
+  async #journal(change: RecordChange): Promise<void> {
+    const { content, journal, segments, partBytes, partsMax } = this.#options;
+    const { base } = content;
+    const record = (this.#record ??= new DurableRecord({
+      partBytes,
+      partsMax,
+      ...(base !== undefined && { base }),
+    }));
+    this.#freed.push(...record.apply(change));
+    try {
+      await journal.write(record, this.#journaled ? change : undefined);
+    } catch (error) {
+      // The record is ahead of the journal by now: the next one is written as a whole.
+      this.#journaled = false;
+      throw error;
+    }
+    this.#journaled = true;
+    segments.free(this.#freed.splice(0));
+  }
+}

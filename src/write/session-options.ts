@@ -1,0 +1,73 @@
+/** What a write session is given: what it works with, its sizes, and what a publication is asked for. */
+import type { MemoryBudget } from '../memory/memory-budget.js';
+import type { ByteSlices, ObjectVersion } from '../memory/byte-slices.js';
+import type { ObjectHeaders, ObjectStore, WriteCondition } from '../store/object-store.js';
+import type { Logger } from '../telemetry/log.js';
+import type { SessionJournal } from './durability.js';
+import type { UploadJournal } from './multipart-upload.js';
+import { PART_BYTES_DEFAULT } from './part-map.js';
+import type { Spool } from './spool.js';
+import type { SpoolSegments } from './spool-segments.js';
+
+export interface WriteOptions {
+  /** Size of a file's first parts, in bytes; larger ones follow (part-map.ts). 8 MiB; raised to the store's least part. */
+  readonly partBytes: number;
+  /** Files up to this many bytes are one PUT. 8 MiB. */
+  readonly putBytesMax: number;
+  /** Parts of one file on their way at a time. 8. */
+  readonly parallelUploads: number;
+  /** Largest range copied inside the store in one request, in bytes: smaller ones run in parallel. 512 MiB. */
+  readonly copyPartBytesMax: number;
+  /** Largest chunk of memory that small sequential writes grow to, in bytes. 256 KiB. */
+  readonly chunkBytesMax: number;
+}
+
+export const WRITE_OPTIONS_DEFAULT: WriteOptions = {
+  partBytes: PART_BYTES_DEFAULT,
+  putBytesMax: PART_BYTES_DEFAULT,
+  parallelUploads: 8,
+  copyPartBytesMax: 512 * 1024 * 1024,
+  chunkBytesMax: 256 * 1024,
+};
+
+export interface WriteSessionOptions {
+  readonly store: ObjectStore;
+  readonly budget: MemoryBudget;
+  /** Shared by all sessions. */
+  readonly spool: Spool;
+  readonly log: Logger;
+  /** Reads a range of the base version: used to complete partly changed parts and to serve reads. */
+  readonly readBase: (
+    version: ObjectVersion,
+    offset: number,
+    count: number,
+    signal?: AbortSignal,
+  ) => Promise<ByteSlices>;
+  /** Told before an upload id is used and after it ended, so that a crash leaves no orphan; awaited. */
+  readonly uploads: UploadJournal;
+  /** The key and headers the streaming upload is opened with; asked when the first part goes out. */
+  readonly target: () => { key: string; headers: ObjectHeaders };
+  /** The object whose bytes are under the changes; none for a new file. */
+  readonly base?: ObjectVersion;
+  readonly options?: Partial<WriteOptions>;
+  /** Where `keep` makes bytes safe. Without it there is no `keep`. */
+  readonly durable?: { readonly segments: SpoolSegments; readonly journal: SessionJournal };
+}
+
+export interface PublishRequest {
+  readonly key: string;
+  readonly headers: ObjectHeaders;
+  readonly condition?: WriteCondition;
+  readonly signal?: AbortSignal;
+  /**
+   * Whether headers that an upload was opened with will do instead of `headers`. A multipart upload can't change its headers: for
+   * others the object is copied onto itself when it is complete, which costs time by its size. Equal ones only, unless told.
+   */
+  readonly acceptHeaders?: (opened: ObjectHeaders) => boolean;
+}
+
+/** The object as it is now; `headers` are what it has when those of the upload were accepted. */
+export type PublishedVersion = ObjectVersion & {
+  readonly lastModifiedMs?: number;
+  readonly headers?: ObjectHeaders;
+};
