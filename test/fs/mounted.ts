@@ -91,7 +91,11 @@ export class Mounted {
     this.#life = life;
     this.#state = await openStateDirectory(this.#directory);
     const { spoolLimitBytes = 256 * MIB, writeOptions, journalRestMs, isStateEphemeral } = this.#options;
-    this.#spool = new Spool({ directory: this.#state.spoolPath, limitBytes: spoolLimitBytes, log: this.#log });
+    this.#spool = new Spool({
+      directory: this.#state.spoolPath,
+      limitBytes: spoolLimitBytes,
+      log: this.#log,
+    });
     this.#running = await createFileSystem({
       exports: (this.#options.exports ?? [{}]).map((given) => ({
         store: mortal(this.store, life),
