@@ -6,10 +6,16 @@ import { LRUCache } from 'lru-cache';
 import { compareKeys } from './names.js';
 import { sortKeyOf, type ListedEntry } from './node.js';
 
-/** Entries in order, and where the listing goes on after them; without a token it ends with them. */
+/** Where a listing goes on: behind a sort key. The store's token leads there where there is one. */
+export interface Continuation {
+  readonly after: string;
+  readonly token?: string;
+}
+
+/** Entries in order, and where the listing goes on after them; without `more` it ends with them. */
 export interface ListedPage {
   readonly entries: readonly ListedEntry[];
-  readonly continuationToken?: string;
+  readonly more?: Continuation;
 }
 
 /** A page and when the store was asked for it (milliseconds since the epoch). */
@@ -39,6 +45,11 @@ export class HeldPages {
       return { ...page, entries: page.entries.slice(firstAfter(page.entries, after)) };
     }
     return undefined;
+  }
+
+  /** The page that begins after the sort key `after` and nowhere else. */
+  beginningAfter(directoryId: bigint, after: string): TakenPage | undefined {
+    return this.#pages.get(directoryId)?.find((page) => page.after === after);
   }
 
   /** Keeps a page that begins after the sort key `after`. */

@@ -1,14 +1,14 @@
 /**
  * Directory scans for READDIR and READDIRPLUS. A cookie is the id of the entry it resumes after: the state database knows its
- * name for ever, so a scan goes on though the entry is gone or the daemon was restarted. Entries come in S3's order, a page of
- * LIST at a time; what a page holds beyond one call is held for the next call.
+ * name, so a scan goes on though the entry is gone or the daemon was restarted. Entries come in S3's order, a page of
+ * LIST at a time; what a page holds beyond one call is held for the next call, and while a client reads on, the next page is under way.
  */
 import { LRUCache } from 'lru-cache';
 import type { ListPage } from '../store/object-store.js';
 import { kindOf } from './facts.js';
 import type { Freshness } from './freshness.js';
 import { LIST_KEYS_MAX, entriesOf } from './store-answers.js';
-import { HeldPages, firstAfter, type ListedPage } from './held-pages.js';
+import { HeldPages, firstAfter, type Continuation, type ListedPage, type TakenPage } from './held-pages.js';
 import { compareKeys } from './names.js';
 import {
   NEVER_MS,
@@ -19,7 +19,7 @@ import {
   type Listing,
 } from './node.js';
 import { toFsError } from './store-errors.js';
-import { firstUnordered, withoutShadowed } from './unordered.js';
+import { firstUnordered, mayBeShadowed, withoutShadowed } from './unordered.js';
 import type { Volume } from './volume.js';
 
 export interface ScannedEntry {
@@ -42,6 +42,12 @@ interface Order {
   readonly unpublished: number;
 }
 
+/** A page that was asked for, beginning after a sort key. */
+interface AskedPage {
+  readonly after: string;
+  readonly page: Promise<TakenPage>;
+}
+
 /** Names that files had before they were renamed, for scans under way then. */
 const RENAMED_MAX = 4096;
 /**
@@ -49,8 +55,6 @@ const RENAMED_MAX = 4096;
  * each so many.
  */
 const UNORDERED_MAX = 20_000;
-/** Not the store's token, which would be of no use: there are more entries behind the last one held. */
-const MORE = 'more';
 /** Sorts after every key that continues a prefix. */
 const AFTER_ALL = '\u{10FFFF}';
 
@@ -58,6 +62,8 @@ export class Scans {
   readonly #volume: Volume;
   readonly #freshness: Freshness;
   readonly #held = new HeldPages();
+  /** The newest page of each directory that is under way. */
+  readonly #asked = new Map<bigint, AskedPage>();
   readonly #orders = new WeakMap<Listing, Order>();
   /** Names of renamed files, by the directory they left and their id. */
   readonly #oldNames = new LRUCache<string, string>({ max: RENAMED_MAX, ttl: 600_000 });
@@ -73,7 +79,10 @@ export class Scans {
     cookie: bigint,
     max: number,
   ): Promise<{ readonly entries: readonly ScannedEntry[]; readonly end: boolean }> {
-    if (cookie === 0n) this.#held.drop(directory.id);
+    if (cookie === 0n) {
+      this.#held.drop(directory.id);
+      this.#asked.delete(directory.id);
+    }
     const call = { max, begunMs: this.#volume.clock.nowMs() };
     return this.#readAfter(directory, this.#positionOf(directory, cookie), call);
   }
@@ -96,14 +105,15 @@ export class Scans {
       };
     }
     let page = this.#held.after(directory.id, after);
-    while (page === undefined || (page.entries.length === 0 && page.continuationToken !== undefined)) {
-      const takenMs = this.#volume.clock.nowMs();
-      page = { ...(await this.#nextPage(directory, after, page?.continuationToken)), takenMs };
-      this.#held.add(directory.id, after, page);
+    while (page === undefined || (page.entries.length === 0 && page.more !== undefined)) {
+      const next: TakenPage = await this.#page(directory, page?.more ?? { after });
+      page = { ...next, entries: next.entries.slice(firstAfter(next.entries, after)) };
     }
+    if (after !== '' && page.more !== undefined)
+      void this.#page(directory, page.more).catch(leftToTheNextCall);
     const { takenMs } = page;
     const taken = page.entries.slice(0, max);
-    const end = page.entries.length <= max && page.continuationToken === undefined;
+    const end = page.entries.length <= max && page.more === undefined;
     const there = taken.filter(({ name }) => (directory.negatives.get(name) ?? NEVER_MS) < takenMs);
     const last = taken.at(-1);
     // What was removed since the page was taken is left out; with nothing left the scan goes on behind it.
@@ -127,7 +137,31 @@ export class Scans {
     return sortKeyOf({ name: record.name, kind: kindOf(record.facts) ?? 'file' });
   }
 
-  async #nextPage(directory: DirectoryNode, after: string, token: string | undefined): Promise<ListedPage> {
+  /** The page there: held, or under way, or asked for now. */
+  #page(directory: DirectoryNode, from: Continuation): Promise<TakenPage> {
+    const held = this.#held.beginningAfter(directory.id, from.after);
+    if (held !== undefined) return Promise.resolve(held);
+    const asked = this.#asked.get(directory.id);
+    if (asked?.after === from.after) return asked.page;
+    const takenMs = this.#volume.clock.nowMs();
+    const asking: AskedPage = {
+      after: from.after,
+      page: this.#nextPage(directory, from)
+        .then((listed) => {
+          const page = { ...listed, takenMs };
+          // Else somebody began anew meanwhile, or went elsewhere.
+          if (this.#asked.get(directory.id) === asking) this.#held.add(directory.id, from.after, page);
+          return page;
+        })
+        .finally(() => {
+          if (this.#asked.get(directory.id) === asking) this.#asked.delete(directory.id);
+        }),
+    };
+    this.#asked.set(directory.id, asking);
+    return asking.page;
+  }
+
+  async #nextPage(directory: DirectoryNode, { after, token }: Continuation): Promise<ListedPage> {
     const volume = this.#volume;
     const prefix = volume.prefixOf(directory);
     if (!volume.store.capabilities.orderedListing) {
@@ -139,7 +173,7 @@ export class Scans {
         volume.hidden,
       );
       const entries = this.#withUnpublished(directory, listed, after, last);
-      return { entries, ...(last !== undefined && { continuationToken: MORE }) };
+      return { entries, ...(last !== undefined && { more: { after: last } }) };
     }
     const page = await volume.store
       .list({
@@ -153,27 +187,22 @@ export class Scans {
       .catch((error: unknown) => {
         throw toFsError(error);
       });
-    const listed = await this.#withoutShadowed(entriesOf(page, prefix, volume.hidden), page, prefix);
-    const last = page.continuationToken === undefined ? undefined : lastKeyOf(page).slice(prefix.length);
-    const entries = this.#withUnpublished(directory, listed, after, last);
-    return {
-      entries,
-      ...(page.continuationToken !== undefined && { continuationToken: page.continuationToken }),
-    };
-  }
-
-  /**
-   * A file that shares its name with a directory is hidden behind it. `name/` sorts after `name` with only names that begin with
-   * `name` between them, so at the end of a page at most a few files are undecided: one LIST each decides.
-   */
-  async #withoutShadowed(
-    entries: readonly ListedEntry[],
-    page: ListPage,
-    prefix: string,
-  ): Promise<readonly ListedEntry[]> {
-    if (page.continuationToken === undefined) return entries;
+    const listed = inOrder(entriesOf(page, prefix, volume.hidden));
+    if (page.continuationToken === undefined)
+      return { entries: this.#withUnpublished(directory, listed, after, undefined) };
     const last = lastKeyOf(page).slice(prefix.length);
-    return withoutShadowed(this.#volume.store, entries, prefix, last, this.#volume.hidden);
+    const cut = listed.findIndex((entry) => mayBeShadowed(entry, last));
+    const lastDecided = listed[cut - 1];
+    if (lastDecided !== undefined) {
+      // The next page begins with what isn't decided, and decides it.
+      const more = { after: sortKeyOf(lastDecided) };
+      return { entries: this.#withUnpublished(directory, listed.slice(0, cut), after, more.after), more };
+    }
+    const visible = await withoutShadowed(volume.store, listed, prefix, last, volume.hidden);
+    return {
+      entries: this.#withUnpublished(directory, visible, after, last),
+      more: { after: last, token: page.continuationToken },
+    };
   }
 
   /** Sorting a thousand names takes longer than answering a page of them: it is done once, until an entry comes or goes. */
@@ -198,11 +227,8 @@ export class Scans {
     for (const name of directory.unpublishedFiles.keys()) {
       if (last === undefined || compareKeys(name, last) <= 0) byName.set(name, { name, kind: 'file' });
     }
-    return [...byName.values()]
-      .map((entry) => ({ entry, key: Buffer.from(sortKeyOf(entry), 'utf8') }))
-      .filter(({ key }) => Buffer.compare(key, Buffer.from(after, 'utf8')) > 0)
-      .sort((a, b) => Buffer.compare(a.key, b.key))
-      .map(({ entry }) => entry);
+    const entries = inOrder([...byName.values()]);
+    return entries.slice(firstAfter(entries, after));
   }
 
   #scanned(
@@ -235,6 +261,16 @@ export class Scans {
     return this.#freshness.adopt(node, { ...version, lastModifiedMs: version.lastModifiedMs }, takenMs);
   }
 }
+
+function inOrder(entries: readonly ListedEntry[]): ListedEntry[] {
+  return entries
+    .map((entry) => ({ entry, key: Buffer.from(sortKeyOf(entry), 'utf8') }))
+    .sort((a, b) => Buffer.compare(a.key, b.key))
+    .map(({ entry }) => entry);
+}
+
+/** The call that comes to a page which couldn't be had ahead asks for it again, and is told. */
+const leftToTheNextCall = (): void => undefined;
 
 /** The last key or prefix of a page, in S3's order. */
 function lastKeyOf(page: ListPage): string {

@@ -64,9 +64,13 @@ function cut(found: Map<string, ListedEntry>, max: number): string | undefined {
 }
 
 /**
- * Leaves out files that a directory of the same name hides. `name/` sorts after `name` with only names that begin with `name` between
- * them, so behind `last`, the end of what was read, at most a few are undecided: one LIST each decides. Fails with FsError.
+ * Whether a directory that hides the file may lie behind `last`, the end of what was read: `name/` sorts after `name` with only names
+ * that begin with `name` between them.
  */
+export const mayBeShadowed = ({ kind, name }: ListedEntry, last: string): boolean =>
+  kind === 'file' && last.startsWith(name) && compareKeys(`${name}/`, last) > 0;
+
+/** Leaves out files that a directory of the same name hides: of those that aren't decided one LIST each decides. Fails with FsError. */
 export async function withoutShadowed(
   store: ObjectStore,
   entries: readonly ListedEntry[],
@@ -75,9 +79,7 @@ export async function withoutShadowed(
   hidden: NoteHidden,
 ): Promise<readonly ListedEntry[]> {
   if (last === undefined) return entries;
-  const undecided = entries.filter(
-    ({ kind, name }) => kind === 'file' && last.startsWith(name) && compareKeys(`${name}/`, last) > 0,
-  );
+  const undecided = entries.filter((entry) => mayBeShadowed(entry, last));
   const shadowed = await Promise.all(
     undecided.map(async ({ name }) => {
       const below = await store.list({ prefix: `${prefix}${name}/`, maxKeys: 1 }).catch((error: unknown) => {

@@ -1,6 +1,7 @@
 /** READDIR over directories that change, from cookies of any kind: what is there all the time comes once, and every scan ends. */
 import t, { type Test } from 'tap';
 import type { Handle } from '../../src/fs/file-system.js';
+import { StoreError } from '../../src/store/errors.js';
 import { Mounted } from './mounted.js';
 
 t.setTimeout(300_000);
@@ -116,4 +117,60 @@ await t.test('a listing is sorted once, not at every call', async (t) => {
   await m.write('d/f00000-new', 'x', { commit: false });
   await m.remove('d/f00001');
   t.strictSame((await scan(m, directory, 3)).slice(0, 3), ['f00000', 'f00000-new', 'f00002']);
+});
+
+await t.test(
+  'while a client reads on, the next page is under way, and no page is asked for twice',
+  async (t) => {
+    const m = await directoryOf(t, 5000);
+    const directory = await m.at('d');
+    m.store.calls.length = 0;
+    const lists = (): number => m.store.countOf('ListObjectsV2');
+    const first = await m.fs.readdir(m.context, directory, 0n, 100);
+    const begun = lists();
+    await m.fs.readdir(m.context, directory, first.entries.at(-1)?.cookie ?? 0n, 100);
+    t.equal(lists(), begun + 1, 'the second page is asked for while the first is read');
+    const names = await scan(m, directory, 100, { from: first.entries.at(-1)?.cookie ?? 0n });
+    t.equal(names.length, 5000 - 98);
+    t.equal(lists(), begun + 5, '999 entries a LIST, the last of each page decided by the next');
+  },
+);
+
+await t.test('a page that could not be had ahead is asked for again when a client comes to it', async (t) => {
+  const m = await directoryOf(t, 2500);
+  const directory = await m.at('d');
+  const first = await m.fs.readdir(m.context, directory, 0n, 100);
+  const cookie = first.entries.at(-1)?.cookie ?? 0n;
+  let failures = 0;
+  m.store.before = (call) => {
+    if (call.operation === 'ListObjectsV2' && failures++ === 0)
+      throw new StoreError('unavailable', 'down', { operation: 'ListObjectsV2', bucket: 'bucket' });
+  };
+  const second = await m.fs.readdir(m.context, directory, cookie, 100);
+  t.equal(failures, 1);
+  t.equal(second.entries.length, 100, 'the client has not come to it');
+  t.equal((await scan(m, directory, 100, { from: cookie })).length, 2500 - 98);
+});
+
+await t.test('a scan from the start does not take over a page that was asked for before', async (t) => {
+  const m = await directoryOf(t, 2500);
+  const directory = await m.at('d');
+  const first = await m.fs.readdir(m.context, directory, 0n, 100);
+  const held = new Promise<void>((resolve) => {
+    m.store.before = async (call) => {
+      if (call.operation !== 'ListObjectsV2') return;
+      m.store.before = undefined;
+      await new Promise<void>((go) => {
+        release = go;
+        resolve();
+      });
+    };
+  });
+  let release = (): void => undefined;
+  await m.fs.readdir(m.context, directory, first.entries.at(-1)?.cookie ?? 0n, 100);
+  await held;
+  m.store.putNow('d/f02400-new', Buffer.from('x'));
+  const scanning = scan(m, directory, 100);
+  release();
+  t.ok((await scanning).includes('f02400-new'));
 });
