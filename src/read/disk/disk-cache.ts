@@ -34,7 +34,7 @@ export interface DiskCacheOptions {
 }
 
 export interface DiskCacheCounts {
-  /** Blocks read from the disk, and those looked for that weren't there. */
+  /** Pieces of blocks read from the disk, and those looked for that weren't there. */
   readonly hits: number;
   readonly misses: number;
   /** Blocks written. */
@@ -153,7 +153,9 @@ export class DiskCache {
 
   /** Whether all of the range, within a cell, is there to be read. */
   has(id: Buffer, offset: number, length: number): boolean {
-    return this.#find(id, offset, length) !== undefined;
+    const found = this.#find(id, offset, length) !== undefined;
+    if (!found) this.#counts.misses += 1;
+    return found;
   }
 
   /** Fills `target` with what the object has from `offset` on; false when it isn't there, or not as it was: then any bytes are in it. */

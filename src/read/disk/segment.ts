@@ -101,12 +101,15 @@ export class Segment {
 
   /** Appends blocks and their entries. `buffers` are whole pages, in order of the entries, the first at the next page. */
   async append(buffers: readonly Buffer[], entries: readonly Entry[], secret: Buffer): Promise<void> {
+    const bytes = buffers.reduce((sum, { length }) => sum + length, 0);
+    // Until it is measured, which may fail as well as the writing.
+    this.#diskBytes += this.growth(bytes, entries.length);
     try {
       await this.#blocks.write(buffers, this.#page * PAGE_BYTES);
       const records = Buffer.concat(entries.map((entry) => encodeEntry(entry, secret)));
       await this.#index.write([records], this.#indexBytes);
       this.#indexBytes += records.length;
-      this.#page += buffers.reduce((sum, { length }) => sum + pagesOf(length), 0);
+      this.#page += pagesOf(bytes);
     } finally {
       await this.#measure();
     }
