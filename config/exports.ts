@@ -28,6 +28,7 @@ export interface ExportOptions {
   readonly metadataTtlMs: number;
   /** What is fetched ahead of readers. */
   readonly readPolicy: 'adaptive' | 'sequential' | 'random';
+  readonly commitPolicy: 'publish' | 'journal';
   readonly endpointUrl?: string;
   readonly region?: string;
   readonly profile?: string;
@@ -146,6 +147,7 @@ function exportOf(
     dirMode: of('dirMode'),
     metadataTtlMs: of('metadataTtl'),
     readPolicy: of('readPolicy'),
+    commitPolicy: of('commitPolicy'),
     noSignRequest: of('noSignRequest'),
     requestPayer: of('requestPayer'),
     dualStack: of('dualStack'),

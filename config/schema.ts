@@ -78,6 +78,11 @@ export const EXPORT_OPTIONS = {
     'adaptive',
     'What is fetched ahead of readers: adaptive follows what each does, sequential takes every READ for the start of a read to the end, random fetches only what is asked for.',
   ),
+  commitPolicy: option<'publish' | 'journal'>(
+    choice('publish', 'journal'),
+    'publish',
+    'What COMMIT and close() wait for: publish, the object in S3; journal, the synced spool and journal, and S3 gets it after --journal-rest.',
+  ),
   endpointUrl: optional(url, 'AWS', 'Endpoint of an S3-compatible store.', {
     alsoEnv: ['AWS_ENDPOINT_URL_S3', 'AWS_ENDPOINT_URL'],
   }),
@@ -173,12 +178,22 @@ export const SERVE_OPTIONS = {
     '/var/lib/s3nfsd for root, otherwise $XDG_STATE_HOME/s3nfsd or ~/.local/state/s3nfsd',
     'Where handles, the journal and the spool live. Must persist.',
   ),
+  stateEphemeral: option<boolean>(
+    flag,
+    false,
+    'The state directory may go with the daemon: every COMMIT publishes, CREATE puts the empty object.',
+  ),
   handleSecretFile: optional(
     path,
     'one made in the state directory',
     'File with the secret that authenticates file handles.',
   ),
   ...RESOURCE_OPTIONS,
+  journalRest: option(
+    duration(0, 3_600_000),
+    1000,
+    'With the commit policy journal: how long nothing is asked of a file before it is published.',
+  ),
   drainTimeout: option(
     duration(0, 3_600_000),
     25_000,

@@ -19,6 +19,8 @@ export interface ServeConfig {
   readonly mountPort: number | undefined;
   readonly portmap: 'auto' | 'embedded' | 'off';
   readonly stateDirectory: string;
+  /** Nothing may rest on the state directory. */
+  readonly isStateEphemeral: boolean;
   readonly handleSecretFile: string | undefined;
   readonly memoryLimitBytes: number;
   readonly spoolLimitBytes: number;
@@ -27,6 +29,7 @@ export interface ServeConfig {
   readonly diskCacheLimitBytes: number;
   readonly partSizeBytes: number;
   readonly maxRequests: number;
+  readonly journalRestMs: number;
   readonly drainTimeoutMs: number;
   readonly logLevel: ServeValues['logLevel'];
 }
@@ -66,6 +69,12 @@ export function serveConfig(resolved: Resolved<typeof SERVE_OPTIONS>, facts: Pro
         `must say whose clients may mount ${unguarded.path} (0.0.0.0/0 and ::/0: everybody)`,
     );
   }
+  const journaled = exports.find(({ commitPolicy }) => commitPolicy === 'journal');
+  if (values.stateEphemeral && journaled !== undefined) {
+    throw new ConfigError(
+      `option stateEphemeral: ${journaled.path} has the commit policy journal, which rests on the state directory`,
+    );
+  }
   const memoryLimitBytes = values.memoryLimit ?? defaultMemoryLimitBytes();
   if (values.partSize * PARTS_IN_MEMORY > memoryLimitBytes) {
     throw new ConfigError(
@@ -79,6 +88,7 @@ export function serveConfig(resolved: Resolved<typeof SERVE_OPTIONS>, facts: Pro
     mountPort: values.mountPort ?? undefined,
     portmap: values.portmap,
     stateDirectory: values.stateDir ?? defaultStateDirectory(facts),
+    isStateEphemeral: values.stateEphemeral,
     handleSecretFile: values.handleSecretFile ?? undefined,
     memoryLimitBytes,
     spoolLimitBytes: values.spoolLimit,
@@ -86,6 +96,7 @@ export function serveConfig(resolved: Resolved<typeof SERVE_OPTIONS>, facts: Pro
     diskCacheLimitBytes: values.diskCacheLimit,
     partSizeBytes: values.partSize,
     maxRequests: values.maxRequests,
+    journalRestMs: values.journalRest,
     drainTimeoutMs: values.drainTimeout,
     logLevel: values.logLevel,
   };

@@ -108,6 +108,8 @@ async function start(config: ServeConfig, options: DaemonOptions, started: Teard
     spool: new Spool({ directory: state.spoolPath, limitBytes: config.spoolLimitBytes, log }),
     log,
     writeOptions: { partBytes: config.partSizeBytes, putBytesMax: config.partSizeBytes },
+    journalRestMs: config.journalRestMs,
+    isStateEphemeral: config.isStateEphemeral,
     ...optional('handleSecret', handleSecret),
     ...optional('diskCache', diskCache),
   });
@@ -230,8 +232,20 @@ async function readSecret(path: string): Promise<Buffer> {
 }
 
 function exportRules(entry: ExportOptions, stores: Stores, volumeName: string | undefined): FileSystemExport {
-  const { path, prefix, readOnly, allow, squash, uid, gid, fileMode, dirMode, metadataTtlMs, readPolicy } =
-    entry;
+  const {
+    path,
+    prefix,
+    readOnly,
+    allow,
+    squash,
+    uid,
+    gid,
+    fileMode,
+    dirMode,
+    metadataTtlMs,
+    readPolicy,
+    commitPolicy,
+  } = entry;
   return {
     store: stores.storeOf(entry),
     volumeName: volumeName ?? volumeNameOf(entry),
@@ -248,6 +262,7 @@ function exportRules(entry: ExportOptions, stores: Stores, volumeName: string | 
     directoryMode: dirMode,
     metadataTtlMs,
     readPolicy,
+    commitPolicy,
   };
 }
 

@@ -108,6 +108,7 @@ async function demoConfig(
     mountPort: values.mountPort ?? undefined,
     portmap: values.portmap,
     stateDirectory: join(directory, 'state'),
+    isStateEphemeral: SERVE_OPTIONS.stateEphemeral.default,
     handleSecretFile: undefined,
     memoryLimitBytes: values.memoryLimit ?? defaultMemoryLimitBytes(),
     spoolLimitBytes: SERVE_OPTIONS.spoolLimit.default,
@@ -115,6 +116,7 @@ async function demoConfig(
     diskCacheLimitBytes: SERVE_OPTIONS.diskCacheLimit.default,
     partSizeBytes: SERVE_OPTIONS.partSize.default,
     maxRequests: SERVE_OPTIONS.maxRequests.default,
+    journalRestMs: SERVE_OPTIONS.journalRest.default,
     drainTimeoutMs: values.drainTimeout,
     logLevel: values.logLevel,
   };

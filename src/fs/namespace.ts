@@ -64,7 +64,9 @@ export class Namespace {
         if (size > 0) {
           await this.#content.setattrHeld(node, { size, ...(mtimeNs !== undefined && { mtimeNs }) });
         }
-        await journal(volume, node);
+        // Who comes back without a journal finds what S3 has.
+        if (volume.commit.isStateEphemeral) await this.#publishing.publishHeld(node);
+        else await journal(volume, node);
       } catch (error) {
         directory.unpublishedFiles.delete(name);
         await this.#publishing.abandon(node);
@@ -72,7 +74,7 @@ export class Namespace {
         throw toFsError(error);
       }
       const change = this.#entryMade(directory, node);
-      this.#content.publishAfterRest(node);
+      if (node.publishable) this.#content.publishAfterRest(node);
       return { node, change };
     };
     return this.#alone(directory, name, making, 'entry', patience);

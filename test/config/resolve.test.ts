@@ -195,6 +195,7 @@ exports:
     endpointUrl: http://127.0.0.1:9000
     metadataTtl: indefinite
     readPolicy: random
+    commitPolicy: journal
 `,
   );
   const { exports } = configured(['--config', file]);
@@ -212,6 +213,7 @@ exports:
     dirMode: 0o755,
     metadataTtlMs: 1000,
     readPolicy: 'adaptive',
+    commitPolicy: 'publish',
     noSignRequest: false,
     requestPayer: false,
     dualStack: false,
@@ -232,6 +234,7 @@ exports:
     endpointUrl: 'http://127.0.0.1:9000',
     metadataTtlMs: Infinity,
     readPolicy: 'random',
+    commitPolicy: 'journal',
   });
 });
 
@@ -303,6 +306,14 @@ await t.test('listening beyond loopback needs --allow for each export', async (t
   const config = configured(['s3://one', '--listen', '0.0.0.0', '--allow', '10.0.0.0/8']);
   t.same(config.exports[0]?.allow, ['10.0.0.0/8']);
   t.equal(config.exports[0]?.squash, 'root', 'and root is squashed unless told otherwise');
+});
+
+await t.test('nothing can rest on a state directory that is ephemeral', async (t) => {
+  t.equal(configured(['s3://one', '--state-ephemeral']).isStateEphemeral, true);
+  t.match(
+    failure(t, () => configured(['s3://one', '--state-ephemeral', '--commit-policy', 'journal'])),
+    /option stateEphemeral: \/one has the commit policy journal/,
+  );
 });
 
 await t.test('parts must fit into the memory budget', async (t) => {

@@ -246,6 +246,35 @@ await t.test('after kill -9 and restart everything that was answered is there', 
   t.equal(ended.code, 0, ended.stderr.join('\n'));
 });
 
+await t.test('policy journal: after kill -9 and restart everything that was answered is there', async (t) => {
+  const bucket = await Bucket.start(t);
+  const args = ['s3://data', '--commit-policy', 'journal', '--journal-rest', '1h'];
+  const small = patternBytes(5000, 3);
+  const large = patternBytes(20 * MIB + 7, 4);
+  const first = await serveChild(t, bucket, args);
+  const { nfs, root } = await mount(t, first.report);
+  const files = {
+    small: (await nfs.create(root, 'small', { mode: 0o604 })).handle,
+    large: (await nfs.create(root, 'large', {})).handle,
+  };
+  await nfs.write(files.small, 0, small, 'FILE_SYNC');
+  await nfs.writeFile(files.large, large);
+  t.same(await bucket.keys(''), [], 'nothing is in the bucket yet');
+  await first.child.end('SIGKILL');
+  const second = await serveChild(t, bucket, args);
+  t.ok((await bucket.get('small')).equals(small), 'published before the daemon serves');
+  t.ok((await bucket.get('large')).equals(large));
+  const after = await mount(t, second.report);
+  t.ok((await after.nfs.readFile(files.large)).equals(large));
+  t.equal((await after.nfs.getattr(files.small)).mode, 0o604);
+  t.same(await bucket.uploads(), []);
+  // SIGTERM publishes what is pending.
+  await after.nfs.write(files.small, 0, Buffer.from('again'), 'FILE_SYNC');
+  t.ok((await bucket.get('small')).equals(small));
+  t.equal((await second.child.end('SIGTERM')).code, 0);
+  t.equal((await bucket.get('small')).subarray(0, 5).toString(), 'again');
+});
+
 await t.test('the write verifier stays over a drain and changes with a crash', async (t) => {
   const bucket = await Bucket.start(t, ['large']);
   const verifierOf = async (signal: 'SIGTERM' | 'SIGKILL') => {

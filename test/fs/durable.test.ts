@@ -2,6 +2,7 @@
 import { open, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
+import { FsError } from '../../src/fs/errors.js';
 import type { Handle } from '../../src/fs/file-system.js';
 import { Mounted, codeOf, type MountedOptions } from './mounted.js';
 
@@ -267,6 +268,29 @@ await t.test('policy journal: a conflict that the background meets keeps both, a
   );
   t.equal(await codeOf(m.fs.commit(m.context, handle)), 'EIO');
 });
+
+await t.test(
+  'state declared ephemeral: CREATE puts the empty object, and every COMMIT publishes',
+  async (t) => {
+    const m = await mounted(t, { ...SMALL_PARTS, isStateEphemeral: true });
+    const handle = await create(m, 'f');
+    t.same(m.bucket(), { f: '' });
+    t.equal(m.store.objects.get('f')?.headers.metadata['file-permissions'], '0100640');
+    const data = pattern(6 * PART);
+    for (const bytes of [2 * PART, 4 * PART, 6 * PART]) {
+      await writeAll(m, handle, bytes - 2 * PART, data.subarray(bytes - 2 * PART, bytes));
+      const committing = m.fs.commit(m.context, handle);
+      await m.fs.write(m.context, handle, 0, data.subarray(0, 1), 'unstable');
+      await committing;
+      t.ok(m.store.objects.get('f')?.body.equals(data.subarray(0, bytes)), `${bytes} bytes`);
+    }
+    m.store.before = ({ operation }) => {
+      if (operation === 'PutObject') throw new FsError('EACCES', 'refused');
+    };
+    t.equal(await codeOf(create(m, 'refused')), 'EACCES');
+    t.same(await m.list(''), ['f'], 'what could not be made is not there');
+  },
+);
 
 await t.test('many files whose COMMITs come together share their syncs', async (t) => {
   const m = await mounted(t, JOURNAL);
