@@ -1,5 +1,6 @@
 /** Every case, in the order in which they are run and reported. */
 import type { Case } from '../measure.js';
+import { cachedRead } from './cached-read.js';
 import { sequentialReadFar, sequentialReadFarLong, sequentialWriteFar, smallReadFar } from './far-store.js';
 import { firstByte, firstByteOfMany } from './first-byte.js';
 import { listing } from './listing.js';
@@ -32,5 +33,6 @@ export const CASES: readonly Case[] = [
   firstByte,
   firstByteOfMany,
   streams,
+  cachedRead,
   ...XDR_CASES,
 ];
