@@ -335,7 +335,7 @@ await t.test(
               file.read(start, bytes);
             }
           // Pieces overlap with nothing, so each fetched span is a READ's.
-          if (file.bytes > 440 * bytes) throw new Error(`${file.bytes / bytes} pieces fetched for 400`);
+          if (file.bytes > 480 * bytes) throw new Error(`${file.bytes / bytes} pieces fetched for 400`);
           if (missed > 20) throw new Error(`${missed} READs had to wait`);
         },
       ),
