@@ -162,6 +162,11 @@ const RESOURCE_OPTIONS = {
     'Size of the first parts of an upload; files up to this are one PUT.',
   ),
   maxRequests: option(integer(1, 4096), 64, 'S3 requests under way at a time, for each store.'),
+  smallFilesAhead: option<'on' | 'off'>(
+    choice('on', 'off'),
+    'on',
+    'Fetch small files before they are read, for clients that read a directory file after file.',
+  ),
 };
 
 export const SERVE_OPTIONS = {

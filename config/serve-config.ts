@@ -30,6 +30,7 @@ export interface ServeConfig {
   readonly partSizeBytes: number;
   readonly maxRequests: number;
   readonly journalRestMs: number;
+  readonly smallFilesAhead: boolean;
   readonly drainTimeoutMs: number;
   readonly logLevel: ServeValues['logLevel'];
 }
@@ -97,6 +98,7 @@ export function serveConfig(resolved: Resolved<typeof SERVE_OPTIONS>, facts: Pro
     partSizeBytes: values.partSize,
     maxRequests: values.maxRequests,
     journalRestMs: values.journalRest,
+    smallFilesAhead: values.smallFilesAhead === 'on',
     drainTimeoutMs: values.drainTimeout,
     logLevel: values.logLevel,
   };

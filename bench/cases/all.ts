@@ -10,6 +10,7 @@ import { sequentialRead, sequentialReadTls } from './sequential-read.js';
 import { sequentialWrite } from './sequential-write.js';
 import { access, getattr, lookup } from './small-calls.js';
 import { smallCreate, smallRead } from './small-files.js';
+import { smallFilesFar, smallFilesFarRandom } from './small-files-far.js';
 import { streams } from './streams.js';
 import { XDR_CASES } from './xdr-codec.js';
 
@@ -28,6 +29,8 @@ export const CASES: readonly Case[] = [
   sequentialReadFarLong,
   sequentialWriteFar,
   smallReadFar,
+  smallFilesFar,
+  smallFilesFarRandom,
   mediumFilesFar,
   mediumFilesFarUnshaped,
   firstByte,

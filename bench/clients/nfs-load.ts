@@ -63,6 +63,15 @@ export type NfsWork =
       readonly transfer: number;
       readonly depth: number;
     }
+  | {
+      readonly mode: 'walk';
+      readonly directory: Buffer;
+      readonly count: number;
+      readonly size: number;
+      readonly depth: number;
+      /** Seeds the order; 0: that of the listing. */
+      readonly order: number;
+    }
   | { readonly mode: 'list'; readonly directory: Buffer }
   | { readonly mode: 'stream'; readonly size: number };
 
@@ -90,6 +99,8 @@ function argumentsOf(work: NfsWork): readonly (string | number)[] {
       return [work.directory.toString('hex'), work.count, work.size, work.depth];
     case 'turns':
       return [work.directory.toString('hex'), work.count, work.size, work.transfer, work.depth];
+    case 'walk':
+      return [work.directory.toString('hex'), work.count, work.size, work.depth, work.order];
     case 'list':
       return [work.directory.toString('hex')];
     case 'stream':

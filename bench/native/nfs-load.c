@@ -11,6 +11,7 @@
  *   nfs-load PORT create DIRECTORY COUNT SIZE DEPTH               files f-0, f-1, ...: CREATE, WRITE, COMMIT
  *   nfs-load PORT files DIRECTORY COUNT SIZE DEPTH                LOOKUP, READ; file f-N is of seed N, every byte compared
  *   nfs-load PORT turns DIRECTORY COUNT SIZE TRANSFER DEPTH       file after file: LOOKUP, then READs; as files otherwise
+ *   nfs-load PORT walk DIRECTORY COUNT SIZE DEPTH ORDER           READDIRPLUS, all of it, then as files: in its order, or shuffled by ORDER
  *   nfs-load PORT list DIRECTORY                                  READDIRPLUS, all of it
  *   nfs-load PORT stream SIZE                                     no RPC: as many bytes, in records of 1 MiB, until the other side closes
  *
@@ -23,7 +24,8 @@
 
 enum procedure { NULL_CALL = 0, GETATTR = 1, LOOKUP = 3, ACCESS = 4, READ = 6, WRITE = 7, CREATE = 8, READDIRPLUS = 17, COMMIT = 21 };
 enum mode {
-  MODE_NULL, MODE_GETATTR, MODE_READ, MODE_RANDOM, MODE_WRITE, MODE_CREATE, MODE_FILES, MODE_TURNS, MODE_LIST, MODE_ACCESS, MODE_LOOKUP
+  MODE_NULL, MODE_GETATTR, MODE_READ, MODE_RANDOM, MODE_WRITE, MODE_CREATE, MODE_FILES, MODE_TURNS, MODE_LIST, MODE_ACCESS, MODE_LOOKUP,
+  MODE_WALK
 };
 
 #define NFS3_OK 0u
@@ -59,6 +61,8 @@ static uint64_t jobs, begun, size, transfer, turns, random_state;
 static uint32_t seed, calls;
 static uint8_t *data;
 static uint64_t bytes_moved, jukebox, answered, entries;
+/* Numbers of files as they are listed; kept where there is room for them. */
+static uint64_t *walk_order, walk_files, walk_listed;
 static double check_seconds;
 static struct latencies reads;
 
@@ -164,6 +168,10 @@ static bool begin_job(struct slot *slot) {
       slot->procedure = LOOKUP;
       slot->index = 0;
       break;
+    case MODE_WALK:
+      slot->procedure = LOOKUP;
+      slot->index = walk_order[slot->index];
+      break;
     case MODE_READ:
     case MODE_TURNS:
     case MODE_WRITE:
@@ -210,6 +218,14 @@ static bool on_read(struct slot *slot, size_t length) {
   return false;
 }
 
+/* A file f-N is listed. */
+static void walk_note(const uint8_t *name, size_t length) {
+  char digits[24] = {0};
+  if (length < 3 || length - 2 >= sizeof digits || walk_listed == walk_files) die("not a file to walk to");
+  memcpy(digits, name + 2, length - 2);
+  walk_order[walk_listed++] = strtoull(digits, NULL, 10);
+}
+
 static bool on_listing(struct slot *slot, struct reply *reply) {
   if (get32(reply) != 0) skip(reply, ATTRIBUTES);
   memcpy(slot->verifier, skip(reply, 8), 8);
@@ -218,7 +234,8 @@ static bool on_listing(struct slot *slot, struct reply *reply) {
     const size_t name = get32(reply);
     if (name > 255) die("a name too long");
     const bool dots = (name == 1 || name == 2) && memcmp(reply->at, "..", name) == 0;
-    skip(reply, (name + 3) / 4 * 4);
+    const uint8_t *text = skip(reply, (name + 3) / 4 * 4);
+    if (!dots && walk_order != NULL) walk_note(text, name);
     slot->cookie = get64(reply);
     if (get32(reply) != 0) skip(reply, ATTRIBUTES);
     if (get32(reply) != 0) skip(reply, ((size_t)get32(reply) + 3) / 4 * 4);
@@ -339,6 +356,25 @@ static void take_turns(uint64_t files, uint64_t depth) {
   }
 }
 
+/* Lists the directory, then reads its files. */
+static void walk(uint64_t files, uint64_t depth) {
+  walk_files = files;
+  walk_order = allocate(files * sizeof *walk_order);
+  mode = MODE_LIST;
+  jobs = 1;
+  run_jobs(1);
+  if (walk_listed != files) die("%" PRIu64 " files are listed, not %" PRIu64, walk_listed, files);
+  for (uint64_t left = files; left > 1 && random_state != 0; left--) {
+    const uint64_t other = random_next() % left, moved = walk_order[left - 1];
+    walk_order[left - 1] = walk_order[other];
+    walk_order[other] = moved;
+  }
+  mode = MODE_WALK;
+  jobs = files;
+  begun = 0;
+  run_jobs(depth);
+}
+
 static void stream(void) {
   const uint32_t mark = htonl(LAST_FRAGMENT | (uint32_t)MIB);
   for (uint64_t at = 0; at < size; at += MIB) send_both(wire.fd, &mark, sizeof mark, data, MIB);
@@ -348,8 +384,8 @@ static void stream(void) {
 }
 
 static const char *const MODES[] = {"null",  "getattr", "read", "random", "write", "create",
-                                    "files", "turns",   "list", "access", "lookup"};
-static const int ARGUMENTS[] = {2, 3, 5, 6, 5, 4, 4, 5, 1, 3, 3};
+                                    "files", "turns",   "list", "access", "lookup", "walk"};
+static const int ARGUMENTS[] = {2, 3, 5, 6, 5, 4, 4, 5, 1, 3, 3, 5};
 
 /* Takes the arguments behind the mode; calls in flight. */
 static uint64_t read_arguments(char **argument) {
@@ -372,10 +408,10 @@ static uint64_t read_arguments(char **argument) {
   } else {
     jobs = number(*argument++, 1, count_max);
   }
-  if (mode == MODE_CREATE || mode == MODE_FILES) size = number(*argument++, PAGE, MIB);
+  if (mode == MODE_CREATE || mode == MODE_FILES || mode == MODE_WALK) size = number(*argument++, PAGE, MIB);
   if (size % PAGE != 0) die("sizes are multiples of %u", PAGE);
   const uint64_t depth = number(*argument++, 1, DEPTH_MAX);
-  if (mode == MODE_RANDOM) random_state = number(*argument, 0, UINT32_MAX);
+  if (mode == MODE_RANDOM || mode == MODE_WALK) random_state = number(*argument, 0, UINT32_MAX);
   return depth;
 }
 
@@ -391,7 +427,7 @@ int main(int argc, char **argv) {
     size = number(argv[3], MIB, (uint64_t)1 << 40);
   } else {
     int found = -1;
-    for (int each = 0; each <= MODE_LOOKUP; each++)
+    for (int each = 0; each <= MODE_WALK; each++)
       if (strcmp(argv[2], MODES[each]) == 0) found = each;
     if (found < 0 || argc - 3 != ARGUMENTS[found]) die("no such mode, or not its arguments: %s", argv[2]);
     mode = (enum mode)found;
@@ -406,6 +442,8 @@ int main(int argc, char **argv) {
     stream();
   } else if (mode == MODE_TURNS) {
     take_turns(turns, depth);
+  } else if (mode == MODE_WALK) {
+    walk(jobs, depth);
   } else {
     run_jobs(depth);
     if (mode == MODE_WRITE) { /* as a kernel does at close */

@@ -149,7 +149,7 @@ export class Nginx implements Store {
       const [operation, bytes] = line.split(' ');
       if (operation === undefined || bytes === undefined) continue;
       this.#requests[operation] = (this.#requests[operation] ?? 0) + 1;
-      this.#bytes += Number(bytes);
+      if (operation === 'GetObject') this.#bytes += Number(bytes);
     }
   }
 

@@ -110,6 +110,8 @@ async function start(config: ServeConfig, options: DaemonOptions, started: Teard
     writeOptions: { partBytes: config.partSizeBytes, putBytesMax: config.partSizeBytes },
     journalRestMs: config.journalRestMs,
     isStateEphemeral: config.isStateEphemeral,
+    getsMax: config.maxRequests,
+    smallFilesAhead: config.smallFilesAhead,
     ...optional('handleSecret', handleSecret),
     ...optional('diskCache', diskCache),
   });

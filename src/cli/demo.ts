@@ -117,6 +117,7 @@ async function demoConfig(
     partSizeBytes: SERVE_OPTIONS.partSize.default,
     maxRequests: SERVE_OPTIONS.maxRequests.default,
     journalRestMs: SERVE_OPTIONS.journalRest.default,
+    smallFilesAhead: SERVE_OPTIONS.smallFilesAhead.default === 'on',
     drainTimeoutMs: values.drainTimeout,
     logLevel: values.logLevel,
   };

@@ -8,12 +8,14 @@ import type { WriteSessionOptions } from '../write/session-options.js';
 import { WriteSession } from '../write/write-session.js';
 import { FsError } from './errors.js';
 import type { AttributeChanges } from './file-system.js';
+import type { FilesAhead } from './files-ahead.js';
 import type { Freshness } from './freshness.js';
 import { journal, sessionJournal } from './journaling.js';
 import { NEVER_MS, type FileNode } from './node.js';
 import type { Publishing } from './publishing.js';
 import { isReplaced, toFsError } from './store-errors.js';
 import type { Volume } from './volume.js';
+import type { WholeGets } from './whole-gets.js';
 
 /** A burst of calls on one file (create, write, chmod, utimes) becomes one request when it pauses this long. */
 const REST_MS = 250;
@@ -35,6 +37,12 @@ export interface FileBytes extends ByteSlices {
   readonly current: boolean;
 }
 
+/** What fetches small files before they are read. */
+export interface SmallFiles {
+  readonly gets: WholeGets;
+  readonly ahead: FilesAhead;
+}
+
 /** An object that is replaced again and again while it is read: tell the client to come back. */
 const REPLACED_MAX = 5;
 
@@ -42,11 +50,14 @@ export class Content {
   readonly #volume: Volume;
   readonly #freshness: Freshness;
   readonly #publishing: Publishing;
+  readonly #small: SmallFiles | undefined;
 
-  constructor(volume: Volume, freshness: Freshness, publishing: Publishing) {
+  /** `small` hears of what is read. */
+  constructor(volume: Volume, freshness: Freshness, publishing: Publishing, small?: SmallFiles) {
     this.#volume = volume;
     this.#freshness = freshness;
     this.#publishing = publishing;
+    this.#small = small;
   }
 
   /**
@@ -81,7 +92,11 @@ export class Content {
           continue;
         }
         const version = { key, ...node.version };
-        return of(await this.#volume.readers.read(version, offset, wanted, signal, policy));
+        this.#small?.gets.reading(version, offset, wanted);
+        const reading = this.#volume.readers.read(version, offset, wanted, signal, policy);
+        // Told not to, nothing is fetched that wasn't asked for.
+        if (offset === 0 && policy !== 'random') this.#small?.ahead.opened(node);
+        return of(await reading);
       } catch (error) {
         if (!isReplaced(error)) throw toFsError(error);
         // Somebody replaced or removed the object: look again, and read the new version from the start of this call.

@@ -2,6 +2,7 @@
 import type { MemoryBudget } from '../memory/memory-budget.js';
 import type { DiskCache } from '../read/disk/disk-cache.js';
 import { DiskVolume } from '../read/disk/version-blocks.js';
+import { READ_DEFAULTS } from '../read/options.js';
 import { Readers } from '../read/readers.js';
 import { HandleKey } from '../state/handle-key.js';
 import { Journal } from '../state/journal.js';
@@ -21,7 +22,7 @@ import { LongOperations } from './long-operations.js';
 import { collectRemoved } from './collecting.js';
 import { NodeCache } from './node-cache.js';
 import { recover } from './recovery.js';
-import { COMMIT_RULES_DEFAULT, type CommitRules } from './volume.js';
+import { COMMIT_RULES_DEFAULT, type CommitRules, type VolumeParts } from './volume.js';
 import { VolumeOperations } from './volume-operations.js';
 
 export interface ExportOptions extends ExportRules {
@@ -51,6 +52,10 @@ export interface FileSystemParts {
   readonly journalRestMs?: number;
   /** The state directory goes with the daemon. */
   readonly isStateEphemeral?: boolean;
+  /** S3 requests that a store has under way at most: what is fetched ahead leaves room for others. Default: more than any. */
+  readonly getsMax?: number;
+  /** Small files are fetched before clients read them. Default: true. */
+  readonly smallFilesAhead?: boolean;
 }
 
 export interface RunningFileSystem {
@@ -80,14 +85,16 @@ export async function createFileSystem(parts: FileSystemParts): Promise<RunningF
   for (const options of parts.exports) {
     if (volumes.has(options.volumeName)) continue;
     const sharing = parts.exports.filter(({ volumeName }) => volumeName === options.volumeName);
+    const requestsMax = Math.min(READ_DEFAULTS.requestsMax, parts.getsMax ?? Infinity);
     const reader = new Readers({
       store: options.store,
       budget: parts.budget,
       log,
+      options: { requestsMax },
       ...(parts.diskCache !== undefined && { disk: new DiskVolume(parts.diskCache, options.volumeName) }),
     });
     readers.push(reader);
-    const volume = new VolumeOperations({
+    const volumeParts: VolumeParts = {
       name: options.volumeName,
       store: options.store,
       table,
@@ -113,7 +120,8 @@ export async function createFileSystem(parts: FileSystemParts): Promise<RunningF
         directoryMode: options.directoryMode,
       },
       ...(parts.writeOptions !== undefined && { writeOptions: parts.writeOptions }),
-    });
+    };
+    const volume = new VolumeOperations(volumeParts, { smallFilesAhead: parts.smallFilesAhead ?? true });
     volumes.set(options.volumeName, volume);
   }
   for (const volume of volumes.values()) await recover(volume);

@@ -13,6 +13,7 @@ import { LIST_KEYS_MAX, entriesOf, headersOnly, sameEntries } from './store-answ
 import { after, type Soon } from './soon.js';
 import { toFsError } from './store-errors.js';
 import type { Volume } from './volume.js';
+import type { WholeGets } from './whole-gets.js';
 
 /** S3's LastModified has seconds: a HEAD dated this much later can't have been overtaken by a change of the same second. */
 const PROOF_AFTER_MS = 2000;
@@ -27,10 +28,13 @@ interface Asked {
 
 export class Freshness {
   readonly #volume: Volume;
+  readonly #gets: WholeGets | undefined;
   readonly #running = new Map<string, Asked>();
 
-  constructor(volume: Volume) {
+  /** With `gets`, a small file that is expected to be read is asked for by a GET instead of a HEAD. */
+  constructor(volume: Volume, gets?: WholeGets) {
     this.#volume = volume;
+    this.#gets = gets;
   }
 
   /** The node's attributes, no older than the time to live: undefined when they are so now. ESTALE when it is gone from the store. */
@@ -143,6 +147,7 @@ export class Freshness {
       known?.etag === head.etag && (known.lastModifiedMs ?? head.lastModifiedMs) === head.lastModifiedMs;
     const otherwiseNs = sameVersion ? node.mtimeNs : toNs(head.lastModifiedMs);
     node.version = { etag: head.etag, size: head.size, lastModifiedMs: head.lastModifiedMs };
+    node.listed = undefined;
     node.headers = headersOnly(head);
     node.type = posix.type === 'symlink' ? 'symlink' : 'file';
     node.symlinkTarget = posix.symlinkTarget;
@@ -162,10 +167,16 @@ export class Freshness {
     const volume = this.#volume;
     const { epoch } = node;
     const key = volume.keyOf(node);
-    const askedMs = volume.clock.nowMs();
-    const head = await volume.store.head(key).catch((error: unknown) => {
-      throw toFsError(error);
-    });
+    const asking = this.#gets?.headOf(node, key);
+    const told = asking && (await asking);
+    // What was fetched ahead has told it meanwhile.
+    if (asking !== undefined && told === undefined && !node.gone && volume.isFresh(node)) return true;
+    const askedMs = told?.askedMs ?? volume.clock.nowMs();
+    const head =
+      told?.head ??
+      (await volume.store.head(key).catch((error: unknown) => {
+        throw toFsError(error);
+      }));
     if (node.gone) return false;
     if (node.epoch !== epoch || node.unpublished || node.relocating) return true;
     // A directory above it was renamed meanwhile.

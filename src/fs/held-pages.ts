@@ -23,7 +23,7 @@ export interface TakenPage extends ListedPage {
   readonly takenMs: number;
 }
 
-interface HeldPage extends TakenPage {
+export interface HeldPage extends TakenPage {
   /** Sort key that the page begins after. */
   readonly after: string;
 }
@@ -50,6 +50,14 @@ export class HeldPages {
   /** The page that begins after the sort key `after` and nowhere else. */
   beginningAfter(directoryId: bigint, after: string): TakenPage | undefined {
     return this.#pages.get(directoryId)?.find((page) => page.after === after);
+  }
+
+  /** The page in which the sort key stands, whole. */
+  around(directoryId: bigint, key: string): HeldPage | undefined {
+    return this.#pages.get(directoryId)?.find((page) => {
+      const last = page.entries.at(-1);
+      return last !== undefined && compareKeys(key, page.after) > 0 && compareKeys(key, sortKeyOf(last)) <= 0;
+    });
   }
 
   /** Keeps a page that begins after the sort key `after`. */

@@ -55,6 +55,8 @@ export class FileNode extends NodeState {
   size = 0;
   /** The object at the node's key; undefined before the first publication, or before the store was asked. */
   version: PublishedVersion | undefined;
+  /** The version that a scan showed clients, and when it was taken (milliseconds since the epoch). */
+  listed: { readonly version: PublishedVersion; readonly takenMs: number } | undefined;
   /** The object's own headers, with foreign metadata, where a HEAD has told them. */
   headers: ObjectHeaders | undefined;
   /** The HEAD behind these attributes was dated late enough after LastModified to prove them (docs/decisions/0005-freshness.md). */

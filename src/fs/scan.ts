@@ -19,6 +19,7 @@ import {
   type Listing,
 } from './node.js';
 import { toFsError } from './store-errors.js';
+import type { RoutePage } from './route.js';
 import { firstUnordered, mayBeShadowed, withoutShadowed } from './unordered.js';
 import type { Volume } from './volume.js';
 
@@ -48,6 +49,9 @@ interface AskedPage {
   readonly page: Promise<TakenPage>;
 }
 
+/** Directories that clients have listed lately. */
+const LISTED_MAX = 1024;
+const LISTED_MS_MAX = 600_000;
 /** Names that files had before they were renamed, for scans under way then. */
 const RENAMED_MAX = 4096;
 /**
@@ -67,6 +71,8 @@ export class Scans {
   readonly #orders = new WeakMap<Listing, Order>();
   /** Names of renamed files, by the directory they left and their id. */
   readonly #oldNames = new LRUCache<string, string>({ max: RENAMED_MAX, ttl: 600_000 });
+  /** By id. */
+  readonly #listed = new LRUCache<bigint, true>({ max: LISTED_MAX, ttl: LISTED_MS_MAX });
 
   constructor(volume: Volume, freshness: Freshness) {
     this.#volume = volume;
@@ -83,6 +89,7 @@ export class Scans {
       this.#held.drop(directory.id);
       this.#asked.delete(directory.id);
     }
+    this.#listed.set(directory.id, true);
     const call = { max, begunMs: this.#volume.clock.nowMs() };
     return this.#readAfter(directory, this.#positionOf(directory, cookie), call);
   }
@@ -120,6 +127,27 @@ export class Scans {
     if (there.length === 0 && last !== undefined && !end)
       return this.#readAfter(directory, sortKeyOf(last), call);
     return { entries: this.#scanned(directory, there, takenMs, call), end };
+  }
+
+  /** A client has listed the directory lately, and a page of it costs one LIST. */
+  isListed(directory: DirectoryNode): boolean {
+    return this.#listed.has(directory.id) && this.#volume.store.capabilities.orderedListing;
+  }
+
+  /** What is held of the directory's listing around a name. */
+  held(directory: DirectoryNode, name: string): RoutePage | undefined {
+    const { listing } = directory;
+    if (listing !== undefined) {
+      const { entries } = this.#orderOf(directory, listing);
+      return { after: '', entries, next: undefined, takenMs: listing.takenMs };
+    }
+    const page = this.#held.around(directory.id, name);
+    return page && routePage(page.after, page);
+  }
+
+  /** A page of the directory: one that is held or under way, else LIST is asked, and READDIR finds it held. Fails with FsError. */
+  async pageAfter(directory: DirectoryNode, from: Continuation): Promise<RoutePage> {
+    return routePage(from.after, await this.#page(directory, from));
   }
 
   /** An entry has left its name: scans that stand there go on from there, not from where it is now. */
@@ -248,6 +276,8 @@ export class Scans {
       // Somebody made a directory of a file that isn't published yet, or the other way round: it stands where the store has the name.
       else this.#oldNames.set(`${directory.id}:${id}`, sortKeyOf(entry));
       const proven = node !== undefined && this.#isProven(node, entry, proves ? takenMs : undefined);
+      if (node?.kind === 'file')
+        node.listed = proven || entry.version === undefined ? undefined : { version: entry.version, takenMs };
       return { id, name: entry.name, ...(proven && { node }) };
     });
   }
@@ -271,6 +301,13 @@ function inOrder(entries: readonly ListedEntry[]): ListedEntry[] {
 
 /** The call that comes to a page which couldn't be had ahead asks for it again, and is told. */
 const leftToTheNextCall = (): void => undefined;
+
+const routePage = (after: string, page: TakenPage): RoutePage => ({
+  after,
+  entries: page.entries,
+  next: page.more,
+  takenMs: page.takenMs,
+});
 
 /** The last key or prefix of a page, in S3's order. */
 function lastKeyOf(page: ListPage): string {

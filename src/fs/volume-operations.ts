@@ -1,6 +1,7 @@
 /** A volume with everything that works on it, wired. */
 import { Committing } from './committing.js';
 import { Content } from './content.js';
+import { FilesAhead } from './files-ahead.js';
 import { Freshness } from './freshness.js';
 import { Namespace } from './namespace.js';
 import { Publishing } from './publishing.js';
@@ -8,6 +9,7 @@ import { Rename } from './rename.js';
 import { Scans } from './scan.js';
 import { Volume, type VolumeParts } from './volume.js';
 import type { DirectoryNode } from './node.js';
+import { WholeGets } from './whole-gets.js';
 
 export class VolumeOperations {
   readonly volume: Volume;
@@ -21,14 +23,16 @@ export class VolumeOperations {
   /** By prefix. Held for good: a root that was let go would come back from the database as any directory. */
   readonly #roots = new Map<string, DirectoryNode>();
 
-  constructor(parts: VolumeParts) {
+  constructor(parts: VolumeParts, { smallFilesAhead = true }: { readonly smallFilesAhead?: boolean } = {}) {
     this.volume = new Volume(parts);
-    this.freshness = new Freshness(this.volume);
+    const gets = smallFilesAhead ? new WholeGets(this.volume) : undefined;
+    this.freshness = new Freshness(this.volume, gets);
     this.publishing = new Publishing(this.volume);
     this.committing = new Committing(this.volume, this.publishing);
-    this.content = new Content(this.volume, this.freshness, this.publishing);
-    this.namespace = new Namespace(this.volume, this.freshness, this.content, this.publishing);
     this.scans = new Scans(this.volume, this.freshness);
+    const small = gets && { gets, ahead: new FilesAhead(this.volume, this.freshness, this.scans, gets) };
+    this.content = new Content(this.volume, this.freshness, this.publishing, small);
+    this.namespace = new Namespace(this.volume, this.freshness, this.content, this.publishing);
     this.rename = new Rename({
       volume: this.volume,
       freshness: this.freshness,

@@ -4,7 +4,7 @@
  */
 import type { MemoryBudget } from '../memory/memory-budget.js';
 import { StoreError } from '../store/errors.js';
-import type { ObjectStore } from '../store/object-store.js';
+import type { GetResult, ObjectStore } from '../store/object-store.js';
 import type { Logger } from '../telemetry/log.js';
 import type { BlockCache } from './block-cache.js';
 import type { BlockIndex } from './block-index.js';
@@ -52,7 +52,7 @@ export class Fetcher {
   readonly #shared: ReaderShared;
   readonly #disk: VersionBlocks | undefined;
   /** Fetches under way and when their GET settles. */
-  readonly #fetches = new Map<Fetch, Promise<void>>();
+  readonly #fetches = new Map<Fetch, Promise<GetResult | undefined>>();
   /** Those that wait for a slot and that neighbours may be joined to. */
   readonly #queued = new Set<Fetch>();
 
@@ -99,6 +99,16 @@ export class Fetcher {
     if (this.#disk === undefined || block.use !== 'none') return;
     block.use = 'served';
     if (block.fetch.finished) this.#offer(block);
+  }
+
+  /** Some of the pieces are on disk. */
+  anyOnDisk(pieces: readonly Span[]): boolean {
+    return pieces.some((piece) => this.#disk?.has(piece.start, lengthOf(piece)) === true);
+  }
+
+  /** What the GETs under way give: undefined for one that failed or was cancelled. */
+  async results(): Promise<readonly (GetResult | undefined)[]> {
+    return Promise.all(this.#fetches.values());
   }
 
   /** Ends a fetch unless a READ waits for bytes of it. */
@@ -166,11 +176,11 @@ export class Fetcher {
   }
 
   /** Runs a GET to its end; never rejects. */
-  async #run(fetch: Fetch, hasSlot: boolean): Promise<void> {
+  async #run(fetch: Fetch, hasSlot: boolean): Promise<GetResult | undefined> {
     const { slots, store, log, pace, options } = this.#shared;
     const { key, etag } = this.#version;
     try {
-      if (fetch.fromDisk && (await this.#readFromDisk(fetch))) return;
+      if (fetch.fromDisk && (await this.#readFromDisk(fetch))) return undefined;
       if (!hasSlot) await slots.take(fetch.signal);
       this.#queued.delete(fetch);
       fetch.start();
@@ -189,12 +199,14 @@ export class Fetcher {
           throw this.#error('unavailable', `asked for ${end - start} bytes, got ${result.length}`);
         this.#finish(fetch);
         if (timing !== undefined && result.retried !== true) timing.tell(pace);
+        return result;
       } finally {
         slots.giveBack();
       }
     } catch (error) {
       if (!fetch.over) log.debug({ err: error, key, ...fetch.span }, 'fetch failed');
       this.#fail(fetch, this.#versionGone(error));
+      return undefined;
     } finally {
       const { lent } = fetch;
       if (lent !== undefined) this.#shared.cache.unpin(lent, this.#index);

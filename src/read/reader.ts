@@ -8,12 +8,13 @@
  *   4. waits until its bytes have arrived, and hands out slices of the blocks.
  */
 import type { ByteSlices, ObjectVersion } from '../memory/byte-slices.js';
+import type { GetResult } from '../store/object-store.js';
 import { BlockIndex } from './block-index.js';
 import type { Block } from './fetch.js';
 import { Fetcher, type ReaderShared } from './fetcher.js';
 import type { ReadPolicy } from './options.js';
 import { lengthOf, type Span } from './span.js';
-import type { Stream } from './stream.js';
+import { Stream } from './stream.js';
 import { Window, type Plan } from './window.js';
 
 export class Reader {
@@ -71,6 +72,50 @@ export class Reader {
     } finally {
       this.#reads -= 1;
     }
+  }
+
+  /** All bytes are there or on their way. */
+  get whole(): boolean {
+    return this.#index.gaps({ start: 0, end: this.version.size }).length === 0;
+  }
+
+  /** Nothing of it is in memory, on disk or on its way. */
+  get untouched(): boolean {
+    return !this.busy && this.#index.size === 0 && !this.#fetcher.anyOnDisk(this.#pieces);
+  }
+
+  /** READs or GETs are under way. */
+  get busy(): boolean {
+    return this.#reads > 0 || this.#fetcher.underWay > 0;
+  }
+
+  /**
+   * Fetches the object whole, before anybody reads it, from memory that is free or was read already. `waits` stands in line for a GET's
+   * slot, as READs do; otherwise it is had at once or not at all. Undefined where it can't be had now, or isn't `untouched`; else what the
+   * GET gives, undefined when it failed.
+   */
+  fetchWhole(waits: boolean): Promise<GetResult | undefined> | undefined {
+    if (!this.untouched) return undefined;
+    const { slots, options } = this.#shared;
+    if (!waits && !slots.tryTakeAhead()) return undefined;
+    const pieces = this.#pieces;
+    const buffers = this.#takeAhead(pieces.map(lengthOf));
+    if (buffers === undefined) {
+      if (!waits) slots.giveBack();
+      return undefined;
+    }
+    this.#usedMs = options.now();
+    // No READ follows this stream: the first one begins its own.
+    const stream = new Stream({ start: 0, end: 0 }, this.#usedMs, 0);
+    this.#fetcher.begin(pieces, buffers, stream, waits ? 'apart' : 'with slot');
+    // Nothing was there: the one GET under way is this.
+    return this.#fetcher.results().then(([result]) => result);
+  }
+
+  /** Nobody is expected to read what is there: it goes first. GETs that no READ waits for end. */
+  disregard(): void {
+    this.#fetcher.cancelAllUnwanted();
+    for (const block of this.#index.all()) this.#shared.cache.consume(block);
   }
 
   /** Ends the streams not read since `beforeMs`; true when nothing is left here to keep. */
@@ -234,6 +279,10 @@ export class Reader {
     const { alignBytes } = this.#shared.options;
     const end = Math.min(Math.ceil(span.end / alignBytes) * alignBytes, this.version.size);
     return { start: span.start - (span.start % alignBytes), end };
+  }
+
+  get #pieces(): Span[] {
+    return this.#cut([{ start: 0, end: this.version.size }]);
   }
 
   /** Spans cut where blocks end. */

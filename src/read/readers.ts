@@ -6,7 +6,7 @@
 import { setMaxListeners } from 'node:events';
 import type { MemoryBudget } from '../memory/memory-budget.js';
 import { StoreError } from '../store/errors.js';
-import type { ObjectStore } from '../store/object-store.js';
+import type { ObjectHead, ObjectStore } from '../store/object-store.js';
 import type { Logger } from '../telemetry/log.js';
 import { Beginnings } from './beginnings.js';
 import { BlockCache } from './block-cache.js';
@@ -110,6 +110,39 @@ export class Readers {
     return await this.#readerOf(version).read(asked, signal, policy ?? this.#shared.options.policy);
   }
 
+  /** All bytes of the version are there or on their way. */
+  holds(version: ObjectVersion): boolean {
+    const reader = this.#readerIfAny(version);
+    return reader?.whole === true;
+  }
+
+  /** Nothing of the version is in memory, on disk or on its way, and no other one of its key is being read. */
+  isUntouched(version: ObjectVersion): boolean {
+    const there = this.#readers.get(version.key);
+    if (there === undefined || this.#readerIfAny(version) !== undefined)
+      return this.#readerOf(version).untouched;
+    return !there.busy;
+  }
+
+  /**
+   * Fetches a version whole before anybody reads it, for as much memory as is free; its headers come with it. `waits` stands in line for
+   * a GET, as READs do. Undefined where it can't be had now, or isn't untouched; what it resolves to is undefined when the GET failed,
+   * which nobody needs to hear of: a READ tries again.
+   */
+  fetchWhole(
+    version: ObjectVersion,
+    { waits }: { readonly waits: boolean },
+  ): Promise<ObjectHead | undefined> | undefined {
+    if (this.#closing.signal.aborted || version.size === 0 || !this.isUntouched(version)) return undefined;
+    const fetching = this.#readerOf(version).fetchWhole(waits);
+    return fetching?.then((result) => result?.head);
+  }
+
+  /** A version that was fetched isn't expected to be read any more: it goes first when memory is asked for. */
+  disregard(version: ObjectVersion): void {
+    this.#readerIfAny(version)?.disregard();
+  }
+
   /** Drops the cached blocks of a key. READs under way end as they would have. */
   forget(key: string): void {
     const reader = this.#readers.get(key);
@@ -145,10 +178,15 @@ export class Readers {
     this.#removeRelief();
   }
 
-  #readerOf(version: ObjectVersion): Reader {
-    const { key, etag, size } = version;
+  #readerIfAny({ key, etag, size }: ObjectVersion): Reader | undefined {
     const found = this.#readers.get(key);
-    if (found?.version.etag === etag && found.version.size === size) return found;
+    return found?.version.etag === etag && found.version.size === size ? found : undefined;
+  }
+
+  #readerOf(version: ObjectVersion): Reader {
+    const { key } = version;
+    const found = this.#readerIfAny(version);
+    if (found !== undefined) return found;
     // READs of the older version may be under way, but no new ones are to be expected.
     this.forget(key);
     const reader = new Reader(version, this.#shared);

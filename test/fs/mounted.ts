@@ -36,6 +36,7 @@ export interface MountedOptions {
   readonly spoolLimitBytes?: number;
   readonly journalRestMs?: number;
   readonly isStateEphemeral?: boolean;
+  readonly smallFilesAhead?: boolean;
 }
 
 export class Mounted {
@@ -121,6 +122,7 @@ export class Mounted {
       ...(writeOptions !== undefined && { writeOptions }),
       ...(journalRestMs !== undefined && { journalRestMs }),
       ...(isStateEphemeral !== undefined && { isStateEphemeral }),
+      smallFilesAhead: this.#options.smallFilesAhead ?? true,
       clock: {
         nowMs: () => this.clock.nowMs(),
         after: (delayMs, task) => this.clock.after(delayMs, () => !life.ended && task()),
