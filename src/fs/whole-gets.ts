@@ -56,11 +56,6 @@ export class WholeGets {
     this.#volume = volume;
   }
 
-  /** Bytes that were fetched and nobody read. */
-  get wastedBytes(): number {
-    return this.#account.wastedBytes;
-  }
-
   /** A READ of a version begins: what it reads of a file fetched before wasn't fetched in vain. Before its own GETs begin. */
   reading(version: ObjectVersion, offset: number, count: number): void {
     if (version.size > READ_DEFAULTS.smallFileBytes) return;

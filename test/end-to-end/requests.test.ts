@@ -53,6 +53,25 @@ const ACTIONS: readonly Action[] = [
     requests: [ROOT, 'ListObjectsV2 dir/ delimited', 'HeadObject dir/one', 'GetObject dir/one 0-6 if-match'],
   },
   {
+    name: 'cat of each file of a directory, in the order of ls',
+    files: Array.from({ length: 12 }, (_, index) => `many/${String.fromCharCode(97 + index)}`),
+    run: async (serving) => {
+      const { nfs, root } = serving;
+      const directory = await nfs.lookupPath(root, 'many');
+      for (const name of await namesIn(nfs, directory))
+        t.equal((await readPath(serving, `many/${name}`)).toString(), `many/${name}`);
+    },
+    requests: [
+      ROOT,
+      'ListObjectsV2 many/ delimited',
+      ...['a', 'b', 'c'].flatMap((name) => [
+        `HeadObject many/${name}`,
+        `GetObject many/${name} 0-5 if-match`,
+      ]),
+      Array.from('defghijkl', (name) => `GetObject many/${name} 0-5 if-match`),
+    ],
+  },
+  {
     name: 'create of 4 KiB',
     run: (serving) => writeFile(serving, 'new', Buffer.alloc(4096)),
     requests: [ROOT, 'PutObject new if-none-match'],
