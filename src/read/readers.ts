@@ -79,7 +79,7 @@ export class Readers {
       const released = cache.relieve(bytes);
       if (released >= bytes || disk === undefined) return released;
       // Then blocks that wait for the disk are worth less than what is wanted now.
-      disk.dropWaiting();
+      disk.dropWaiting(bytes - released);
       return released + cache.relieve(bytes - released);
     });
     this.#timer = setInterval(() => this.expire(), options.idleMs / 2);

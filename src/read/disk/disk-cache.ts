@@ -190,14 +190,14 @@ export class DiskCache {
     return false;
   }
 
-  /** Gives back every block that isn't being written: memory is short. */
-  dropWaiting(): void {
-    this.#counts.dropped += this.#queue.dropWaiting();
+  /** Gives back about so many bytes of blocks that aren't being written: memory is short. */
+  dropWaiting(bytes: number): void {
+    this.#counts.dropped += this.#queue.dropWaiting(bytes);
   }
 
   /** Resolves when no block is lent any more: written, or after 2 s given back. */
   async settled(): Promise<void> {
-    const timer = setTimeout(() => this.dropWaiting(), FLUSH_MS);
+    const timer = setTimeout(() => this.dropWaiting(Infinity), FLUSH_MS);
     await this.#queue.settled();
     clearTimeout(timer);
   }
@@ -330,7 +330,7 @@ export class DiskCache {
       { directory: this.#directory.path },
       'the directory of the disk cache was removed or replaced: it is off until the next start',
     );
-    this.dropWaiting();
+    this.dropWaiting(Infinity);
     await this.#segments.close();
   }
 }

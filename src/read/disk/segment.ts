@@ -30,7 +30,7 @@ export class Segment {
   /** Where the next block and the next entry go. */
   #page = 0;
   #indexBytes = 0;
-  /** Taken of the disk by both files, as far as is known. */
+  /** Taken of the disk by both files; since it was last measured, as much as was written. */
   #diskBytes = 0;
   /** Reads under way. */
   #readers = 0;
@@ -51,7 +51,7 @@ export class Segment {
   static async open(files: CacheFiles, directory: string, number: number): Promise<Segment> {
     const segment = await Segment.#from(number, directory, (path) => files.open(path));
     try {
-      await segment.#measure();
+      await segment.measure();
     } catch (error) {
       await segment.close();
       throw error;
@@ -102,17 +102,18 @@ export class Segment {
   /** Appends blocks and their entries. `buffers` are whole pages, in order of the entries, the first at the next page. */
   async append(buffers: readonly Buffer[], entries: readonly Entry[], secret: Buffer): Promise<void> {
     const bytes = buffers.reduce((sum, { length }) => sum + length, 0);
-    // Until it is measured, which may fail as well as the writing.
+    const records = Buffer.concat(entries.map((entry) => encodeEntry(entry, secret)));
+    // Until it is measured.
     this.#diskBytes += this.growth(bytes, entries.length);
-    try {
-      await this.#blocks.write(buffers, this.#page * PAGE_BYTES);
-      const records = Buffer.concat(entries.map((entry) => encodeEntry(entry, secret)));
-      await this.#index.write([records], this.#indexBytes);
-      this.#indexBytes += records.length;
-      this.#page += pagesOf(bytes);
-    } finally {
-      await this.#measure();
-    }
+    // In any order: an entry whose block isn't there is told by its checksum.
+    const writes = [
+      this.#blocks.write(buffers, this.#page * PAGE_BYTES),
+      this.#index.write([records], this.#indexBytes),
+    ];
+    // The buffers are in use until both have ended.
+    for (const ended of await Promise.allSettled(writes)) if (ended.status === 'rejected') throw ended.reason;
+    this.#indexBytes += records.length;
+    this.#page += pagesOf(bytes);
   }
 
   /** Fills the buffer with what stands from a page on; false where the segment ends before, or has ended. */
@@ -163,7 +164,8 @@ export class Segment {
     await Promise.all([this.#blocks.close(), this.#index.close()]);
   }
 
-  async #measure(): Promise<void> {
+  /** Finds out what it really takes of the disk. */
+  async measure(): Promise<void> {
     const sizes = await Promise.all([this.#blocks.size(), this.#index.size()]);
     // A file system that allocates late, or compresses, tells less than there may be later.
     this.#diskBytes = sizes.reduce(

@@ -110,8 +110,11 @@ export class Segments {
     blocks: readonly Appended[],
   ): Promise<{ readonly segment: number; readonly entries: readonly Entry[] } | undefined> {
     const bytes = blocks.reduce((sum, { buffer }) => sum + buffer.length, 0);
-    if (this.#active !== undefined && this.#active.length + bytes > this.#segmentBytes)
+    if (this.#active !== undefined && this.#active.length + bytes > this.#segmentBytes) {
+      const full = this.#active;
       this.#active = undefined;
+      await full.measure();
+    }
     const growth = (): number =>
       this.#active?.growth(bytes, blocks.length) ?? bytes + pagesOf(blocks.length * ENTRY_BYTES) * PAGE_BYTES;
     if (!(await this.#makeRoom(growth))) return undefined;
@@ -122,11 +125,13 @@ export class Segments {
       page += pagesOf(buffer.length);
       return entry;
     });
-    await segment.append(
-      blocks.map(({ buffer }) => buffer),
-      entries,
-      this.#options.secret,
-    );
+    const buffers = blocks.map(({ buffer }) => buffer);
+    try {
+      await segment.append(buffers, entries, this.#options.secret);
+    } catch (error) {
+      await segment.measure();
+      throw error;
+    }
     return { segment: segment.number, entries };
   }
 

@@ -17,9 +17,9 @@ export class DiskVolume {
     return new VersionBlocks(this.#cache, this.#name, version);
   }
 
-  /** Gives back every block that isn't being written, of all volumes. */
-  dropWaiting(): void {
-    this.#cache.dropWaiting();
+  /** Gives back about so many bytes of blocks that aren't being written, of all volumes. */
+  dropWaiting(bytes: number): void {
+    this.#cache.dropWaiting(bytes);
   }
 
   /** Resolves when no block of any volume is lent any more. */
