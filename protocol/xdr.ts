@@ -247,14 +247,16 @@ type StructOf<F> = { [K in keyof F]: Infer<F[K]> };
 // eslint-disable-next-line @typescript-eslint/no-explicit-any -- the fields' own types are recovered by StructOf
 export function struct<const F extends Readonly<Record<string, Codec<any>>>>(fields: F): Codec<StructOf<F>> {
   const entries = Object.entries(fields as Fields) as [string, Codec<unknown>][];
+  const members = entries.map(([name, codec]) => ({ name, codec }));
   return {
     decode: (reader) => {
       const value: Record<string, unknown> = {};
-      for (const [name, codec] of entries) value[name] = codec.decode(reader);
+      for (const member of members) value[member.name] = member.codec.decode(reader);
       return value as StructOf<F>;
     },
     encode: (writer, value) => {
-      for (const [name, codec] of entries) codec.encode(writer, (value as Record<string, unknown>)[name]);
+      const fieldsOf = value as Record<string, unknown>;
+      for (const member of members) member.codec.encode(writer, fieldsOf[member.name]);
     },
   };
 }

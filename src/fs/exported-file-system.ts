@@ -18,6 +18,7 @@ import {
   requireSetattr,
   requireUnlink,
   requireWrite,
+  rightsOf,
 } from './permissions.js';
 import { Places, type DirectoryPlace, type FilePlace } from './places.js';
 import { DOT_DOT_COOKIE, PseudoDirectories, dotEntries, isDot, isDotDot } from './pseudo-directories.js';
@@ -374,7 +375,8 @@ export class ExportedFileSystem implements Fs.FileSystem {
     if (isDotDot(name))
       return node === exported.volume.rootAt(exported.rules.prefix) ? node : volume.parentOf(node);
     return after(freshness.entry(node, parseName(name)), (found) =>
-      after(freshness.node(found), () => found),
+      // A file was looked at to find it; a directory may be known to be there by what lies in it.
+      found.kind === 'file' ? found : after(freshness.node(found), () => found),
     );
   }
 
@@ -393,20 +395,6 @@ export class ExportedFileSystem implements Fs.FileSystem {
     const committing = exported.volume.committing.commit(node);
     await answered(node, this.#long.within(committing, `COMMIT of file ${node.id}`));
   }
-}
-
-function rightsOf(attributes: Fs.Attributes, caller: Fs.Caller, readOnly: boolean): Fs.AccessRights {
-  const { read, write, execute } = permissionOf(attributes, caller);
-  const isDirectory = attributes.type === 'directory';
-  const change = write && !readOnly;
-  return {
-    read,
-    lookup: isDirectory && execute,
-    modify: change,
-    extend: change,
-    delete: isDirectory && change,
-    execute: !isDirectory && execute,
-  };
 }
 
 const entryOf = (directory: DirectoryNode, name: Buffer): string =>

@@ -73,7 +73,7 @@ export class Freshness {
     return volume.store.list({ prefix: volume.prefixOf(node), delimiter: '/', maxKeys: LIST_KEYS_MAX });
   }
 
-  /** The entry of that name. ENOENT when the store has neither an object nor a prefix of that name. */
+  /** The entry of that name; a file's attributes no older than the time to live. ENOENT when the store has neither an object nor a prefix of that name. */
   entry(parent: DirectoryNode, name: string): Soon<FsNode> {
     return after(this.entryIfAny(parent, name), (found) => {
       if (found !== undefined) return found;
@@ -84,8 +84,8 @@ export class Freshness {
 
   entryIfAny(parent: DirectoryNode, name: string): Soon<FsNode | undefined> {
     const volume = this.#volume;
-    const record = volume.table.child(parent.id, name);
-    const known = record === undefined ? undefined : volume.nodes.get(record.id);
+    const id = volume.table.childId(parent.id, name);
+    const known = id === undefined ? undefined : volume.nodes.get(id);
     if (known !== undefined && this.#isTrusted(known)) return known;
     const { listing } = parent;
     if (listing !== undefined && volume.clock.nowMs() - listing.takenMs < volume.metadataTtlMs) {

@@ -20,17 +20,25 @@ export function parseName(name: Buffer): string {
       `a name has at most ${NAME_BYTES_MAX} bytes, this one has ${name.length}`,
     );
   }
-  if (name.includes(0x2f) || name.includes(0))
-    throw new FsError('EINVAL', 'a name must not contain "/" or NUL');
-  let text: string;
-  try {
-    text = decoder.decode(name);
-  } catch (cause) {
-    throw new FsError('EINVAL', 'a name must be UTF-8', { cause });
+  let bits = 0;
+  for (let at = 0; at < name.length; at++) {
+    const byte = name[at] ?? 0;
+    if (byte === 0x2f || byte === 0) throw new FsError('EINVAL', 'a name must not contain "/" or NUL');
+    bits |= byte;
   }
+  // ASCII is Latin-1 as well, which takes no decoder.
+  const text = bits < 0x80 ? name.toString('latin1') : decodeUtf8(name);
   if (text === '.' || text === '..')
     throw new FsError('EINVAL', `"${text}" can't be made, removed or renamed`);
   return text;
+}
+
+function decodeUtf8(name: Buffer): string {
+  try {
+    return decoder.decode(name);
+  } catch (cause) {
+    throw new FsError('EINVAL', 'a name must be UTF-8', { cause });
+  }
 }
 
 /** True where a segment of a key can be a file's name. Other keys are hidden from the mount and never touched. */

@@ -2,8 +2,8 @@
  * Nodes in memory, by id. There is one object a node for as long as anybody holds it: state that two objects disagreed on
  * would be lost. Idle nodes leave by age of use; the state database remembers them.
  */
-import { LRUCache } from 'lru-cache';
 import type { NodeTable } from '../state/node-table.js';
+import { Recent } from '../state/recent.js';
 import { FsError } from './errors.js';
 import { bareFacts, factsOf, kindOf, nodeFromFacts } from './facts.js';
 import { DirectoryNode, FileNode, type FsNode } from './node.js';
@@ -13,7 +13,7 @@ const NODES_KEPT_MAX = 50_000;
 
 export class NodeCache {
   readonly #table: NodeTable;
-  readonly #kept = new LRUCache<bigint, FsNode>({ max: NODES_KEPT_MAX });
+  readonly #kept = new Recent<bigint, FsNode>(NODES_KEPT_MAX);
   readonly #held = new Map<bigint, WeakRef<FsNode>>();
   readonly #collected = new FinalizationRegistry<bigint>((id) => {
     if (this.#held.get(id)?.deref() === undefined) this.#held.delete(id);

@@ -1,6 +1,6 @@
 /** POSIX permission checks over mode bits, as the caller stands after squashing. Root (uid 0) passes them all. */
 import { FsError } from './errors.js';
-import type { AttributeChanges, Attributes, Caller } from './file-system.js';
+import type { AccessRights, AttributeChanges, Attributes, Caller } from './file-system.js';
 
 interface Permission {
   readonly read: boolean;
@@ -17,6 +17,21 @@ export function permissionOf(attributes: Attributes, caller: Caller): Permission
   const shift = caller.uid === attributes.uid ? 6 : inGroup(caller, attributes.gid) ? 3 : 0;
   const bits = attributes.mode >> shift;
   return { read: (bits & 4) !== 0, write: (bits & 2) !== 0, execute: (bits & 1) !== 0 };
+}
+
+/** ACCESS (RFC 1813 3.3.4): what the caller may do to a file, or with a directory and its entries. */
+export function rightsOf(attributes: Attributes, caller: Caller, readOnly: boolean): AccessRights {
+  const { read, write, execute } = permissionOf(attributes, caller);
+  const isDirectory = attributes.type === 'directory';
+  const change = write && !readOnly;
+  return {
+    read,
+    lookup: isDirectory && execute,
+    modify: change,
+    extend: change,
+    delete: isDirectory && change,
+    execute: !isDirectory && execute,
+  };
 }
 
 const inGroup = (caller: Caller, gid: number): boolean => caller.gid === gid || caller.gids.includes(gid);

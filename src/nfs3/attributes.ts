@@ -14,6 +14,7 @@ import type { AttributeChanges, Attributes, ChangeReport, FileType } from '../fs
 const NS_PER_SECOND = 1_000_000_000n;
 const SECONDS_MAX = 0xffff_ffffn;
 const MODE_BITS = 0o7777;
+const NO_DEVICE = Object.freeze({ specdata1: 0, specdata2: 0 });
 
 const TYPE_ON_WIRE: { readonly [T in FileType]: ftype3 } = {
   file: 'NF3REG',
@@ -39,19 +40,23 @@ export function fromNfstime3(time: nfstime3): bigint {
 
 /** fattr3 (RFC 1813 2.6). There are no devices, so rdev is 0. */
 export function toFattr3(attributes: Attributes): fattr3 {
+  const { atimeNs, mtimeNs } = attributes;
+  const size = BigInt(attributes.size);
+  const mtime = toNfstime3(mtimeNs);
   return {
     type: TYPE_ON_WIRE[attributes.type],
     mode: attributes.mode,
     nlink: attributes.nlink,
     uid: attributes.uid,
     gid: attributes.gid,
-    size: BigInt(attributes.size),
-    used: BigInt(attributes.used),
-    rdev: { specdata1: 0, specdata2: 0 },
+    size,
+    used: attributes.used === attributes.size ? size : BigInt(attributes.used),
+    rdev: NO_DEVICE,
     fsid: attributes.fsid,
     fileid: attributes.fileid,
-    atime: toNfstime3(attributes.atimeNs),
-    mtime: toNfstime3(attributes.mtimeNs),
+    // Mostly the same: few objects say when they were read.
+    atime: atimeNs === mtimeNs ? mtime : toNfstime3(atimeNs),
+    mtime,
     ctime: toNfstime3(attributes.ctimeNs),
   };
 }

@@ -51,7 +51,7 @@ export function copyReply(reply: Reply): Reply & { readonly chunks: readonly [Bu
 /** Chunks below this size are copied together; larger ones are worth a place of their own in the write. */
 const COPIED_BYTES_MAX = 4096;
 
-/** The chunks of several replies for one write: small ones joined, by a copy unless they lie together already, large ones as they are. */
+/** The chunks of several replies for one write: runs of small ones joined, large ones as they are. */
 export function gatherChunks(replies: readonly Reply[]): Buffer[] {
   const gathered: Buffer[] = [];
   let run: Buffer[] = [];
@@ -61,16 +61,37 @@ export function gatherChunks(replies: readonly Reply[]): Buffer[] {
     gathered.push(run.length === 1 ? first : Buffer.concat(run));
     run = [];
   };
-  for (const { chunks } of replies) {
-    for (const chunk of chunks) {
-      if (chunk.length > COPIED_BYTES_MAX) {
-        endRun();
-        gathered.push(chunk);
-      } else {
-        run.push(chunk);
-      }
+  for (const stretch of stretchesOf(replies)) {
+    if (stretch.length <= COPIED_BYTES_MAX) {
+      run.push(stretch);
+    } else {
+      endRun();
+      gathered.push(stretch);
     }
   }
   endRun();
   return gathered;
+}
+
+/** The chunks; those that lie one behind the other, as replies encoded in turn do, are one. */
+function stretchesOf(replies: readonly Reply[]): Buffer[] {
+  const stretches: Buffer[] = [];
+  let memory: ArrayBufferLike | undefined;
+  let from = 0;
+  let to = 0;
+  const end = (): void => {
+    if (memory !== undefined) stretches.push(Buffer.from(memory, from, to - from));
+  };
+  for (const { chunks } of replies) {
+    for (const chunk of chunks) {
+      if (chunk.buffer !== memory || chunk.byteOffset !== to) {
+        end();
+        memory = chunk.buffer;
+        from = chunk.byteOffset;
+      }
+      to = chunk.byteOffset + chunk.length;
+    }
+  }
+  end();
+  return stretches;
 }

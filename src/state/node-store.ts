@@ -3,14 +3,14 @@
  * one after the other, each as one LMDB transaction off the main thread:
  *
  *   put -> growing generation -> (the commit before has ended) -> committing generation -> LMDB
- *   get -> LRU -> growing -> committing -> LMDB
+ *   get -> recent -> growing -> committing -> LMDB
  *
  * lmdb's own cache doesn't do this for keys that are buffers. A commit that fails goes back under the growing generation:
  * nothing that was put is forgotten, and the next write tries again.
  */
 import { join } from 'node:path';
 import { open, type Database, type RootDatabase } from 'lmdb';
-import { LRUCache } from 'lru-cache';
+import { Recent } from './recent.js';
 
 /** A node of the tree: one file or directory that has been seen, or the root of a volume. */
 export interface NodeRecord {
@@ -97,8 +97,10 @@ export class NodeStore {
   readonly #children: Database<Buffer, Buffer>;
   /** Removed nodes in the order of their removal: time and id, 16 bytes, are the key. */
   readonly #removals: Database<Buffer, Buffer>;
-  readonly #nodeCache: LRUCache<bigint, NodeRecord>;
-  readonly #childCache: LRUCache<string, bigint>;
+  readonly #nodeCache: Recent<bigint, NodeRecord>;
+  readonly #childCache: Recent<string, bigint>;
+  /** The directory that was last asked about, as its children's keys in the cache begin: names are asked for directory by directory. */
+  #cachePrefix = { parent: 0n, text: '0/' };
   #growing = new Generation();
   #committing = new Generation();
   #draining = false;
@@ -122,8 +124,8 @@ export class NodeStore {
       keyEncoding: 'binary',
       encoding: 'binary',
     });
-    this.#nodeCache = new LRUCache({ max: cachedMax });
-    this.#childCache = new LRUCache({ max: cachedMax });
+    this.#nodeCache = new Recent(cachedMax);
+    this.#childCache = new Recent(cachedMax);
   }
 
   node(id: bigint): NodeRecord | undefined {
@@ -150,7 +152,7 @@ export class NodeStore {
 
   /** The id under which `name` is live in `parent`. */
   childId(parent: bigint, name: string): bigint | undefined {
-    const cacheKey = childCacheKey(parent, name);
+    const cacheKey = this.#childCacheKey(parent, name);
     let id =
       this.#childCache.get(cacheKey) ??
       this.#growing.children.get(parent)?.get(name) ??
@@ -217,7 +219,7 @@ export class NodeStore {
   /** Makes `name` in `parent` mean `id`. */
   putChild(parent: bigint, name: string, id: bigint): void {
     this.#growing.setChild(parent, name, id);
-    this.#childCache.set(childCacheKey(parent, name), id);
+    this.#childCache.set(this.#childCacheKey(parent, name), id);
     this.#schedule();
   }
 
@@ -258,6 +260,11 @@ export class NodeStore {
       this.#closed = true;
       await this.#database.close();
     }
+  }
+
+  #childCacheKey(parent: bigint, name: string): string {
+    if (parent !== this.#cachePrefix.parent) this.#cachePrefix = { parent, text: `${parent.toString(36)}/` };
+    return this.#cachePrefix.text + name;
   }
 
   #schedule(): void {
@@ -348,8 +355,4 @@ function childKey(parent: bigint, name: string): Buffer {
   key.writeBigUInt64BE(parent);
   key.write(name, 8);
   return key;
-}
-
-function childCacheKey(parent: bigint, name: string): string {
-  return `${parent.toString(36)}/${name}`;
 }

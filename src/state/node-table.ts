@@ -61,6 +61,11 @@ export class NodeTable {
     return this.#store.node(id);
   }
 
+  /** Id of the live node called `name` in `parent`, if it has been seen. */
+  childId(parent: bigint, name: string): bigint | undefined {
+    return this.#store.childId(parent, name);
+  }
+
   /** The live node called `name` in `parent`, if it has been seen. */
   child(parent: bigint, name: string): NodeRecord | undefined {
     const id = this.#store.childId(parent, name);

@@ -1,7 +1,9 @@
 import fc from 'fast-check';
 import t from 'tap';
 
-import type { sattr3 } from '../../protocol/nfs3/types.js';
+import { fattr3, plainFattr3, type sattr3 } from '../../protocol/nfs3/types.js';
+import { XdrError } from '../../protocol/xdr-cursors.js';
+import { decode, encode } from '../../protocol/xdr.js';
 import type { Attributes } from '../../src/fs/file-system.js';
 import {
   fromNfstime3,
@@ -100,4 +102,46 @@ await t.test('sattr3: a size beyond 2^53 is EFBIG, a time with a second of nanos
   t.throws(() => toAttributeChanges({ ...UNCHANGED, atime: { set_it: 'SET_TO_CLIENT_TIME', time } }), {
     code: 'EINVAL',
   });
+});
+
+const NS_MAX = 2n ** 62n;
+const anyAttributes: fc.Arbitrary<Attributes> = fc.record({
+  type: fc.constantFrom('file', 'directory', 'symlink'),
+  mode: fc.integer({ min: 0, max: 0o7777 }),
+  nlink: fc.integer({ min: 0, max: 0xffff_ffff }),
+  uid: fc.integer({ min: 0, max: 0xffff_ffff }),
+  gid: fc.integer({ min: 0, max: 0xffff_ffff }),
+  size: fc.maxSafeNat(),
+  used: fc.maxSafeNat(),
+  fsid: fc.bigInt({ min: 0n, max: 2n ** 64n - 1n }),
+  fileid: fc.bigInt({ min: 0n, max: 2n ** 64n - 1n }),
+  atimeNs: fc.bigInt({ min: -NS_MAX, max: NS_MAX }),
+  mtimeNs: fc.bigInt({ min: -NS_MAX, max: NS_MAX }),
+  ctimeNs: fc.bigInt({ min: -NS_MAX, max: NS_MAX }),
+});
+
+await t.test('fattr3 written field by field is the structure, byte for byte', async () => {
+  fc.assert(
+    fc.property(anyAttributes, fc.boolean(), (given, sameTimes) => {
+      const value = toFattr3(sameTimes ? { ...given, atimeNs: given.mtimeNs } : given);
+      const bytes = encode(fattr3, value);
+      return bytes.equals(encode(plainFattr3, value)) && encode(fattr3, decode(fattr3, bytes)).equals(bytes);
+    }),
+  );
+});
+
+await t.test('and refuses what the structure refuses', async (t) => {
+  const good = toFattr3(ATTRIBUTES);
+  const bad = [
+    { ...good, mode: -1 },
+    { ...good, uid: 2 ** 32 },
+    { ...good, gid: 0.5 },
+    { ...good, size: -1n },
+    { ...good, fileid: 2n ** 64n },
+    { ...good, ctime: { seconds: 0, nseconds: -1 } },
+  ];
+  for (const value of bad) {
+    t.throws(() => encode(fattr3, value), XdrError);
+    t.throws(() => encode(plainFattr3, value), XdrError);
+  }
 });
