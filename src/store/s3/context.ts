@@ -7,6 +7,7 @@ import type { S3Clients } from './client.js';
 import { toStoreError } from './error-map.js';
 import type { ObjectCalls } from './object-calls.js';
 import type { ResolvedOptions } from './options.js';
+import type { Patience } from './patience.js';
 import type { Requests } from './requests.js';
 
 export interface S3Context {
@@ -16,6 +17,8 @@ export interface S3Context {
   /** The frequent calls: by our own transport where it can sign for the bucket. */
   readonly calls: () => Promise<ObjectCalls>;
   readonly requests: Requests;
+  /** With GETs. */
+  readonly patience: Patience;
   readonly conditions: ConditionalWrites;
   /** Computes what is sent with uploads; undefined for none. */
   readonly checksum: BodyChecksum | undefined;

@@ -8,7 +8,8 @@ import { unquoted } from './checksum.js';
 import type { S3Context } from './context.js';
 import { type About, storeError } from './error-map.js';
 import { objectHead } from './head.js';
-import type { AnsweredObject } from './object-calls.js';
+import type { AnsweredObject, GetHandler } from './object-calls.js';
+import { Watch } from './watch.js';
 import { CallerFailure } from './requests.js';
 
 /** What is known of the version being read, and how far it has been delivered. */
@@ -72,8 +73,10 @@ async function attemptRange(
   const calls = await context.calls();
   let span: Span | undefined;
   let received = 0;
-  await calls.get(key, { first, last: end - 1, ifMatch: progress.etag }, attempt, {
+  const watch = new Watch(attempt, context.patience);
+  const handler: GetHandler = {
     head: (head) => {
+      watch.answered();
       span = checkedSpan(head, first, end, about);
       if (progress.etag !== undefined && unquoted(progress.etag) !== unquoted(span.etag))
         throw storeError(
@@ -86,6 +89,7 @@ async function attemptRange(
       attempt.limit(context.options.timeouts.idleMs);
     },
     body: (chunk) => {
+      watch.alive();
       received += chunk.length;
       // An answer that contradicts itself: which of its bytes are the wanted ones is anybody's guess.
       if (received > (span?.length ?? 0))
@@ -110,7 +114,12 @@ async function attemptRange(
       // What lies beyond the bytes that were announced isn't to be touched.
       return room.subarray(0, (span?.length ?? 0) - received);
     },
-  });
+  };
+  try {
+    await calls.get(key, { first, last: end - 1, ifMatch: progress.etag }, attempt, handler);
+  } finally {
+    watch.end();
+  }
   if (progress.head === undefined || span === undefined || received !== span.length)
     throw storeError(
       'unavailable',

@@ -41,6 +41,7 @@ import {
   uploadPart,
 } from './multipart.js';
 import { resolveOptions, type S3StoreOptions } from './options.js';
+import { Patience } from './patience.js';
 import { putObject } from './put.js';
 import { renameObject } from './rename.js';
 import { Requests } from './requests.js';
@@ -61,6 +62,7 @@ export function createS3Store(options: S3StoreOptions): ObjectStore {
     clients,
     calls: () => calls.get(),
     requests: new Requests({ bucket, log, retry: resolved.retry, maxRequests: resolved.maxRequests }),
+    patience: new Patience(),
     conditions: new ConditionalWrites(resolved.conditionalWrites, log),
     checksum: resolved.uploadChecksums === 'off' ? undefined : new BodyChecksum(resolved.uploadChecksums),
   };
