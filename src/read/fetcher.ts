@@ -111,9 +111,9 @@ export class Fetcher {
     return Promise.all(this.#fetches.values());
   }
 
-  /** Ends a fetch unless a READ waits for bytes of it. */
+  /** Ends a fetch unless a READ waits for bytes of it. One that has all of its bytes ends by itself. */
   cancelUnwanted(fetch: Fetch): void {
-    if (!fetch.wanted) this.#fail(fetch, this.aborted(undefined));
+    if (!fetch.over && !fetch.complete && !fetch.wanted) this.#fail(fetch, this.aborted(undefined));
   }
 
   /** Ends those fetches, of one stream or of all, that no READ waits for. */
