@@ -54,7 +54,7 @@ export class Committing {
     } catch (error) {
       if (node.gone || (error instanceof FsError && error.code === 'ESTALE')) throw error;
       volume.log.warn(
-        { err: error },
+        { err: error, volume: volume.name, key: volume.keyOf(node) },
         'what a COMMIT asked for could not be kept here, and is published instead',
       );
       return await this.#publishing.publish(node);

@@ -123,8 +123,15 @@ export class IntentLog {
   }
 
   async #put(ref: string, intent: Intent, journaled: JournaledIntent): Promise<void> {
+    const before = this.#live.get(ref);
     this.#apply(ref, intent);
-    await this.#journal.append({ ref, intent: journaled });
+    try {
+      await this.#journal.append({ ref, intent: journaled });
+    } catch (error) {
+      // Not promised: nothing is to be carried out, nor to be ended.
+      if (this.#live.get(ref) === intent) this.#apply(ref, before);
+      throw error;
+    }
     await this.#compactIfDue();
   }
 

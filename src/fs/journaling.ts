@@ -2,8 +2,10 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { SessionJournal } from '../write/durability.js';
 import type { DurableRecord } from '../write/durable-record.js';
+import { FsError } from './errors.js';
 import type { Intent, JournaledAttributes } from './intent-log.js';
 import type { FileNode } from './node.js';
+import { toFsError } from './store-errors.js';
 import type { Volume } from './volume.js';
 
 export const createRef = (node: FileNode): string => `create:${node.id}`;
@@ -12,6 +14,15 @@ export const writtenRef = (node: FileNode): string => `written:${node.id}`;
 
 /** Resolves when the file's attributes are safe on disk. `sizeBytes` is a size that SETATTR gave it. */
 export async function journal(volume: Volume, node: FileNode, sizeBytes?: number): Promise<void> {
+  try {
+    await journalNow(volume, node, sizeBytes);
+  } catch (error) {
+    const { code, message } = toFsError(error);
+    throw new FsError(code, `"${volume.keyOf(node)}" in ${volume.name}: ${message}`, { cause: error });
+  }
+}
+
+async function journalNow(volume: Volume, node: FileNode, sizeBytes: number | undefined): Promise<void> {
   const common = { volume: volume.name, path: volume.pathOf(node), attributes: journaled(node) };
   if (node.session !== undefined && volume.intents.live().has(writtenRef(node))) {
     // What is said of the file stands with its bytes: the two must not contradict each other.

@@ -1,4 +1,5 @@
 /** Store errors become file system errors here and nowhere else. */
+import { isErrorCode } from '../state/durable-file.js';
 import { StoreError, type StoreErrorKind } from '../store/errors.js';
 import { FsError, type FsErrorCode } from './errors.js';
 
@@ -34,6 +35,11 @@ export function toFsError(
   }
   if (error instanceof Error && error.name === 'SpoolFullError') {
     return new FsError('ENOSPC', error.message, { cause: error });
+  }
+  if (error instanceof Error && error.name === 'JournalError') {
+    return new FsError(isErrorCode(error.cause, 'ENOSPC', 'EDQUOT') ? 'ENOSPC' : 'EIO', error.message, {
+      cause: error,
+    });
   }
   const message = error instanceof Error ? error.message : String(error);
   return new FsError('EFAULT', `unexpected: ${message}`, { cause: error });

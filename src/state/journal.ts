@@ -2,10 +2,12 @@
  * Append-only journal: what a promise to a client rests on. An append resolves after fdatasync; the appends that arrive while a sync runs
  * share the next one.
  *
- *   file = records;  record = length of the JSON (u32 BE), crc32 over length and JSON (u32 BE), JSON
+ *   file = records;  record = length of the JSON (u32 BE), crc32 over length and JSON (u32 BE), JSON: the entries of one sync, in an array
  *
- * A crash leaves at most a torn tail of records that nobody was told of: replay stops there and cuts it off. After a
- * write fails nothing is known of the file's end, so every later append fails too: the daemon must stop promising.
+ * A crash leaves at most one torn record, the last, whose entries nobody was told of: replay stops there and cuts it off. A whole record
+ * behind a broken one is another matter: the disk changed what was promised, and the journal doesn't open. A write that finds no room
+ * is taken back, and the next append may succeed. After a failed sync nothing is known of the file's end, so every later append fails
+ * too: the daemon must stop promising.
  */
 import { open, rename, rm, type FileHandle } from 'node:fs/promises';
 import { dirname } from 'node:path';
@@ -15,7 +17,7 @@ import { syncDirectory } from './durable-file.js';
 /** What JSON carries: plain objects, arrays, strings, numbers, booleans, null. A bigint goes as a string. */
 export type JournalEntry = object | string | number | boolean | null;
 
-/** The journal can't be written any more: nothing that was appended since is safe. */
+/** The journal couldn't be written, or not be read: what was appended is not safe. */
 export class JournalError extends Error {
   override readonly name = 'JournalError';
 }
@@ -31,8 +33,8 @@ interface Pending {
 
 type Step = Pending &
   (
-    | { readonly kind: 'append'; readonly record: Buffer }
-    | { readonly kind: 'compact'; readonly records: readonly Buffer[] }
+    | { readonly kind: 'append'; readonly entry: string }
+    | { readonly kind: 'compact'; readonly entries: readonly string[] }
   );
 
 export interface OpenedJournal {
@@ -49,7 +51,7 @@ export class Journal {
   #bytes: number;
   readonly #steps: Step[] = [];
   /** Appends that are being written now: not yet acknowledged. */
-  #inFlight: readonly Buffer[] = [];
+  #inFlight: readonly string[] = [];
   #running: Promise<void> | undefined;
   #failure: JournalError | undefined;
 
@@ -65,6 +67,12 @@ export class Journal {
     try {
       const bytes = await file.readFile();
       const { entries, end } = replay(bytes);
+      const whole = recordBehind(bytes, end);
+      if (whole !== undefined) {
+        throw new JournalError(
+          `journal ${path} is damaged at byte ${end}: a whole record follows at ${whole}. What it promised can't be known; without the file the daemon starts without it`,
+        );
+      }
       const tornBytes = bytes.length - end;
       if (tornBytes > 0) await file.truncate(end);
       await file.sync();
@@ -83,8 +91,8 @@ export class Journal {
 
   /** Resolves when the entry is on the disk. Rejects with JournalError once a write has failed. */
   append(entry: JournalEntry): Promise<void> {
-    const record = encodeRecord(entry);
-    return this.#enqueue((pending) => ({ kind: 'append', record, ...pending }));
+    const encoded = encodeEntry(entry);
+    return this.#enqueue((pending) => ({ kind: 'append', entry: encoded, ...pending }));
   }
 
   /**
@@ -92,10 +100,10 @@ export class Journal {
    * are kept behind them, so one may be there twice: replaying an entry again must change nothing.
    */
   compact(liveEntries: Iterable<JournalEntry>): Promise<void> {
-    const records = Array.from(liveEntries, encodeRecord);
-    records.push(...this.#inFlight);
-    for (const step of this.#steps) if (step.kind === 'append') records.push(step.record);
-    return this.#enqueue((pending) => ({ kind: 'compact', records, ...pending }));
+    const entries = Array.from(liveEntries, encodeEntry);
+    entries.push(...this.#inFlight);
+    for (const step of this.#steps) if (step.kind === 'append') entries.push(step.entry);
+    return this.#enqueue((pending) => ({ kind: 'compact', entries, ...pending }));
   }
 
   /** Waits for what was appended and closes the file. */
@@ -130,12 +138,18 @@ export class Journal {
   }
 
   async #appendBatch(batch: readonly Step[]): Promise<void> {
-    const records = batch.flatMap((step) => (step.kind === 'append' ? [step.record] : []));
-    this.#inFlight = records;
+    const entries = batch.flatMap((step) => (step.kind === 'append' ? [step.entry] : []));
+    this.#inFlight = entries;
     try {
       if (this.#failure !== undefined) throw this.#failure;
-      const bytes = Buffer.concat(records);
-      await writeFully(this.#file, bytes);
+      const bytes = encodeRecords(entries);
+      try {
+        await writeFully(this.#file, bytes);
+      } catch (cause) {
+        const error = await this.#takeBack(cause);
+        for (const { reject } of batch) reject(error);
+        return;
+      }
       await this.#file.datasync();
       this.#bytes += bytes.length;
     } catch (cause) {
@@ -150,7 +164,7 @@ export class Journal {
 
   async #compactTo(step: Extract<Step, { kind: 'compact' }>): Promise<void> {
     const temporary = `${this.#path}.new`;
-    const bytes = Buffer.concat(step.records);
+    const bytes = encodeRecords(step.entries);
     let file: FileHandle | undefined;
     try {
       if (this.#failure !== undefined) throw this.#failure;
@@ -178,6 +192,17 @@ export class Journal {
     step.resolve();
   }
 
+  /** A write failed, with no room as a rule: the file is what it was before, or can't be written any more. */
+  async #takeBack(cause: unknown): Promise<JournalError> {
+    try {
+      await this.#file.truncate(this.#bytes);
+      await this.#file.datasync();
+    } catch (error) {
+      return this.#fail(error);
+    }
+    return new JournalError(`journal ${this.#path} could not be written: ${String(cause)}`, { cause });
+  }
+
   #fail(cause: unknown): JournalError {
     this.#failure ??=
       cause instanceof JournalError
@@ -187,9 +212,30 @@ export class Journal {
   }
 }
 
-function encodeRecord(entry: JournalEntry): Buffer {
-  const json = Buffer.from(JSON.stringify(entry), 'utf8');
-  if (json.length > RECORD_BYTES_MAX) throw new RangeError(`a journal entry of ${json.length} bytes`);
+function encodeEntry(entry: JournalEntry): string {
+  const json = JSON.stringify(entry);
+  if (json.length > RECORD_BYTES_MAX / 4)
+    throw new RangeError(`a journal entry of ${json.length} characters`);
+  return json;
+}
+
+/** One record, or as many as the largest allows. */
+function encodeRecords(entries: readonly string[]): Buffer {
+  const records: Buffer[] = [];
+  for (let from = 0; from < entries.length;) {
+    let to = from;
+    for (let length = 0; to < entries.length; to += 1) {
+      length += (entries[to]?.length ?? 0) + 1;
+      if (to > from && length > RECORD_BYTES_MAX / 4) break;
+    }
+    records.push(encodeRecord(`[${entries.slice(from, to).join(',')}]`));
+    from = to;
+  }
+  return Buffer.concat(records);
+}
+
+function encodeRecord(text: string): Buffer {
+  const json = Buffer.from(text, 'utf8');
   const record = Buffer.allocUnsafe(HEADER_BYTES + json.length);
   record.writeUInt32BE(json.length, 0);
   json.copy(record, HEADER_BYTES);
@@ -207,14 +253,31 @@ function replay(bytes: Buffer): { entries: JournalEntry[]; end: number } {
   const entries: JournalEntry[] = [];
   let at = 0;
   while (bytes.length - at >= HEADER_BYTES) {
-    const end = at + HEADER_BYTES + bytes.readUInt32BE(at);
-    if (end > bytes.length) break;
-    const record = bytes.subarray(at, end);
-    if (record.readUInt32BE(4) !== checksum(record)) break;
-    entries.push(JSON.parse(record.toString('utf8', HEADER_BYTES)) as JournalEntry);
-    at = end;
+    const record = recordAt(bytes, at);
+    if (record === undefined) break;
+    const value = JSON.parse(record.toString('utf8', HEADER_BYTES)) as JournalEntry;
+    // One entry a record: what an earlier version wrote.
+    if (Array.isArray(value)) entries.push(...(value as JournalEntry[]));
+    else entries.push(value);
+    at += record.length;
   }
   return { entries, end: at };
+}
+
+/** The whole record at an offset, if there is one. */
+function recordAt(bytes: Buffer, at: number): Buffer | undefined {
+  if (bytes.length - at < HEADER_BYTES) return undefined;
+  const length = bytes.readUInt32BE(at);
+  if (length === 0 || length > bytes.length - at - HEADER_BYTES) return undefined;
+  const record = bytes.subarray(at, at + HEADER_BYTES + length);
+  return record.readUInt32BE(4) === checksum(record) ? record : undefined;
+}
+
+/** Where a whole record begins behind `from`, if one does. */
+function recordBehind(bytes: Buffer, from: number): number | undefined {
+  for (let at = from + 1; bytes.length - at >= HEADER_BYTES; at += 1)
+    if (recordAt(bytes, at) !== undefined) return at;
+  return undefined;
 }
 
 async function writeFully(file: FileHandle, bytes: Buffer): Promise<void> {

@@ -338,3 +338,46 @@ await t.test('what the spool has no room for is published before COMMIT is answe
   t.same(Object.keys(m.bucket()), ['first', 'second']);
   for (const handle of [first, second]) t.equal((await m.fs.getattr(m.context, handle)).size, 3000);
 });
+
+/** Every write to a file fails, as on a disk without room, until the returned function is called. */
+async function fullDisk(t: Test): Promise<() => void> {
+  const probe = await open(process.execPath, 'r');
+  const prototype = Object.getPrototypeOf(probe) as object;
+  await probe.close();
+  const original = Object.getOwnPropertyDescriptor(prototype, 'write') as PropertyDescriptor;
+  const restore = (): void => void Object.defineProperty(prototype, 'write', original);
+  t.teardown(restore);
+  Object.defineProperty(prototype, 'write', {
+    ...original,
+    value: () =>
+      Promise.reject(Object.assign(new Error('ENOSPC: no space left on device, write'), { code: 'ENOSPC' })),
+  });
+  return restore;
+}
+
+await t.test(
+  'a disk of the state directory that is full: ENOSPC by name, nothing lost, and on with room',
+  async (t) => {
+    const m = await mounted(t, JOURNAL);
+    const kept = await m.write('kept', 'committed before');
+    const making = await create(m, 'making');
+    const makeRoom = await fullDisk(t);
+    await t.rejects(create(m, 'refused'), {
+      code: 'ENOSPC',
+      message: /"refused" in memory\/bucket: .*ENOSPC/,
+    });
+    await t.rejects(m.fs.setattr(m.context, kept, { mode: 0o600 }), {
+      code: 'ENOSPC',
+      message: /"kept" in memory\/bucket/,
+    });
+    await m.fs.write(m.context, making, 0, Buffer.from('by S3'), 'fileSync');
+    t.equal(m.bucket()['making'], 'by S3', 'what can not be kept here is published');
+    makeRoom();
+    t.same(await m.list(''), ['kept', 'making'], 'what was refused is not there');
+    await create(m, 'refused');
+    t.equal(await m.read(kept), 'committed before');
+    await m.crash();
+    await m.open();
+    t.match(m.bucket(), { kept: 'committed before', making: 'by S3', refused: '' });
+  },
+);

@@ -270,14 +270,15 @@ function mortal(store: MemoryStore, life: Life): MemoryStore {
       const value: unknown = Reflect.get(target, property, target);
       if (typeof value !== 'function') return value;
       return async (...args: unknown[]): Promise<unknown> => {
+        // Readers wait for their GETs before they close, and for those that they make then.
+        if (life.ended && property === 'get') throw new Error('the process has ended');
         if (life.ended) return never;
-        // Readers wait for their GETs before they close.
         const cut = new Promise<never>((_, reject) => {
           if (property === 'get') life.onEnd(() => reject(new Error('the process has ended')));
         });
         const call = (value as (...given: unknown[]) => unknown).apply(target, args);
         const answer: unknown = await Promise.race([call, cut]);
-        return life.ended ? never : answer;
+        return life.ended && property !== 'get' ? never : answer;
       };
     },
   });

@@ -4,6 +4,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { open, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { crc32 } from 'node:zlib';
 import t, { type Test } from 'tap';
 import { Journal, JournalError, type JournalEntry } from '../../src/state/journal.js';
 
@@ -92,6 +93,67 @@ void t.test('a record with any bit flipped ends the replay before it', async (t)
     writeFileSync(path, damaged);
     t.same(await entriesOf(path), ['first'], `bit ${bit}`);
   }
+});
+
+void t.test('a bit flipped in any record but the last is found out: the journal does not open', async (t) => {
+  const path = join(t.testdir(), 'journal');
+  const { journal } = await Journal.open(path);
+  await journal.append('first');
+  const end = journal.size();
+  await journal.append('second');
+  await journal.close();
+  const whole = readFileSync(path);
+  for (let bit = 0; bit < end * 8; bit++) {
+    const damaged = Buffer.from(whole);
+    damaged[bit >> 3] = (damaged[bit >> 3] ?? 0) ^ (1 << (bit & 7));
+    writeFileSync(path, damaged);
+    await t.rejects(
+      Journal.open(path),
+      { name: 'JournalError', message: /is damaged at byte 0/ },
+      `bit ${bit}`,
+    );
+    t.ok(readFileSync(path).equals(damaged), 'and stays as it is');
+  }
+});
+
+void t.test('a write that finds no room is taken back, and the next one may succeed', async (t) => {
+  const path = join(t.testdir(), 'journal');
+  const { journal } = await Journal.open(path);
+  await journal.append('safe');
+  const probe = await open(process.execPath, 'r');
+  const prototype = Object.getPrototypeOf(probe) as object;
+  await probe.close();
+  const original = Object.getOwnPropertyDescriptor(prototype, 'write') as PropertyDescriptor;
+  t.teardown(() => Object.defineProperty(prototype, 'write', original));
+  let calls = 0;
+  Object.defineProperty(prototype, 'write', {
+    ...original,
+    // Half of it fits.
+    async value(this: FileHandle, bytes: Buffer, at: number, length: number) {
+      calls += 1;
+      if (calls > 1) throw Object.assign(new Error('ENOSPC: no space left'), { code: 'ENOSPC' });
+      const write = original.value as (...given: unknown[]) => Promise<unknown>;
+      return write.call(this, bytes, at, Math.floor(length / 2));
+    },
+  });
+  await t.rejects(journal.append('lost'), { name: 'JournalError', message: /ENOSPC/ });
+  Object.defineProperty(prototype, 'write', original);
+  await journal.append('after');
+  await journal.close();
+  t.same(await entriesOf(path), ['safe', 'after']);
+});
+
+void t.test('a journal of one entry a record is read, too', async (t) => {
+  const path = join(t.testdir(), 'journal');
+  const records = ['{"ref":"a"}', '{"ref":"b"}'].map((text) => {
+    const record = Buffer.alloc(8 + text.length);
+    record.writeUInt32BE(text.length, 0);
+    record.write(text, 8);
+    record.writeUInt32BE(crc32(record.subarray(8), crc32(record.subarray(0, 4))), 4);
+    return record;
+  });
+  writeFileSync(path, Buffer.concat(records));
+  t.same(await entriesOf(path), [{ ref: 'a' }, { ref: 'b' }]);
 });
 
 void t.test(
