@@ -148,7 +148,9 @@ export class Fetcher {
       const behind = piece.start >= end;
       const between = behind ? { start: end, end: piece.start } : { start: piece.end, end: start };
       const bytes = Math.max(end, piece.end) - Math.min(start, piece.start);
-      const near = lengthOf(between) <= joinGapBytes && bytes <= partBytesMax;
+      // A fetch whose blocks were dropped may lie across the piece: it has no neighbours.
+      const apart = lengthOf(between) >= 0;
+      const near = apart && lengthOf(between) <= joinGapBytes && bytes <= partBytesMax;
       if (near && (behind || mayPrecede) && this.#bridge(fetch, between)) return fetch;
     }
     return undefined;
