@@ -382,7 +382,7 @@ export class ExportedFileSystem implements Fs.FileSystem {
 
   /** The entry, once its handle is certain to be good after the death of this process. */
   #found(exported: Export, node: FsNode): Soon<Fs.FoundFile> {
-    return after(exported.volume.volume.nodes.settled(), () => this.#places.found(exported, node));
+    return after(exported.volume.volume.nodes.named(), () => this.#places.found(exported, node));
   }
 
   #unlinkGuard(parent: DirectoryPlace): (node: FsNode) => void {

@@ -23,6 +23,7 @@ export class NodeCache {
   /** Nodes made, moved or removed so far, and how many of those are certain to be so after the death of this process. */
   #changes = 0;
   #settledChanges = 0;
+  #namedChanges = 0;
 
   constructor(table: NodeTable) {
     this.#table = table;
@@ -154,6 +155,20 @@ export class NodeCache {
   async #settle(changes: number): Promise<void> {
     await this.#table.settled();
     this.#settledChanges = Math.max(this.#settledChanges, changes);
+  }
+
+  /**
+   * As `settled`, but for what was saved of nodes since: enough for a handle to be good after the death of this process, and a commit
+   * sooner where what the store says of a file was saved behind its making.
+   */
+  named(): Promise<void> | undefined {
+    const known = Math.max(this.#namedChanges, this.#settledChanges);
+    return known === this.#changes ? undefined : this.#name(this.#changes);
+  }
+
+  async #name(changes: number): Promise<void> {
+    await this.#table.named();
+    this.#namedChanges = Math.max(this.#namedChanges, changes);
   }
 
   /** Keeps a file in memory for as long as something of it is unpublished. */

@@ -229,7 +229,19 @@ export class NodeStore {
 
   /** Resolves when all puts so far are committed: a kill of this process loses none of them. */
   settled(): Promise<void> {
-    const generation = this.#growing.empty ? this.#committing : this.#growing;
+    return this.#committed(this.#growing.empty ? this.#committing : this.#growing);
+  }
+
+  /**
+   * Resolves when all names put so far are committed, and the nodes they mean as they were then: facts that were put since may still be on
+   * their way.
+   */
+  named(): Promise<void> {
+    const generation = this.#growing.children.size > 0 ? this.#growing : this.#committing;
+    return generation.children.size > 0 ? this.#committed(generation) : Promise.resolve();
+  }
+
+  #committed(generation: Generation): Promise<void> {
     if (generation.empty) return Promise.resolve();
     return new Promise((resolve, reject) => {
       generation.waiters.push({ resolve, reject });

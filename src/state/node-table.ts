@@ -4,7 +4,7 @@
  * where that id is taken (its first owner was moved or removed) a fresh one is drawn. A move changes one record, however
  * much lies below.
  *
- * Reads are synchronous and see every change at once; settled() and flushed() tell when changes survive a kill and a power cut.
+ * Reads are synchronous and see every change at once; named(), settled() and flushed() tell when changes survive a kill and a power cut.
  */
 import { createHmac, randomBytes } from 'node:crypto';
 import { NodeStore, type NodeRecord } from './node-store.js';
@@ -177,6 +177,11 @@ export class NodeTable {
   /** Resolves when all changes so far are committed: they survive a kill of this process. Rejects if they could not be written. */
   settled(): Promise<void> {
     return this.#store.settled();
+  }
+
+  /** As settled(), but for facts that were set since: the path of every node is safe. */
+  named(): Promise<void> {
+    return this.#store.named();
   }
 
   /** Resolves when all changes so far are on the disk. */

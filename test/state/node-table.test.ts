@@ -304,14 +304,19 @@ const CHILD = `
   const root = table.root('v');
   for (let i = 0; ; i++) {
     const { id } = table.intern(root.id, 'f' + i);
-    await table.settled();
+    const how = process.argv[2];
+    if (how === 'named') {
+      await new Promise(setImmediate);
+      table.setFacts(id, i);
+    }
+    await table[how]();
     process.stdout.write(i + ' ' + id + '\\n');
   }
 `;
 
-void t.test('what settled survives kill -9', async (t) => {
+async function survivesKill(t: Test, how: 'settled' | 'named'): Promise<void> {
   const directory = t.testdir();
-  const child = spawn(process.execPath, ['--input-type=module', '-e', CHILD, directory], {
+  const child = spawn(process.execPath, ['--input-type=module', '-e', CHILD, directory, how], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   const exited = once(child, 'exit');
@@ -327,4 +332,31 @@ void t.test('what settled survives kill -9', async (t) => {
   const table = openTable(t, directory);
   const root = table.root('v');
   for (const [name, id] of acknowledged) t.equal(table.child(root.id, name)?.id, id, name);
+}
+
+void t.test('what settled survives kill -9', async (t) => survivesKill(t, 'settled'));
+
+void t.test('what was named survives kill -9', async (t) => survivesKill(t, 'named'));
+
+void t.test('names are committed before what is known of nodes since', async (t) => {
+  const table = openTable(t, t.testdir());
+  const root = table.root('bucket');
+  await table.settled();
+  const { id } = table.intern(root.id, 'file');
+  // Its commit begins at the end of this turn.
+  await new Promise(setImmediate);
+  table.setFacts(id, 'since');
+  const order: string[] = [];
+  await Promise.all([
+    table.settled().then(() => order.push('settled')),
+    table.named().then(() => order.push('named')),
+  ]);
+  t.strictSame(order, ['named', 'settled']);
+  table.setFacts(id, 'again');
+  order.length = 0;
+  await Promise.all([
+    table.settled().then(() => order.push('settled')),
+    table.named().then(() => order.push('named')),
+  ]);
+  t.strictSame(order, ['named', 'settled'], 'no name is on its way');
 });
