@@ -51,6 +51,12 @@ const peerCharts = (peer: string): readonly Kind[] => [
     ratio: 'time',
   },
   {
+    file: `${peer}-stored-time`,
+    title: `Time of ${peer} until what was written is in the store, in multiples of s3nfsd`,
+    subtitle: RATHER_MORE,
+    ratio: 'storedTime',
+  },
+  {
     file: `${peer}-cpu`,
     title: `CPU of ${peer}, in multiples of s3nfsd`,
     subtitle: RATHER_MORE,
