@@ -45,6 +45,8 @@ export type Intent =
       readonly exclusiveVerifier?: string;
       /** The object's version that this follows: carried out over no other. Absent: there was none. */
       readonly etag?: string;
+      /** Somebody else's object is at the key: it stays as long as it is there. */
+      readonly isLoser?: true;
       /** A client gave the file its times. */
       readonly timesGiven?: true;
       readonly record: DurableRecord;

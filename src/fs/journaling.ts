@@ -85,6 +85,30 @@ export function sessionJournal(volume: Volume, node: FileNode): SessionJournal {
   };
 }
 
+/**
+ * Keeps the bytes of a file whose name somebody else's object has, where they are: in an upload that can be completed at that key alone,
+ * and in the spool. False where there is no journal to keep them in, or no room. The caller holds the file's key; the session is left.
+ */
+export async function keepLoser(volume: Volume, node: FileNode): Promise<boolean> {
+  const { session } = node;
+  try {
+    await session?.keep();
+  } catch (error) {
+    volume.log.warn({ err: error }, 'the loser of a conflict could not be journaled');
+    return false;
+  }
+  const intent = volume.intents.live().get(writtenRef(node));
+  if (intent?.kind !== 'written') return false;
+  const { etag: _older, ...kept } = intent;
+  await volume.intents.put(`loser:${node.id}:${intent.record.upload?.uploadId ?? ''}`, {
+    ...kept,
+    isLoser: true,
+  });
+  volume.intents.end(writtenRef(node));
+  await session?.leave();
+  return true;
+}
+
 function journaled(node: FileNode): JournaledAttributes {
   return {
     ...(node.mode !== undefined && { mode: node.mode }),

@@ -12,10 +12,11 @@
 import { isDeepStrictEqual } from 'node:util';
 import { StoreError } from '../store/errors.js';
 import type { ObjectHeaders, WriteCondition } from '../store/object-store.js';
+import { SpoolFullError } from '../write/spool-full.js';
 import { unlessAborted } from '../write/unless-aborted.js';
 import { FsError } from './errors.js';
 import { headersOnly } from './store-answers.js';
-import { changeRef, createRef, journal, writtenRef } from './journaling.js';
+import { changeRef, createRef, journal, keepLoser, writtenRef } from './journaling.js';
 import { NEVER_MS, type FileNode } from './node.js';
 import { differsInTimesOnly } from './posix-metadata.js';
 import { isReplaced, toFsError } from './store-errors.js';
@@ -285,16 +286,21 @@ export class Publishing {
     const volume = this.#volume;
     let kept: string | undefined;
     let lost = false;
+    let inUpload = false;
     if (node.session?.dirty === true) {
       const stamp = new Date(volume.clock.nowMs()).toISOString().replace(/[-:]|\.\d+/g, '');
       kept = `${key}.s3nfsd-conflict-${stamp}-${node.id.toString(36)}`;
       try {
         await node.session.publish({ key: kept, headers });
       } catch (error) {
-        if (!isReplaced(error)) throw toFsError(error);
-        // What was changed here were parts of the object that is gone: there is no whole file to keep.
         kept = undefined;
-        lost = true;
+        if (error instanceof SpoolFullError) {
+          inUpload = await keepLoser(volume, node);
+          if (!inUpload) throw toFsError(error);
+        } else if (isReplaced(error)) {
+          // What was changed here were parts of the object that is gone: there is no whole file to keep.
+          lost = true;
+        } else throw toFsError(error);
       }
     }
     const { session } = node;
@@ -310,11 +316,17 @@ export class Publishing {
     volume.parentOf(node).unpublishedFiles.delete(volume.nameOf(node));
     volume.readers.forget(key);
     volume.nodes.trackBusy(node);
-    await session?.discard();
+    if (!inUpload) await session?.discard();
     const what = `"${key}" in ${volume.name} was changed by somebody else while it was changed here; their object stays`;
     if (lost) {
       volume.log.error({ err: cause }, `${what}; the parts changed here could not be kept`);
       node.conflict = new FsError('EIO', `${what}; the parts changed here could not be kept`, { cause });
+      throw node.conflict;
+    }
+    if (inUpload) {
+      const where = `the bytes written here are in an unfinished upload, and published when the daemon is started while "${key}" is free`;
+      volume.log.error({ err: cause }, `${what}; ${where}`);
+      node.conflict = new FsError('EIO', `${what}; ${where}`, { cause });
       throw node.conflict;
     }
     if (kept === undefined) {

@@ -68,16 +68,29 @@ async function writtenAgain(
   intent: IntentOf<'written'>,
 ): Promise<void> {
   const { volume, content, freshness } = operations;
-  const { record, attributes, etag } = intent;
+  const { record, attributes, etag, isLoser, ...rest } = intent;
   const key = intent.path.join('/');
   const { directory, name, node } = fileAt(volume, intent.path);
+  const head = await volume.store.head(key);
+  const live = volume.intents.live();
+  // Another file has the name by now, or will.
+  const isTaken = head !== undefined || live.has(createRef(node)) || live.has(writtenRef(node));
+  if (isLoser === true && isTaken) {
+    volume.log.error({ key, upload: record.upload }, 'the loser of a conflict waits for its key to be free');
+    return;
+  }
   // What was said of the file beside its bytes is in their intent, and newer there.
   volume.intents.end(createRef(node));
   volume.intents.end(changeRef(node));
-  const head = await volume.store.head(key);
+  if (ref !== writtenRef(node)) {
+    // Made as the loser, or with an id that the lost state directory knew.
+    const known = { record, attributes, ...(etag !== undefined && { etag }) };
+    await volume.intents.put(writtenRef(node), { ...rest, ...known });
+    await volume.intents.drop(ref);
+  }
   if (head !== undefined && head.etag !== etag && (await isPublished(volume, intent, node, head))) {
     freshness.applyHead(node, head, volume.clock.nowMs());
-    await volume.intents.drop(ref);
+    await volume.intents.drop(writtenRef(node));
     volume.segments.free(record.extents.map(({ piece }) => piece));
     return;
   }
@@ -98,7 +111,6 @@ async function writtenAgain(
   if (etag === undefined) directory.unpublishedFiles.set(name, node);
   volume.nodes.save(node);
   await publish(operations, node);
-  if (ref !== writtenRef(node) && node.session === undefined) volume.intents.end(ref);
 }
 
 /** The object is what was to be published: only the journal's word of it is missing. */

@@ -119,10 +119,7 @@ export class WriteSession {
       await session.#restore(record);
       return session;
     } catch (error) {
-      // The journal and the upload stay as they are.
-      session.#closing.abort(session.#aborted(error));
-      await session.#upload.settled();
-      await session.#content.clear();
+      await session.leave();
       throw error;
     }
   }
@@ -262,6 +259,15 @@ export class WriteSession {
       await this.#content.clear();
       await this.#upload.abandon();
       this.#endRecord();
+    });
+  }
+
+  /** Frees memory and the undurable spool. What `keep` made safe stays, the upload too, for whoever reads the journal. */
+  async leave(): Promise<void> {
+    this.#closing.abort(this.#aborted(undefined));
+    await this.#gate.exclusive(async () => {
+      await this.#upload.settled();
+      await this.#content.clear();
     });
   }
 

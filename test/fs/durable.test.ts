@@ -339,6 +339,38 @@ await t.test('what the spool has no room for is published before COMMIT is answe
   for (const handle of [first, second]) t.equal((await m.fs.getattr(m.context, handle)).size, 3000);
 });
 
+await t.test(
+  'the loser of a conflict that is in an unfinished upload is kept there until its key is free',
+  async (t) => {
+    const m = await mounted(t, JOURNAL);
+    const handle = await create(m, 'f');
+    const data = pattern(6 * PART + 100);
+    await writeAll(m, handle, 0, data);
+    await m.fs.commit(m.context, handle);
+    await m.crash();
+    m.store.putNow('f', Buffer.from('winner'));
+    await m.open();
+    t.same(m.bucket(), { f: 'winner' });
+    t.equal(await m.read(await m.at('f')), 'winner', 'the file goes on with the winner');
+    t.equal(await codeOf(m.write('f', 'winner, changed')), 'EIO', 'told once');
+    await m.write('f', 'winner, changed');
+    await m.rest(60_000);
+    t.same(m.bucket(), { f: 'winner, changed' });
+    await m.stop();
+    await m.open();
+    t.same(m.bucket(), { f: 'winner, changed' });
+    t.equal(m.store.uploads.size, 1, 'the upload is kept');
+    await m.stop();
+    m.store.objects.delete('f');
+    await m.open();
+    t.ok(m.store.objects.get('f')?.body.equals(data), 'what was written here is published');
+    t.equal(m.store.uploads.size, 0);
+    await m.stop();
+    await m.open();
+    t.equal(m.spool.usedBytes, 0);
+  },
+);
+
 /** Every write to a file fails, as on a disk without room, until the returned function is called. */
 async function fullDisk(t: Test): Promise<() => void> {
   const probe = await open(process.execPath, 'r');
