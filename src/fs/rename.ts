@@ -134,7 +134,10 @@ export class Rename {
     const volume = this.#volume;
     // A file that the store has never seen has nothing to copy: it is published at its new name.
     const unseen = source.version === undefined && source.attempted === undefined;
-    if (source.created && unseen && source.session === undefined && target === undefined) {
+    // Bytes go with it where COMMITs don't wait for S3. An upload would be bound to the old name.
+    const movable =
+      source.session === undefined || (volume.commit.policy === 'journal' && source.session.isOnePut);
+    if (source.created && unseen && movable && target === undefined) {
       this.#moveNode(source, from, to);
       await journal(volume, source);
       return;

@@ -240,6 +240,34 @@ await t.test('policy journal: a burst of calls on one file is one PUT', async (t
   t.match(m.store.objects.get('f')?.headers.metadata, { 'file-permissions': '0100604', 'file-mtime': '5ns' });
 });
 
+await t.test(
+  'policy journal: a file that is written under another name and renamed is one PUT',
+  async (t) => {
+    const m = await mounted(t, JOURNAL);
+    for (const crashes of [false, true]) {
+      const name = crashes ? 'crashed' : 'renamed';
+      const handle = await create(m, '.temporary');
+      await m.fs.write(m.context, handle, 0, Buffer.from('bytes'), 'fileSync');
+      await m.fs.setattr(m.context, handle, { mode: 0o604 });
+      const calls = m.store.calls.length;
+      await m.rename('.temporary', name);
+      t.equal(await m.read(name), 'bytes');
+      if (crashes) {
+        await m.crash();
+        await m.open();
+      } else await m.rest(60_000);
+      t.equal(m.bucket()[name], 'bytes');
+      t.notOk('.temporary' in m.bucket());
+      t.same(
+        m.callsSince(calls).filter((call) => /Put|Copy|Upload|Delete/.test(call)),
+        [`PutObject ${name}`],
+      );
+      t.equal((await m.stat(name)).mode, 0o604);
+      t.same(await m.at(name), handle);
+    }
+  },
+);
+
 await t.test('policy publish: the same burst is a PUT and a copy', async (t) => {
   const m = await mounted(t, SMALL_PARTS);
   const handle = await create(m, 'f');
