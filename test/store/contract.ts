@@ -195,7 +195,8 @@ async function objectTests(t: Test, suite: Suite): Promise<void> {
     const { head } = await store.get(key, { offset: 2, length: 3 }, {}, () => undefined);
     const asked = await store.head(key);
     t.same({ ...head, dateMs: 0 }, { ...asked, dateMs: 0 });
-    t.ok(head.dateMs >= head.lastModifiedMs, 'dated by the server');
+    // Servers take the date of their answers from a clock that ticks once a second.
+    t.ok(head.dateMs >= head.lastModifiedMs - 1000, 'dated by the server');
   });
 
   await t.test('headers and metadata come back as they were written', async (t) => {
