@@ -40,9 +40,11 @@ const REPEATED: Readonly<Record<string, readonly string[]>> = {
   rename: ['ENOENT'],
 };
 
-async function play(steps: readonly FaultyStep[], ttlMs: number): Promise<void> {
+type Policy = 'publish' | 'journal';
+
+async function play(steps: readonly FaultyStep[], ttlMs: number, commitPolicy: Policy): Promise<void> {
   const mounted = await Mounted.start({
-    exports: [{ uid: 0, gid: 0, directoryMode: 0o777, fileMode: 0o644 }],
+    exports: [{ uid: 0, gid: 0, directoryMode: 0o777, fileMode: 0o644, commitPolicy }],
     metadataTtlMs: ttlMs,
   });
   const { context, clock, store } = mounted;
@@ -113,8 +115,9 @@ async function lookedUp(
 await t.test(
   'requests that fail, or whose answer is lost: repeated calls end as if nothing had failed',
   async () => {
+    const policy = fc.constantFrom<Policy[]>('publish', 'journal');
     const steps = fc.array(faultyStep, { minLength: 1, maxLength: 25, size: 'max' });
-    await fc.assert(fc.asyncProperty(steps, fc.constantFrom(0, 3000), play), {
+    await fc.assert(fc.asyncProperty(steps, fc.constantFrom(0, 3000), policy, play), {
       numRuns: RUNS * 2,
       ...(seed !== undefined && { seed: Number(seed) }),
     });

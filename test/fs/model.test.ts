@@ -42,8 +42,9 @@ async function play(
   steps: readonly Step[],
   metadataTtlMs: number,
   capabilities: Partial<Capabilities>,
+  commitPolicy: 'publish' | 'journal',
 ): Promise<void> {
-  const twins = await Twins.start({ metadataTtlMs, capabilities });
+  const twins = await Twins.start({ metadataTtlMs, capabilities }, commitPolicy);
   const { mounted } = twins;
   try {
     for (const each of steps) {
@@ -83,9 +84,11 @@ const ttl = fc.constantFrom(0, 3000);
 /** An ordinary bucket, or a directory bucket: no client can tell which. */
 const store = fc.constantFrom<Partial<Capabilities>[]>({}, DIRECTORY_CAPABILITIES);
 
+const policy = fc.constantFrom('publish' as const, 'journal' as const);
+
 await t.test("one client: every answer is the reference's", async () => {
   const history = fc.array(stepOf(fc.tuple(operation)), { minLength: 1, maxLength: 60, size: 'max' });
-  await fc.assert(fc.asyncProperty(history, ttl, store, play), parameters(RUNS));
+  await fc.assert(fc.asyncProperty(history, ttl, store, policy, play), parameters(RUNS));
 });
 
 await t.test('clients at the same time: some order of the calls explains their answers', async () => {
@@ -94,5 +97,5 @@ await t.test('clients at the same time: some order of the calls explains their a
     maxLength: 3,
   });
   const history = fc.array(stepOf(together), { minLength: 1, maxLength: 25, size: 'max' });
-  await fc.assert(fc.asyncProperty(history, ttl, store, play), parameters(Math.ceil(RUNS / 2)));
+  await fc.assert(fc.asyncProperty(history, ttl, store, policy, play), parameters(Math.ceil(RUNS / 2)));
 });

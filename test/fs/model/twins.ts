@@ -56,8 +56,12 @@ export class Twins {
     this.#reference = new Reference(this.#startNs);
   }
 
-  static async start(options: MountedOptions = {}): Promise<Twins> {
-    const twins = new Twins(await Mounted.start({ exports: [AS_REFERENCE], ...options }));
+  static async start(
+    options: MountedOptions = {},
+    commitPolicy: 'publish' | 'journal' = 'publish',
+  ): Promise<Twins> {
+    const exports = [{ ...AS_REFERENCE, commitPolicy }];
+    const twins = new Twins(await Mounted.start({ exports, ...options }));
     const root = await twins.mounted.root();
     // A bucket's root has the time at which it was first seen.
     await twins.mounted.fs.getattr(twins.mounted.context, root);
