@@ -1,7 +1,7 @@
 /**
  * The spool: a directory, limited in bytes and shared by all write sessions, for unpublished data that memory has no room for. One sparse
- * file a part, because a file's middle can't be given back to the disk and an unlinked file can. What lies here doesn't survive the
- * daemon: files left by an earlier process are removed at first use. A limit of 0 turns the spool off.
+ * file a part, because a file's middle can't be given back to the disk and an unlinked file can. What lies in these doesn't survive the
+ * daemon: files left by an earlier process are removed at first use. What must survive it lies in segments beside them (spool-segments.ts). A limit of 0 turns the spool off.
  */
 import { constants } from 'node:fs';
 import { mkdir, open, readdir, rm, unlink, type FileHandle } from 'node:fs/promises';
