@@ -3,6 +3,7 @@
 // First: before the modules below are evaluated.
 import './heap.js';
 import { demoCommand } from './cli/demo.js';
+import { endProcess } from './cli/end-process.js';
 import { proxyCommand } from './cli/proxy.js';
 import { run } from './cli/run.js';
 import { serveCommand } from './cli/serve.js';
@@ -20,4 +21,4 @@ const code = await run(process.argv.slice(2), [serveCommand, storeCommand, proxy
   shutdown: shutdownSignal(),
 });
 // Sockets that a peer keeps open must not keep a drained daemon alive. Pipes, files and terminals are written synchronously.
-process.exit(code);
+await endProcess(code);

@@ -1,4 +1,5 @@
 /** The process's signals as one AbortSignal. */
+import { endAtOnce } from './end-process.js';
 
 /**
  * Aborted by the first SIGTERM or SIGINT; the second ends the process at once with exit code 1, for whoever doesn't want to
@@ -7,7 +8,7 @@
 export function shutdownSignal(): AbortSignal {
   const controller = new AbortController();
   const onSignal = (): void => {
-    if (controller.signal.aborted) process.exit(1);
+    if (controller.signal.aborted) endAtOnce(1);
     controller.abort();
   };
   process.on('SIGTERM', onSignal);

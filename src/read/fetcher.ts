@@ -217,7 +217,10 @@ export class Fetcher {
     }
   }
 
-  /** Fills the blocks that are on disk, in order; false when there is something left to GET. No read is under way when it resolves. */
+  /**
+   * Fills the blocks that are on disk, in order; false when there is something left to GET, and no read under way. A fetch that was ended
+   * meanwhile isn't held up by a disk that doesn't answer.
+   */
   async #readFromDisk(fetch: Fetch): Promise<boolean> {
     const { cache } = this.#shared;
     fetch.start();
@@ -228,14 +231,17 @@ export class Fetcher {
       cache.unpin(block, this.#index);
       return found === true;
     });
+    const ended = new Promise<false>((resolve) => {
+      fetch.signal.addEventListener('abort', () => resolve(false), { once: true });
+    });
     let sound = true;
     for (const [at, block] of [...fetch.blocks.entries()]) {
-      sound = (await reads[at]) === true && sound;
-      if (!sound || fetch.over) continue;
+      sound = (await Promise.race([reads[at], ended])) === true && sound;
+      if (fetch.over) return true;
+      if (!sound) continue;
       fetch.filled(block);
       cache.unpin(block, this.#index);
     }
-    if (fetch.over) return true;
     if (!fetch.complete) return false;
     this.#finish(fetch);
     return true;

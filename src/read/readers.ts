@@ -165,7 +165,10 @@ export class Readers {
     return this.#readers.size;
   }
 
-  /** Fails what is under way and gives back all memory but that of slices still out, whose release gives it back. */
+  /**
+   * Fails what is under way and gives back all memory but that of slices still out, whose release gives it back, and of blocks that a disk
+   * has which doesn't answer.
+   */
   async close(): Promise<void> {
     clearInterval(this.#timer);
     this.#closing.abort();

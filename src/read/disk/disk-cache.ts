@@ -31,6 +31,8 @@ export interface DiskCacheOptions {
   readonly segmentBytes?: number;
   /** Milliseconds, monotonic. */
   readonly now?: () => number;
+  /** Milliseconds. */
+  readonly endMs?: number;
 }
 
 export interface DiskCacheCounts {
@@ -63,8 +65,8 @@ const PAUSE_MS = 30_000;
 const READ_FAILURES_MAX = 8;
 /** How often the directory is looked at for what others removed. */
 const CHECK_MS = 10_000;
-/** What is in the queue at the end is written for so long at most. */
-const FLUSH_MS = 2_000;
+/** What is in the queue at the end is written for so long at most; and so long is waited for a disk that doesn't answer. */
+const END_MS = 2_000;
 
 export class DiskCache {
   readonly #log: Logger;
@@ -80,6 +82,9 @@ export class DiskCache {
   /** What changes segments goes one after the other. */
   readonly #alone = pLimit(1);
   readonly #timer: NodeJS.Timeout;
+  readonly #endMs: number;
+  /** At the end the disk hasn't answered in time. */
+  #hangs = false;
   /** Segments in which something bad was found. */
   readonly #told = new Set<number>();
   readonly #counts = { hits: 0, misses: 0, written: 0, dropped: 0, bad: 0, failures: 0 };
@@ -94,8 +99,9 @@ export class DiskCache {
     segments: Segments,
     [table, ...scratch]: readonly [Buffer, ...Buffer[]],
   ) {
-    const { log, budget, now = () => performance.now() } = options;
+    const { log, budget, now = () => performance.now(), endMs = END_MS } = options;
     this.#log = log;
+    this.#endMs = endMs;
     this.#budget = budget;
     this.#directory = directory;
     this.#segments = segments;
@@ -195,10 +201,17 @@ export class DiskCache {
     this.#counts.dropped += this.#queue.dropWaiting(bytes);
   }
 
-  /** Resolves when no block is lent any more: written, or after 2 s given back. */
+  /**
+   * Resolves when no block is lent any more: written, or after 2 s given back. Those that are being written by a disk that doesn't answer are
+   * still lent then, and given back when it does.
+   */
   async settled(): Promise<void> {
-    const timer = setTimeout(() => this.dropWaiting(Infinity), FLUSH_MS);
-    await this.#queue.settled();
+    if (this.#hangs) {
+      this.dropWaiting(Infinity);
+      return;
+    }
+    const timer = setTimeout(() => this.dropWaiting(Infinity), this.#endMs);
+    this.#hangs = !(await within(this.#queue.settled(), 2 * this.#endMs));
     clearTimeout(timer);
   }
 
@@ -221,12 +234,23 @@ export class DiskCache {
     });
   }
 
-  /** Writes what is in the queue, closes the files, and lets another daemon have the directory. */
+  /**
+   * Writes what is in the queue, closes the files, and lets another daemon have the directory. A disk that doesn't answer holds nobody up for
+   * long: its files are closed, and the directory let go of, when it answers or the process ends.
+   */
   async close(): Promise<void> {
     clearInterval(this.#timer);
     await this.settled();
     const wasOff = this.#state === 'off';
     this.#state = 'off';
+    const ended = this.#end(wasOff);
+    if (!this.#hangs && (await within(ended, this.#endMs))) return;
+    const about = { directory: this.#directory.path };
+    this.#log.warn(about, 'the disk of the disk cache does not answer: it is not waited for');
+    ended.catch((error: unknown) => this.#log.debug({ err: error, ...about }, 'disk cache not closed'));
+  }
+
+  async #end(wasOff: boolean): Promise<void> {
     await this.loaded;
     await this.#alone(() => this.#segments.close());
     await this.#directory.close();
@@ -332,5 +356,18 @@ export class DiskCache {
     );
     this.dropWaiting(Infinity);
     await this.#segments.close();
+  }
+}
+
+/** Whether it ended within so many milliseconds; rejects as it does. */
+async function within(ended: Promise<void>, ms: number): Promise<boolean> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<boolean>((resolve) => {
+    timer = setTimeout(() => resolve(false), ms);
+  });
+  try {
+    return await Promise.race([ended.then(() => true), late]);
+  } finally {
+    clearTimeout(timer);
   }
 }

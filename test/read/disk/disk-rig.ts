@@ -68,6 +68,8 @@ export interface RigOptions {
   readonly limitBytes?: number;
   readonly segmentBytes?: number;
   readonly budgetBytes?: number;
+  /** How long a disk that doesn't answer is waited for at the end. */
+  readonly endMs?: number;
 }
 
 export class DiskRig {
@@ -81,7 +83,13 @@ export class DiskRig {
   #cache: DiskCache | undefined;
 
   constructor(options: RigOptions = {}) {
-    this.#options = { limitBytes: 4 * MIB, segmentBytes: 256 * KIB, budgetBytes: 64 * MIB, ...options };
+    this.#options = {
+      limitBytes: 4 * MIB,
+      segmentBytes: 256 * KIB,
+      budgetBytes: 64 * MIB,
+      endMs: 2000,
+      ...options,
+    };
     this.budget = new MemoryBudget(this.#options.budgetBytes);
   }
 
@@ -113,11 +121,12 @@ export class DiskRig {
   }
 
   async start(): Promise<void> {
-    const { limitBytes, segmentBytes } = this.#options;
+    const { limitBytes, segmentBytes, endMs } = this.#options;
     this.#cache = await DiskCache.open({
       directory: this.directory,
       limitBytes,
       segmentBytes,
+      endMs,
       budget: this.budget,
       log: this.collected.log,
       files: this.files,

@@ -25,8 +25,8 @@ class Rig {
     this.readers = this.#readersNow();
   }
 
-  static async open(t: Test, budgetBytes = 64 * MIB): Promise<Rig> {
-    return new Rig(await DiskRig.open(t, { limitBytes: 16 * MIB, segmentBytes: MIB, budgetBytes }));
+  static async open(t: Test, budgetBytes = 64 * MIB, endMs = 2000): Promise<Rig> {
+    return new Rig(await DiskRig.open(t, { limitBytes: 16 * MIB, segmentBytes: MIB, budgetBytes, endMs }));
   }
 
   /** Empties the memory, and keeps the disk. */
@@ -138,7 +138,6 @@ await t.test(
     for (let at = 0; at < 4; at += 1) slices.push(await rig.readers.read(other, at * BLOCK, BLOCK));
     disk.files.before = () => undefined;
     proceed();
-    // When it has closed, no read is under way.
     await rig.readers.close();
     for (const [at, lent] of slices.entries())
       t.ok(taken(lent).equals(pattern(2 * MIB, 5).subarray(at * BLOCK, (at + 1) * BLOCK)));
@@ -146,6 +145,41 @@ await t.test(
     t.equal(disk.budget.usedBytes, 0);
   },
 );
+
+for (const hanging of ['read', 'write'] as const) {
+  await t.test(`a disk that neither answers nor fails a ${hanging} does not hold up the end`, async (t) => {
+    const rig = await Rig.open(t, 64 * MIB, 20);
+    const { disk } = rig;
+    if (hanging === 'read') {
+      t.ok(await rig.readThrough());
+      await rig.restart();
+    }
+    let proceed: () => void = () => undefined;
+    const held = new Promise<void>((resolve) => (proceed = resolve));
+    let hung = 0;
+    disk.files.before = async (operation) => {
+      if (operation !== hanging) return;
+      hung += 1;
+      await held;
+    };
+    const read = rig.bytes(2 * MIB, BLOCK);
+    if (hanging === 'read') {
+      await settle();
+      await Promise.all([rig.readers.close(), t.rejects(read, { name: 'StoreError', message: /aborted/ })]);
+    } else {
+      await read;
+      await rig.readers.close();
+    }
+    t.ok(hung > 0);
+    await disk.stop();
+    t.match(disk.warnings, [/does not answer/]);
+    t.ok(disk.budget.usedBytes > 0, 'what the disk has is nobody else’s');
+    proceed();
+    const closed = (): boolean => disk.collected.lines.at(-1)?.['msg'] === 'disk cache closed';
+    while (!closed()) await settle();
+    t.equal(disk.budget.usedBytes, 0);
+  });
+}
 
 await t.test('while the disk does not write, READs go on within the memory, in right bytes', async (t) => {
   const rig = await Rig.open(t, 4 * MIB);
