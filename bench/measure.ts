@@ -6,7 +6,7 @@ import type { HttpLoad } from './clients/http-load.js';
 import type { NfsLoad } from './clients/nfs-load.js';
 import type { NfsClient } from '../test/support/nfs-client.js';
 import { DaemonProcess } from './daemon.js';
-import type { NfsServer, StartServer } from './server.js';
+import type { MeasuredServer, NfsServer, StartServer } from './server.js';
 import { requestsBetween, type Store } from './stores/store.js';
 import { withPeak } from './usage.js';
 
@@ -136,7 +136,7 @@ export async function serve(
 
 /** Runs work of the NFS client through the daemon; `units` of it are counted, by what the client tells. */
 export async function daemonSample(
-  daemon: NfsServer,
+  daemon: MeasuredServer,
   store: Store,
   units: (load: NfsLoad) => number,
   work: () => Promise<NfsLoad>,

@@ -1,13 +1,12 @@
 /** What a case measures: the daemon, or a peer, another NFS server over the same store. */
 import type { NfsClient } from '../test/support/nfs-client.js';
 
-export interface NfsServer {
+/** What calls are counted of. */
+export interface MeasuredServer {
   readonly pid: number;
   /** Of NFS and MOUNT. */
   readonly port: number;
   cpuSeconds(): number;
-  /** A client with all procedures, and the root of the export. */
-  mount(): Promise<{ readonly nfs: NfsClient; readonly root: Buffer }>;
   /** How late the event loop was since the last time, in milliseconds; where there is one. */
   eventLoopP99Ms?(): Promise<number>;
   /** Resolves when the store has all that was written, where an answer to COMMIT doesn't say so: whether that took waiting. */
@@ -15,6 +14,11 @@ export interface NfsServer {
   /** What it keeps in files, where that isn't in its memory. */
   cachedMiB?(): Promise<number>;
   close(): Promise<void>;
+}
+
+export interface NfsServer extends MeasuredServer {
+  /** A client with all procedures, and the root of the export. */
+  mount(): Promise<{ readonly nfs: NfsClient; readonly root: Buffer }>;
 }
 
 export interface ServerOptions {

@@ -1,6 +1,6 @@
 /** Every case, in the order in which they are run and reported. */
 import type { Case } from '../measure.js';
-import { cachedRead } from './cached-read.js';
+import { cachedRead, cachedReadShort } from './cached-read.js';
 import { sequentialReadFar, sequentialReadFarLong, sequentialWriteFar, smallReadFar } from './far-store.js';
 import { firstByte, firstByteOfMany } from './first-byte.js';
 import { listing } from './listing.js';
@@ -37,5 +37,6 @@ export const CASES: readonly Case[] = [
   firstByteOfMany,
   streams,
   cachedRead,
+  cachedReadShort,
   ...XDR_CASES,
 ];

@@ -4,7 +4,7 @@
  */
 import type { HandleKey } from '../state/handle-key.js';
 import { unlessAborted } from '../write/unless-aborted.js';
-import type { ChangeWitness } from './content.js';
+import type { ChangeWitness, FileBytes } from './content.js';
 import { FsError } from './errors.js';
 import { Export } from './exports.js';
 import type * as Fs from './file-system.js';
@@ -158,25 +158,21 @@ export class ExportedFileSystem implements Fs.FileSystem {
     return { target, attributes: exported.attributes(node) };
   }
 
-  async read(context: Fs.Context, file: Fs.Handle, offset: number, count: number): Promise<Fs.ReadResult> {
+  read(context: Fs.Context, file: Fs.Handle, offset: number, count: number): Soon<Fs.ReadResult> {
     const place = this.#places.file(this.#places.node(context, file));
     const { exported, node, caller } = place;
-    requireRead(await this.#places.fresh(place), caller);
-    if (node.type !== 'file') throw new FsError('EINVAL', 'READ of a symlink');
-    const bytes = await exported.volume.content.read(
-      node,
-      offset,
-      Math.min(count, PAYLOAD_BYTES_MAX),
-      context.signal,
-      exported.rules.readPolicy,
-    );
-    return {
-      slices: bytes.slices,
-      count: bytes.count,
-      eof: bytes.eof,
-      attributes: bytes.current ? exported.attributes(node) : undefined,
-      release: () => bytes.release(),
-    };
+    return after(this.#places.fresh(place), (attributes) => {
+      requireRead(attributes, caller);
+      if (node.type !== 'file') throw new FsError('EINVAL', 'READ of a symlink');
+      const { content } = exported.volume;
+      const most = Math.min(count, PAYLOAD_BYTES_MAX);
+      const { readPolicy } = exported.rules;
+      const held = content.readHeld(node, offset, most, readPolicy);
+      if (held !== undefined) return readResult(held, attributes);
+      return content
+        .read(node, offset, most, context.signal, readPolicy)
+        .then((bytes) => readResult(bytes, exported.attributes(node)));
+    });
   }
 
   async write(
@@ -395,6 +391,16 @@ export class ExportedFileSystem implements Fs.FileSystem {
     const committing = exported.volume.committing.commit(node);
     await answered(node, this.#long.within(committing, `COMMIT of file ${node.id}`));
   }
+}
+
+function readResult(bytes: FileBytes, attributes: Fs.Attributes): Fs.ReadResult {
+  return {
+    slices: bytes.slices,
+    count: bytes.count,
+    eof: bytes.eof,
+    attributes: bytes.current ? attributes : undefined,
+    release: () => bytes.release(),
+  };
 }
 
 const entryOf = (directory: DirectoryNode, name: Buffer): string =>

@@ -190,7 +190,7 @@ export interface FileSystem {
     file: Handle,
   ): Promise<{ readonly target: Buffer; readonly attributes: Attributes }>;
   /** `offset` and `count` in bytes. Beyond the end: no bytes and `eof`. Fewer bytes than asked only at the end. */
-  read(context: Context, file: Handle, offset: number, count: number): Promise<ReadResult>;
+  read(context: Context, file: Handle, offset: number, count: number): Soon<ReadResult>;
   /** Takes all of `data` or fails. The bytes are copied or written before it resolves. */
   write(
     context: Context,

@@ -1,4 +1,5 @@
 import { DATA_BYTES_MAX } from '../../protocol/nfs3/types.js';
+import { after } from '../fs/soon.js';
 import { toFattr3 } from './attributes.js';
 import { answer, type Handler } from './procedure.js';
 
@@ -14,21 +15,22 @@ export const read: Handler<'READ'> = (options, args, call) =>
     'READ',
     options,
     call,
-    async (context) => {
+    (context) => {
       const offset = Number(args.offset < OFFSET_MAX ? args.offset : OFFSET_MAX);
       const count = Math.min(args.count, DATA_BYTES_MAX);
-      const result = await options.fs.read(context, args.file, offset, count);
-      // First of all, so that whatever fails from here on the buffers come back.
-      call.onReplySent(() => result.release());
-      return {
-        status: 'NFS3_OK',
-        resok: {
-          file_attributes: result.attributes && toFattr3(result.attributes),
-          count: result.count,
-          eof: result.eof,
-          data: result.slices,
-        },
-      };
+      return after(options.fs.read(context, args.file, offset, count), (result) => {
+        // First of all, so that whatever fails from here on the buffers come back.
+        call.onReplySent(() => result.release());
+        return {
+          status: 'NFS3_OK',
+          resok: {
+            file_attributes: result.attributes && toFattr3(result.attributes),
+            count: result.count,
+            eof: result.eof,
+            data: result.slices,
+          },
+        };
+      });
     },
     (status) => ({ status, resfail: { file_attributes: undefined } }),
   );

@@ -36,6 +36,18 @@ export class BlockIndex {
     return gaps;
   }
 
+  /** Every byte of the span, which isn't empty, has arrived. */
+  isFilled(span: Span): boolean {
+    let from = span.start;
+    for (let at = this.#firstEndingAfter(span.start); from < span.end; at += 1) {
+      const block = this.#blocks[at];
+      if (block === undefined || block.offset > from) return false;
+      if (block.offset + block.filled < Math.min(block.offset + block.length, span.end)) return false;
+      from = block.offset + block.length;
+    }
+    return true;
+  }
+
   add(block: Block): void {
     this.#blocks.splice(this.#firstEndingAfter(block.offset), 0, block);
   }

@@ -6,6 +6,7 @@
  *      READs cannot stop one another for good, however small the budget;
  *   3. starts readahead, from memory that is free or was read already, never by waiting;
  *   4. waits until its bytes have arrived, and hands out slices of the blocks.
+ * Where they are there already nothing of this waits: `readHeld`.
  */
 import type { ByteSlices, ObjectVersion } from '../memory/byte-slices.js';
 import type { GetResult } from '../store/object-store.js';
@@ -44,16 +45,7 @@ export class Reader {
       // Pinned before anything else: what ends or goes by this READ must not be what it needs.
       const present = this.#pinned(asked);
       const missing = this.#index.gaps(asked).length > 0;
-      const { pace, share } = this.#shared;
-      const plan = this.#window.observe(asked, {
-        windowBytesMax: share.bytes,
-        missing,
-        wanted: pace.wanted,
-        policy,
-      });
-      this.#recount();
-      this.#leave(plan.dropped);
-      for (const stream of plan.abandoned) this.#fetcher.cancelAllUnwanted(stream);
+      const plan = this.#observed(asked, missing, policy);
       const wide = missing && this.#fetchDemand(plan);
       let blocks = wide ? this.#pinned(asked) : missing ? this.#tryHold(asked, plan.stream) : present;
       if (missing) this.#unpin(present);
@@ -72,6 +64,19 @@ export class Reader {
     } finally {
       this.#reads -= 1;
     }
+  }
+
+  /** Every byte of `asked`, which lies within the object and isn't empty, is in memory. */
+  isHeld(asked: Span): boolean {
+    return this.#index.isFilled(asked);
+  }
+
+  /** As `read`, of what `isHeld`: at once. */
+  readHeld(asked: Span, policy: ReadPolicy): ByteSlices {
+    this.#usedMs = this.#shared.options.now();
+    const blocks = this.#pinned(asked);
+    this.#readAhead(this.#observed(asked, false, policy));
+    return this.#slices(blocks, asked);
   }
 
   /** All bytes are there or on their way. */
@@ -141,6 +146,17 @@ export class Reader {
     const closed = this.#fetcher.close();
     this.discard();
     await closed;
+  }
+
+  /** Tells the window of a READ, whose blocks are pinned, and ends what that ends. */
+  #observed(asked: Span, missing: boolean, policy: ReadPolicy): Plan {
+    const { pace, share } = this.#shared;
+    const conditions = { windowBytesMax: share.bytes, missing, wanted: pace.wanted, policy };
+    const plan = this.#window.observe(asked, conditions);
+    this.#recount();
+    this.#leave(plan.dropped);
+    for (const stream of plan.abandoned) this.#fetcher.cancelAllUnwanted(stream);
+    return plan;
   }
 
   /** Fetches what the plan wants for the READ, if there is memory for that that nobody uses. */

@@ -110,6 +110,18 @@ export class Readers {
     return await this.#readerOf(version).read(asked, signal, policy ?? this.#shared.options.policy);
   }
 
+  /** `count` bytes from `offset` on, which lie within the version and aren't none, are in memory. */
+  isHeld(version: ObjectVersion, offset: number, count: number): boolean {
+    if (this.#closing.signal.aborted) return false;
+    return this.#readerIfAny(version)?.isHeld({ start: offset, end: offset + count }) === true;
+  }
+
+  /** As `read`, of what `isHeld`: at once. */
+  readHeld(version: ObjectVersion, offset: number, count: number, policy?: ReadPolicy): ByteSlices {
+    const asked: Span = { start: offset, end: offset + count };
+    return this.#readerOf(version).readHeld(asked, policy ?? this.#shared.options.policy);
+  }
+
   /** All bytes of the version are there or on their way. */
   holds(version: ObjectVersion): boolean {
     const reader = this.#readerIfAny(version);

@@ -230,7 +230,7 @@ await t.test('a call whose client went away takes nobody else with it', async (t
     return opened;
   };
   m.store.holdGets();
-  const first = codeOf(m.fs.read(leaving, handle, 0, 4096));
+  const first = codeOf(async () => m.fs.read(leaving, handle, 0, 4096));
   await head;
   const others = [m.read(handle), m.fs.getattr(m.context, handle)] as const;
   gone.abort();

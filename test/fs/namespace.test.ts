@@ -408,7 +408,7 @@ await t.test('mode bits decide, and sticky directories keep strangers out', asyn
   const m = await mounted(t);
   const handle = await m.write('f', 'secret', { attributes: { mode: 0o600, uid: 1, gid: 1 } });
   const [owner, other] = [callerOf(1), callerOf(2)];
-  const read = (context = owner): Promise<unknown> => m.fs.read(context, handle, 0, 10);
+  const read = async (context = owner): Promise<unknown> => m.fs.read(context, handle, 0, 10);
   t.equal(await codeOf(read()), 'none');
   t.equal(await codeOf(read(other)), 'EACCES');
   t.equal(await codeOf(m.fs.setattr(other, handle, { mode: 0o777 })), 'EPERM');

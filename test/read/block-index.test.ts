@@ -45,6 +45,30 @@ await t.test('blocks and gaps agree with a map of bytes', async (t) => {
   t.throws(() => index.remove(block(0, 1)), /not in the index/);
 });
 
+await t.test('a span is filled when every byte of it has arrived', (t) => {
+  const step = fc.record({ length: fc.integer({ min: 1, max: 12 }), filled: fc.nat(12), hole: fc.boolean() });
+  const asked = fc.record({ start: fc.nat(60), length: fc.integer({ min: 1, max: 40 }) });
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 12 }), asked, (steps, { start, length }) => {
+      const index = new BlockIndex();
+      const arrived = new Set<number>();
+      let at = 0;
+      for (const { length: bytes, filled, hole } of steps) {
+        if (!hole) {
+          const count = Math.min(filled, bytes);
+          index.add({ ...block(at, bytes), filled: count });
+          for (const each of range(at, at + count)) arrived.add(each);
+        }
+        at += bytes;
+      }
+      const span = { start, end: start + length };
+      return index.isFilled(span) === range(span.start, span.end).every((each) => arrived.has(each));
+    }),
+    { numRuns: 1000 },
+  );
+  t.end();
+});
+
 function range(start: number, end: number): number[] {
   return Array.from({ length: end - start }, (_, at) => start + at);
 }
