@@ -142,7 +142,9 @@ export class XdrWriter {
   raw(value: Uint8Array): void {
     if (value.length >= REFERENCE_BYTES_MIN) {
       this.#flush();
-      this.#chunks.push(Buffer.from(value.buffer, value.byteOffset, value.byteLength));
+      // A view of a view costs as much as a small reply.
+      const isBuffer = Buffer.isBuffer(value);
+      this.#chunks.push(isBuffer ? value : Buffer.from(value.buffer, value.byteOffset, value.byteLength));
       this.#length += value.length;
     } else {
       const at = this.#reserve(value.length);

@@ -245,12 +245,12 @@ export class Reader {
     let released = false;
     return {
       count: lengthOf(asked),
-      slices: blocks.map((block) =>
-        block.buffer.subarray(
-          Math.max(0, asked.start - block.offset),
-          Math.min(block.length, asked.end - block.offset),
-        ),
-      ),
+      slices: blocks.map(({ buffer, offset, length }) => {
+        const from = Math.max(0, asked.start - offset);
+        const to = Math.min(length, asked.end - offset);
+        // Most are whole blocks, and views cost more than all else here.
+        return to - from === buffer.length ? buffer : buffer.subarray(from, to);
+      }),
       release: () => {
         if (released) throw new Error('slices were released twice');
         released = true;

@@ -79,13 +79,17 @@ function stretchesOf(replies: readonly Reply[]): Buffer[] {
   let memory: ArrayBufferLike | undefined;
   let from = 0;
   let to = 0;
+  let first: Buffer | undefined;
   const end = (): void => {
-    if (memory !== undefined) stretches.push(Buffer.from(memory, from, to - from));
+    // One chunk is a stretch as it is: views are what is dear here.
+    if (first?.length === to - from) stretches.push(first);
+    else if (memory !== undefined) stretches.push(Buffer.from(memory, from, to - from));
   };
   for (const { chunks } of replies) {
     for (const chunk of chunks) {
       if (chunk.buffer !== memory || chunk.byteOffset !== to) {
         end();
+        first = chunk;
         memory = chunk.buffer;
         from = chunk.byteOffset;
       }
