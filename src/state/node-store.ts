@@ -1,31 +1,26 @@
 /**
- * Records of the inode tree on LMDB, readable the moment they are put. A put lands in an overlay in memory; generations of puts are committed
- * one after the other, each as one LMDB transaction off the main thread:
+ * Records of the inode tree on LMDB, readable the moment they are put. A put lands in an overlay in memory, goes to the log, which survives a
+ * kill, and from there into LMDB, some milliseconds' puts in one transaction off the main thread:
  *
- *   put -> growing generation -> (the commit before has ended) -> committing generation -> LMDB
- *   get -> recent -> growing -> committing -> LMDB
+ *   put -> growing -> appending -> logged -> committing -> LMDB
+ *                        log: settled()                    flushed()
+ *   get -> recent, then the layers from the newest to the oldest
  *
- * lmdb's own cache doesn't do this for keys that are buffers. A commit that fails goes back under the growing generation:
- * nothing that was put is forgotten, and the next write tries again.
+ * lmdb's own cache doesn't do this for keys that are buffers. What could not be appended goes back under the growing changes, and what could not be
+ * committed under the logged ones: nothing that was put is forgotten, and it is tried again.
  */
 import { join } from 'node:path';
 import { open, type Database, type RootDatabase } from 'lmdb';
+import {
+  GONE,
+  NodeChanges,
+  type ChildChanges,
+  type NodeChange,
+  type NodeRecord,
+  type Removal,
+} from './node-changes.js';
+import { NodeLog } from './node-log.js';
 import { Recent } from './recent.js';
-
-/** A node of the tree: one file or directory that has been seen, or the root of a volume. */
-export interface NodeRecord {
-  readonly id: bigint;
-  /** 0n for the root of a volume. */
-  readonly parent: bigint;
-  /** Name in its parent; the volume's name for a root. */
-  readonly name: string;
-  /** True once nothing has this name any more. The record stays for a while: scans of the directory may have stopped at it. */
-  readonly removed: boolean;
-  /** The id was drawn and will not come up again; else it is the hash of a path, which would. */
-  readonly drawn: boolean;
-  /** A small value of the owner's, of what MessagePack carries (bigint below 2^63, Buffer and Date included). */
-  readonly facts?: unknown;
-}
 
 /** What is left of a removed node in the end where its id would come up again: its key and this, 9 bytes. */
 const BURIED = 0;
@@ -33,55 +28,15 @@ const REMOVED_FLAG = 1;
 const DRAWN_FLAG = 2;
 type StoredNode = [parent: bigint, name: string, flags: number, facts?: unknown] | typeof BURIED;
 
-/** What a generation knows of a node. */
-type NodeChange = NodeRecord | 'buried' | 'dropped';
-
-/** What a generation knows of a directory's children: an id, or 0n for a name that is gone. */
-type ChildChanges = Map<string, bigint>;
-const GONE = 0n;
+/** Key of the number of the last changes of the log that LMDB has. */
+const LOG_NUMBER = Buffer.from('log');
+/** What was appended to the log meanwhile goes into one transaction. */
+const COMMIT_REST_MS = 10;
+const COMMIT_RETRY_MS = 1000;
 
 interface Waiter {
   readonly resolve: () => void;
   readonly reject: (cause: Error) => void;
-}
-
-interface Removal {
-  readonly id: bigint;
-  /** Milliseconds since the epoch. */
-  readonly atMs: number;
-}
-
-/** Puts that are committed together. */
-class Generation {
-  readonly nodes = new Map<bigint, NodeChange>();
-  readonly children = new Map<bigint, ChildChanges>();
-  /** Removed nodes and when they were removed (milliseconds since the epoch). */
-  readonly removals: Removal[] = [];
-  /** Removals that were seen to: nothing but the id is left of these nodes. */
-  readonly burials: Removal[] = [];
-  readonly waiters: Waiter[] = [];
-
-  get empty(): boolean {
-    return this.nodes.size === 0 && this.children.size === 0;
-  }
-
-  setChild(parent: bigint, name: string, id: bigint): void {
-    let changes = this.children.get(parent);
-    if (changes === undefined) this.children.set(parent, (changes = new Map<string, bigint>()));
-    changes.set(name, id);
-  }
-
-  /** Takes over what `older` had and this generation hasn't changed since. */
-  putUnder(older: Generation): void {
-    for (const [id, change] of older.nodes) if (!this.nodes.has(id)) this.nodes.set(id, change);
-    this.removals.unshift(...older.removals);
-    this.burials.unshift(...older.burials);
-    for (const [parent, changes] of older.children) {
-      for (const [name, id] of changes) {
-        if (this.children.get(parent)?.has(name) !== true) this.setChild(parent, name, id);
-      }
-    }
-  }
 }
 
 export interface NodeStoreOptions {
@@ -101,9 +56,22 @@ export class NodeStore {
   readonly #childCache: Recent<string, bigint>;
   /** The directory that was last asked about, as its children's keys in the cache begin: names are asked for directory by directory. */
   #cachePrefix = { parent: 0n, text: '0/' };
-  #growing = new Generation();
-  #committing = new Generation();
-  #draining = false;
+  readonly #log: NodeLog;
+  #growing = new NodeChanges();
+  #growingWaiters: Waiter[] = [];
+  #appending = new NodeChanges();
+  #appendingWaiters: Waiter[] = [];
+  #appendScheduled = false;
+  #logged = new NodeChanges();
+  /** Number of the last changes among the logged ones. */
+  #loggedNumber: bigint;
+  #committing = new NodeChanges();
+  readonly #commitWaiters: Waiter[] = [];
+  #committer: Promise<void> | undefined;
+  /** Number of the last changes that LMDB has. */
+  #databaseNumber: bigint;
+  #hurry: (() => void) | undefined;
+  #removing: Promise<void> = Promise.resolve();
   #closed = false;
 
   constructor({ directory, cachedMax }: NodeStoreOptions) {
@@ -126,6 +94,13 @@ export class NodeStore {
     });
     this.#nodeCache = new Recent(cachedMax);
     this.#childCache = new Recent(cachedMax);
+    const committed = (this.#database.get(LOG_NUMBER) as bigint | number | undefined) ?? 0n;
+    const { log, changes } = NodeLog.open(directory, BigInt(committed));
+    this.#log = log;
+    this.#databaseNumber = BigInt(committed);
+    this.#loggedNumber = log.lastNumber;
+    for (const each of changes) this.#logged.putOver(each);
+    this.#commitSoon();
   }
 
   node(id: bigint): NodeRecord | undefined {
@@ -140,7 +115,12 @@ export class NodeStore {
   }
 
   #find(id: bigint): NodeChange | undefined {
-    const held = this.#nodeCache.get(id) ?? this.#growing.nodes.get(id) ?? this.#committing.nodes.get(id);
+    const held =
+      this.#nodeCache.get(id) ??
+      this.#growing.nodes.get(id) ??
+      this.#appending.nodes.get(id) ??
+      this.#logged.nodes.get(id) ??
+      this.#committing.nodes.get(id);
     if (held !== undefined) return held;
     const stored = this.#nodes.get(nodeKey(id));
     if (stored === undefined) return undefined;
@@ -156,6 +136,8 @@ export class NodeStore {
     let id =
       this.#childCache.get(cacheKey) ??
       this.#growing.children.get(parent)?.get(name) ??
+      this.#appending.children.get(parent)?.get(name) ??
+      this.#logged.children.get(parent)?.get(name) ??
       this.#committing.children.get(parent)?.get(name);
     if (id === undefined) {
       const stored = this.#children.get(childKey(parent, name));
@@ -169,7 +151,8 @@ export class NodeStore {
   /** Live children of `parent` as they are when the iteration starts. In no promised order. */
   *childIds(parent: bigint): Generator<bigint> {
     const changes: ChildChanges = new Map(this.#committing.children.get(parent));
-    for (const [name, id] of this.#growing.children.get(parent) ?? []) changes.set(name, id);
+    for (const newer of [this.#logged, this.#appending, this.#growing])
+      for (const [name, id] of newer.children.get(parent) ?? []) changes.set(name, id);
     const start = nodeKey(parent);
     const end = nodeKey(parent + 1n);
     for (const { key, value } of this.#children.getRange({ start, end })) {
@@ -227,31 +210,41 @@ export class NodeStore {
     this.putChild(parent, name, GONE);
   }
 
-  /** Resolves when all puts so far are committed: a kill of this process loses none of them. */
+  /** Resolves when all puts so far are in the log: a kill of this process loses none of them. */
   settled(): Promise<void> {
-    return this.#committed(this.#growing.empty ? this.#committing : this.#growing);
+    if (!this.#growing.empty) return this.#appended(this.#growingWaiters);
+    return this.#appending.empty ? Promise.resolve() : this.#appended(this.#appendingWaiters);
   }
 
   /**
-   * Resolves when all names put so far are committed, and the nodes they mean as they were then: facts that were put since may still be on
+   * Resolves when all names put so far are in the log, and the nodes they mean as they were then: facts that were put since may still be on
    * their way.
    */
   named(): Promise<void> {
-    const generation = this.#growing.children.size > 0 ? this.#growing : this.#committing;
-    return generation.children.size > 0 ? this.#committed(generation) : Promise.resolve();
+    if (this.#growing.children.size > 0) return this.#appended(this.#growingWaiters);
+    return this.#appending.children.size > 0 ? this.#appended(this.#appendingWaiters) : Promise.resolve();
   }
 
-  #committed(generation: Generation): Promise<void> {
-    if (generation.empty) return Promise.resolve();
+  #appended(waiters: Waiter[]): Promise<void> {
     return new Promise((resolve, reject) => {
-      generation.waiters.push({ resolve, reject });
+      waiters.push({ resolve, reject });
       this.#schedule();
     });
   }
 
+  /** Resolves when all puts so far are in LMDB. */
+  async committed(): Promise<void> {
+    await this.settled();
+    const { lastNumber } = this.#log;
+    while (this.#committer !== undefined && this.#databaseNumber < lastNumber) {
+      this.#hurry?.();
+      await new Promise<void>((resolve, reject) => this.#commitWaiters.push({ resolve, reject }));
+    }
+  }
+
   /** Resolves when all puts so far are on the disk: a crash of the machine loses none of them. */
   async flushed(): Promise<void> {
-    await this.settled();
+    await this.committed();
     await this.#database.flushed;
   }
 
@@ -268,8 +261,15 @@ export class NodeStore {
   async close(): Promise<void> {
     try {
       await this.flushed();
+      this.#log.turn();
+      await this.#removing;
+      await this.#log.removeUpTo(this.#databaseNumber);
     } finally {
       this.#closed = true;
+      this.#hurry?.();
+      await this.#committer;
+      await this.#removing;
+      await this.#log.close();
       await this.#database.close();
     }
   }
@@ -281,41 +281,99 @@ export class NodeStore {
 
   #schedule(): void {
     if (this.#closed) throw new Error('the node table is closed');
-    if (this.#draining) return;
-    this.#draining = true;
-    // The rest of this turn's puts join the same transaction.
-    setImmediate(() => void this.#drain());
+    if (this.#appendScheduled) return;
+    this.#appendScheduled = true;
+    // The rest of this turn's puts go along.
+    setImmediate(() => void this.#append());
   }
 
-  /** Commits generations until none is left. Never rejects: who waits for a generation learns how it ended. */
-  async #drain(): Promise<void> {
+  /** Appends to the log until nothing is left. Never rejects: who waits learns how it ended. */
+  async #append(): Promise<void> {
     while (!this.#growing.empty) {
-      const generation = this.#growing;
-      this.#committing = generation;
-      this.#growing = new Generation();
+      const changes = this.#growing;
+      const waiters = this.#growingWaiters;
+      this.#appending = changes;
+      this.#appendingWaiters = waiters;
+      this.#growing = new NodeChanges();
+      this.#growingWaiters = [];
       try {
-        await this.#commit(generation);
+        await this.#log.append(changes);
       } catch (cause) {
-        this.#takeBack(generation, new Error('the node table could not be written', { cause }));
+        const failed = [...waiters, ...this.#growingWaiters.splice(0)];
+        this.#growing.putUnder(changes);
+        this.#appending = new NodeChanges();
+        this.#appendScheduled = false;
+        const error = new Error('the node table could not be written', { cause });
+        for (const waiter of failed) waiter.reject(error);
         return;
       }
-      this.#committing = new Generation();
-      for (const waiter of generation.waiters) waiter.resolve();
+      this.#logged.putOver(changes);
+      this.#loggedNumber = this.#log.lastNumber;
+      this.#appending = new NodeChanges();
+      this.#commitSoon();
+      for (const waiter of waiters) waiter.resolve();
     }
-    this.#draining = false;
+    this.#appendScheduled = false;
   }
 
-  #takeBack(failed: Generation, error: Error): void {
-    const waiters = [...failed.waiters, ...this.#growing.waiters.splice(0)];
-    this.#growing.putUnder(failed);
-    this.#committing = new Generation();
-    this.#draining = false;
-    for (const waiter of waiters) waiter.reject(error);
+  #commitSoon(): void {
+    if (this.#committer !== undefined || this.#logged.empty) return;
+    this.#committer = this.#commitAll().finally(() => {
+      this.#committer = undefined;
+    });
+  }
+
+  /** Commits what is in the log until nothing is left. Never rejects. */
+  async #commitAll(): Promise<void> {
+    let restMs = COMMIT_REST_MS;
+    while (!this.#logged.empty && !this.#closed) {
+      await this.#rest(restMs);
+      const number = this.#loggedNumber;
+      this.#committing = this.#logged;
+      this.#logged = new NodeChanges();
+      try {
+        await this.#commit(this.#committing, number);
+      } catch (cause) {
+        this.#logged.putUnder(this.#committing);
+        this.#committing = new NodeChanges();
+        restMs = COMMIT_RETRY_MS;
+        const error = new Error('the node table could not be committed', { cause });
+        for (const waiter of this.#commitWaiters.splice(0)) waiter.reject(error);
+        continue;
+      }
+      restMs = COMMIT_REST_MS;
+      this.#committing = new NodeChanges();
+      this.#databaseNumber = number;
+      // Who waits for a later one looks again.
+      for (const waiter of this.#commitWaiters.splice(0)) waiter.resolve();
+      const onDisk = this.#database.flushed;
+      this.#removing = this.#removing
+        .then(async () => {
+          await onDisk;
+          await this.#log.removeUpTo(number);
+        })
+        // What could not be removed is read and passed over by the next life, and removed by it.
+        .catch(() => undefined);
+    }
+  }
+
+  /** Until the time has come, or somebody waits for a commit. */
+  async #rest(ms: number): Promise<void> {
+    if (this.#commitWaiters.length > 0) return;
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, ms);
+      timer.unref();
+      this.#hurry = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+    this.#hurry = undefined;
   }
 
   /** One event turn's puts are one LMDB transaction (lmdb's eventTurnBatching), so a node and its name go together. */
-  async #commit({ nodes, children, removals, burials }: Generation): Promise<void> {
-    let last: Promise<boolean> | undefined;
+  async #commit({ nodes, children, removals, burials }: NodeChanges, number: bigint): Promise<void> {
+    let last = this.#database.put(LOG_NUMBER, number);
     for (const [id, change] of nodes) {
       const key = nodeKey(id);
       last = change === 'dropped' ? this.#nodes.remove(key) : this.#nodes.put(key, storedForm(change));

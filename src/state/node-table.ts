@@ -7,9 +7,10 @@
  * Reads are synchronous and see every change at once; named(), settled() and flushed() tell when changes survive a kill and a power cut.
  */
 import { createHmac, randomBytes } from 'node:crypto';
-import { NodeStore, type NodeRecord } from './node-store.js';
+import type { NodeRecord } from './node-changes.js';
+import { NodeStore } from './node-store.js';
 
-export type { NodeRecord } from './node-store.js';
+export type { NodeRecord } from './node-changes.js';
 
 /** Ids below are for others: 0 is no node, 1 and 2 are the cookies of `.` and `..`. */
 const ID_MIN = 16n;
@@ -138,7 +139,7 @@ export class NodeTable {
       this.#store.bury(removal);
       done++;
     }
-    await this.#store.settled();
+    await this.#store.committed();
     return done > 0;
   }
 

@@ -68,9 +68,9 @@ void t.test('ids stay the same across restart', async (t) => {
 void t.test(
   'losing the table heals on the next path walk: paths that never changed hands get their ids again',
   async (t) => {
-    const one = openTable(t, t.testdir({ x: {} }));
-    const other = NodeTable.open(t.testdir(), { secret });
-    t.teardown(() => other.close());
+    const directory = t.testdir({ one: {}, other: {} });
+    const one = openTable(t, `${directory}/one`);
+    const other = openTable(t, `${directory}/other`);
     t.equal(internPath(other, 'bucket', 'a/b').id, internPath(one, 'bucket', 'a/b').id);
     t.not(internPath(other, 'second', 'a/b').id, internPath(one, 'bucket', 'a/b').id);
   },
