@@ -174,14 +174,19 @@ export class Window {
     return stream;
   }
 
+  /** What lies on the way of a sequential stream is its own, also where it happens to lie at equal distances. */
   #nearest(read: Span): Stream | undefined {
     let best: Stream | undefined;
     let bestDistance = Infinity;
+    let bestRank = 0;
     for (const stream of this.#streams) {
       const distance = stream.distance(read);
-      if (distance === undefined || distance >= bestDistance) continue;
+      if (distance === undefined) continue;
+      const rank = stream.stride === undefined && stream.sequential ? 1 : 0;
+      if (rank < bestRank || (rank === bestRank && distance >= bestDistance)) continue;
       best = stream;
       bestDistance = distance;
+      bestRank = rank;
     }
     return best;
   }

@@ -239,7 +239,12 @@ await t.test(
           if (found.length !== streams) throw new Error(`${found.length} streams`);
           if (file.bytes > 5 * used + streams * MIB)
             throw new Error(`${file.bytes} bytes fetched for ${used}`);
-          if (found.some(({ sequential }) => !sequential)) throw new Error('not noticed');
+          const pieces = file.window.streams.filter(({ stride }) => stride !== undefined);
+          for (const { sequential, start, next } of found) {
+            // Until it has turned out what they are.
+            const followed = pieces.some((run) => run.start < next && run.next > start);
+            if (!sequential && !followed) throw new Error('not noticed');
+          }
         },
       ),
       { numRuns: 60 },
@@ -247,6 +252,22 @@ await t.test(
     t.pass('every run');
   },
 );
+
+await t.test('READs out of order that look like pieces at first are one stream again soon', (t) => {
+  const rounds = [
+    [3, 11, 9, 0, 10, 15, 5, 7, 1, 12, 8, 2, 4, 6, 13, 14],
+    [13, 6, 10, 11, 15, 7, 5, 14, 2, 0, 8, 9, 3, 12, 1, 4],
+    [11, 2, 6, 13, 14, 8, 0, 9, 5, 15, 7, 4, 3, 12, 10, 1],
+    [15, 1, 9, 2, 4, 5, 13, 10, 3, 8, 7, 0, 6, 14, 12, 11],
+  ];
+  const bytes = 32 * KIB;
+  const file = new Fetched(4096 * MIB, {}, FAR);
+  for (const [round, order] of rounds.entries())
+    for (const slot of order) file.read(1024 * MIB + (round * 16 + slot) * bytes, bytes);
+  const stream = file.window.streams.at(-1);
+  t.match(stream, { sequential: true, stride: undefined, start: 1024 * MIB, next: 1024 * MIB + 64 * bytes });
+  t.end();
+});
 
 await t.test('interleaved streams are told apart, and the longest unused is dropped', async (t) => {
   const reader = new Fetched(1024 * MIB, { streamsMax: 4 });
