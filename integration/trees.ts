@@ -7,9 +7,12 @@ import pLimit from 'p-limit';
 import type { Bucket, ObjectFacts } from './bucket.js';
 
 const PARALLEL = 16;
-/** Attributes that were changed after the bytes are answered from the journal and reach S3 after a rest of 250 ms. */
+/**
+ * Attributes that were changed after the bytes are answered from the journal and reach S3 after a rest of 250 ms; a streamed file, whose last
+ * COMMITs were answered from the spool, up to 32 s after them (docs/SEMANTICS.md).
+ */
 const REST_MS = 250;
-const LOOKS_MAX = 20;
+const LOOKS_MAX = 160;
 const NS_PER_SECOND = 1_000_000_000n;
 
 /** One line for each entry: what `diff -r` doesn't compare. Of directories no times: copying into them changes those. */
@@ -51,6 +54,15 @@ export async function differencesAtRest(
     objects.delete('');
     const lines = differences(expected, objects);
     if (lines.length === 0 || look === LOOKS_MAX) return lines;
+    await pause(REST_MS);
+  }
+}
+
+/** The SHA-256 of an object, once it is the one expected or nothing more is to come. */
+export async function contentAtRest(expected: string, bucket: Bucket, key: string): Promise<string> {
+  for (let look = 1; ; look++) {
+    const { sha256 } = await bucket.facts(key);
+    if (sha256 === expected || look === LOOKS_MAX) return sha256;
     await pause(REST_MS);
   }
 }
