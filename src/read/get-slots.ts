@@ -14,6 +14,11 @@ export class GetSlots {
     this.#aheadMax = Math.max(1, max - Math.floor(max / 4));
   }
 
+  /** Slots open to readahead. */
+  get aheadMax(): number {
+    return this.#aheadMax;
+  }
+
   get busy(): number {
     return this.#busy;
   }

@@ -12,13 +12,13 @@ import type { ReadOptions } from './options.js';
 
 /** What a store's GETs are like now. */
 export interface GetsWanted {
-  /** In flight for one stream. */
+  /** In flight for one stream; fewer than GETS_MIN only where many streams share them (readahead-share.ts). */
   readonly gets: number;
   /** Bytes that take as long as their first byte: a smaller GET spends most of its time waiting. */
   readonly worthBytes: number;
 }
 
-/** GETs in flight that a window is cut for at least: one that is read from, and more on their way. */
+/** GETs in flight that a window is cut for at least, where a stream may have as many: one that is read from, and more on their way. */
 export const GETS_MIN = 4;
 
 /** The last GETs of a large file aren't smaller than this part of an even share: they would be many, and gain little. */
@@ -48,8 +48,8 @@ export class Parts {
     const worth =
       wanted.gets <= GETS_MIN ? efficient : Math.min(Math.max(wanted.worthBytes, this.#unit), efficient);
     this.#least = Math.min(Math.max(worth, size / wanted.gets / LAST_SHARE), efficient);
-    const quarter = this.#whole(windowBytes / GETS_MIN);
-    const least = Math.max(partBytesMin, Math.min(growing ? worth : efficient, quarter));
+    const share = this.#whole(windowBytes / Math.min(GETS_MIN, wanted.gets));
+    const least = Math.max(partBytesMin, Math.min(growing ? worth : efficient, share));
     const bytes = Math.min(Math.max(this.#whole(windowBytes / wanted.gets), least), partBytesMax);
     this.bytes = bytes > windowBytes ? 0 : bytes;
   }

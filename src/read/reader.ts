@@ -151,7 +151,7 @@ export class Reader {
   /** Tells the window of a READ, whose blocks are pinned, and ends what that ends. */
   #observed(asked: Span, missing: boolean, policy: ReadPolicy): Plan {
     const { pace, share } = this.#shared;
-    const conditions = { windowBytesMax: share.bytes, missing, wanted: pace.wanted, policy };
+    const conditions = { windowBytesMax: share.bytes, missing, wanted: share.of(pace.wanted), policy };
     const plan = this.#window.observe(asked, conditions);
     this.#recount();
     this.#leave(plan.dropped);

@@ -52,7 +52,7 @@ export class Readers {
     const pool = new BlockPool(budget, options.blockBytes);
     const cache = new BlockCache(budget, pool);
     const slots = new GetSlots(options.requestsMax);
-    const share = new ReadaheadShare(budget);
+    const share = new ReadaheadShare(budget, slots.aheadMax);
     const pace = new Pace({
       getsMin: GETS_MIN,
       getsMax: options.requestsPerObjectMax,
