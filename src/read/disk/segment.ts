@@ -116,13 +116,13 @@ export class Segment {
     this.#page += pagesOf(bytes);
   }
 
-  /** Fills the buffer with what stands from a page on; false where the segment ends before, or has ended. */
+  /** Fills the buffer with what stands from a page on; false where the segment ends before, or had ended. */
   async read(buffer: Buffer, page: number): Promise<boolean> {
     if (this.#ended) return false;
     this.#readers += 1;
     try {
       const count = await this.#blocks.read(buffer, page * PAGE_BYTES);
-      return count === buffer.length && !this.#ended;
+      return count === buffer.length;
     } finally {
       this.#readers -= 1;
       if (this.#readers === 0) this.#idle?.();
@@ -146,11 +146,20 @@ export class Segment {
     this.#page = page;
   }
 
-  /** Gives its space back, which works where the directory refuses, and though somebody reads: that finds nothing. Then closes. */
+  /**
+   * Gives its space back, which works where the directory refuses, and though somebody reads: that finds nothing. Then closes. Where the blocks
+   * can't be given back it fails, and everything is there as before.
+   */
   async empty(): Promise<void> {
     this.#ended = true;
     try {
-      await Promise.all([this.#blocks.empty(), this.#index.empty()]);
+      await this.#blocks.empty();
+    } catch (error) {
+      this.#ended = false;
+      throw error;
+    }
+    try {
+      await this.#index.empty();
       this.#diskBytes = 0;
     } finally {
       await this.close();

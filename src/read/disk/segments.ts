@@ -36,8 +36,8 @@ export class Segments {
   #newest: number;
   /** Takes the next blocks. */
   #active: Segment | undefined;
-  /** Taken by segments that are being removed, or that couldn't be. */
-  #leavingBytes = 0;
+  /** Taken by segments that are removed and couldn't be emptied. */
+  #leftBytes = 0;
   #evicted = 0;
 
   private constructor(options: SegmentsOptions, newest: number) {
@@ -68,7 +68,7 @@ export class Segments {
 
   /** Bytes of disk that all of it takes. */
   get usedBytes(): number {
-    let bytes = OVERHEAD_BYTES + this.#leavingBytes;
+    let bytes = OVERHEAD_BYTES + this.#leftBytes;
     for (const { diskBytes } of this.#segments.values()) bytes += diskBytes;
     return bytes;
   }
@@ -171,21 +171,28 @@ export class Segments {
     while (this.usedBytes + growth() > this.#options.limitBytes) {
       const [oldest] = this.#segments.values();
       if (oldest === undefined) return false;
-      this.#evicted += 1;
       await this.#remove(oldest);
+      this.#evicted += 1;
     }
     return true;
   }
 
+  /** Fails where its blocks can't be given back, on a file system that has become read-only: they go on being of use. */
   async #remove(segment: Segment): Promise<void> {
     const { files, directory, log } = this.#options;
-    // Not live from here on: nothing finds its blocks.
+    try {
+      await segment.empty();
+    } catch (error) {
+      if (!segment.ended) throw error;
+      log.debug(
+        { err: error, segment: segment.number },
+        'cannot give back all of a segment of the disk cache',
+      );
+    }
+    // Nothing finds its blocks since it has ended.
     this.#segments.delete(segment.number);
     if (this.#active === segment) this.#active = undefined;
-    const bytes = segment.diskBytes;
-    this.#leavingBytes += bytes;
-    await segment.empty();
-    this.#leavingBytes -= bytes;
+    this.#leftBytes += segment.diskBytes;
     try {
       await removeSegmentFiles(files, directory, segment.number);
     } catch (error) {

@@ -251,6 +251,35 @@ await t.test(
   },
 );
 
+await t.test('a full cache on a file system that has become read-only keeps what it has', async (t) => {
+  const rig = await DiskRig.open(t, { limitBytes: 2 * MIB });
+  const big = versionOf('big', 'e', 8 * MIB, 3);
+  for (let at = 0; at < big.size; at += BLOCK) await rig.keep(big, at, BLOCK);
+  const held = async (): Promise<number[]> => {
+    const found: number[] = [];
+    for (let at = 0; at < big.size; at += BLOCK) if (await rig.reads(big, at, BLOCK)) found.push(at);
+    return found;
+  };
+  const before = await held();
+  t.ok(before.length > 4);
+  const { evicted } = rig.cache.counts;
+  rig.files.before = (operation) => {
+    if (['write', 'create', 'empty', 'remove'].includes(operation)) throw systemError('EROFS');
+  };
+  for (let attempt = 0; attempt < 5; attempt += 1) {
+    await rig.keep(A, attempt * BLOCK, BLOCK);
+    rig.nowMs += PAUSE_MS;
+  }
+  t.same(await held(), before);
+  t.equal(rig.cache.counts.evicted, evicted);
+  t.equal(rig.cache.counts.bad, 0);
+  t.ok(rig.diskBytes() <= rig.cache.usedBytes && rig.cache.usedBytes <= 2 * MIB);
+  rig.files.before = () => undefined;
+  await rig.keep(A, 0, BLOCK);
+  t.ok(await rig.reads(A, 0, BLOCK), 'and goes on when it can');
+  t.ok(rig.diskBytes() <= 2 * MIB);
+});
+
 await t.test('a directory that lets nothing be removed keeps to its limit', async (t) => {
   const rig = await DiskRig.open(t, { limitBytes: 2 * MIB });
   rig.files.before = (operation) => {

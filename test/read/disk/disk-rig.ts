@@ -68,8 +68,6 @@ export interface RigOptions {
   readonly limitBytes?: number;
   readonly segmentBytes?: number;
   readonly budgetBytes?: number;
-  /** How long a disk that doesn't answer is waited for at the end. */
-  readonly endMs?: number;
 }
 
 export class DiskRig {
@@ -80,6 +78,8 @@ export class DiskRig {
   readonly #options: Required<RigOptions>;
   #directories = 1;
   nowMs = 0;
+  /** How long a disk that doesn't answer is waited for when the next cache ends. */
+  endMs = 2000;
   #cache: DiskCache | undefined;
 
   constructor(options: RigOptions = {}) {
@@ -87,7 +87,6 @@ export class DiskRig {
       limitBytes: 4 * MIB,
       segmentBytes: 256 * KIB,
       budgetBytes: 64 * MIB,
-      endMs: 2000,
       ...options,
     };
     this.budget = new MemoryBudget(this.#options.budgetBytes);
@@ -121,12 +120,12 @@ export class DiskRig {
   }
 
   async start(): Promise<void> {
-    const { limitBytes, segmentBytes, endMs } = this.#options;
+    const { limitBytes, segmentBytes } = this.#options;
     this.#cache = await DiskCache.open({
       directory: this.directory,
       limitBytes,
       segmentBytes,
-      endMs,
+      endMs: this.endMs,
       budget: this.budget,
       log: this.collected.log,
       files: this.files,
