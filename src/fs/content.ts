@@ -220,7 +220,9 @@ export class Content {
 
   /** Gives a file back what an earlier run had made safe of it. Errors: the spool's. */
   async restoreSession(node: FileNode, record: DurableRecord): Promise<void> {
-    node.session = await WriteSession.restore(this.#sessionOptions(node), record);
+    // Whatever is said of the state directory today: the bytes are there.
+    const options = { ...this.#sessionOptions(node), durable: this.#durable(node) };
+    node.session = await WriteSession.restore(options, record);
     node.size = node.session.size;
     this.#volume.nodes.trackBusy(node);
   }
@@ -303,10 +305,12 @@ export class Content {
         base: { key: volume.keyOf(node), etag: version.etag, size: version.size },
       }),
       ...(volume.writeOptions !== undefined && { options: volume.writeOptions }),
-      ...(!volume.commit.isStateEphemeral && {
-        durable: { segments: volume.segments, journal: sessionJournal(volume, node) },
-      }),
+      ...(!volume.commit.isStateEphemeral && { durable: this.#durable(node) }),
     };
+  }
+
+  #durable(node: FileNode): WriteSessionOptions['durable'] & object {
+    return { segments: this.#volume.segments, journal: sessionJournal(this.#volume, node) };
   }
 }
 

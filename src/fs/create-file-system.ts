@@ -124,6 +124,7 @@ export async function createFileSystem(parts: FileSystemParts): Promise<RunningF
     const volume = new VolumeOperations(volumeParts, { smallFilesAhead: parts.smallFilesAhead ?? true });
     volumes.set(options.volumeName, volume);
   }
+  tellOfOthers(intents, volumes, log);
   for (const volume of volumes.values()) await recover(volume);
   const stopCollecting = collectRemoved(nodes, clock, log);
 
@@ -160,6 +161,18 @@ export async function createFileSystem(parts: FileSystemParts): Promise<RunningF
     }
   };
   return { fs, drain, close };
+}
+
+/** What is unfinished in buckets that are not exported this time stays as it is: nobody may take it for done. */
+function tellOfOthers(intents: IntentLog, served: ReadonlyMap<string, unknown>, log: Logger): void {
+  const others = new Map<string, number>();
+  for (const { volume } of intents.live().values())
+    if (!served.has(volume)) others.set(volume, (others.get(volume) ?? 0) + 1);
+  for (const [volume, unfinished] of others)
+    log.error(
+      { volume, unfinished },
+      `${volume} is not exported now: what was answered and isn't in the bucket yet waits in the state directory until it is again`,
+    );
 }
 
 /** What of the spool the journal names. */

@@ -88,7 +88,7 @@ interface Entry {
   readonly intent?: JournaledIntent;
 }
 
-/** The journal is rewritten when it is larger than this and mostly dead. */
+/** The journal is rewritten when it is larger than this, twice what it was then, and mostly dead. */
 const COMPACT_BYTES_MIN = 4 * 1024 * 1024;
 
 export class IntentLog {
@@ -97,8 +97,12 @@ export class IntentLog {
   /** Ends on their way to the disk. */
   readonly #ending = new Map<string, Promise<void>>();
   readonly #onFailure: (error: unknown) => void;
+  /** Ended, which the journal found no room for: it is told again when there is some. */
+  readonly #unended = new Set<string>();
   #appended = 0;
   #compacting = false;
+  /** Least size of the journal, in bytes, before it is rewritten again. */
+  #compactFromBytes = COMPACT_BYTES_MIN;
 
   /** `entries` is what the journal held when it was opened. */
   constructor(journal: Journal, entries: readonly unknown[], onFailure: (error: unknown) => void) {
@@ -134,6 +138,7 @@ export class IntentLog {
       if (this.#live.get(ref) === intent) this.#apply(ref, before);
       throw error;
     }
+    for (const ended of this.#unended) this.end(ended);
     await this.#compactIfDue();
   }
 
@@ -144,9 +149,9 @@ export class IntentLog {
 
   /** The intent is no longer wanted. Resolves when that is safe on disk: a crash must not carry it out. */
   async drop(ref: string): Promise<void> {
-    if (this.#live.has(ref)) {
+    if (this.#live.has(ref) || this.#unended.has(ref)) {
       this.#apply(ref, undefined);
-      const ending = this.#journal.append({ ref }).finally(() => {
+      const ending = this.#appendEnd(ref).finally(() => {
         if (this.#ending.get(ref) === ending) this.#ending.delete(ref);
       });
       this.#ending.set(ref, ending);
@@ -154,10 +159,23 @@ export class IntentLog {
     await this.#ending.get(ref);
   }
 
+  async #appendEnd(ref: string): Promise<void> {
+    this.#unended.delete(ref);
+    try {
+      await this.#journal.append({ ref });
+    } catch (error) {
+      if (!this.#live.has(ref)) this.#unended.add(ref);
+      throw error;
+    }
+  }
+
   #apply(ref: string, intent: Intent | undefined): void {
     this.#appended++;
     if (intent === undefined) this.#live.delete(ref);
-    else this.#live.set(ref, intent);
+    else {
+      this.#live.set(ref, intent);
+      this.#unended.delete(ref);
+    }
   }
 
   #intentOf(ref: string, journaled: JournaledIntent): Intent {
@@ -172,14 +190,22 @@ export class IntentLog {
   }
 
   async #compactIfDue(): Promise<void> {
-    if (this.#compacting || this.#journal.size() < COMPACT_BYTES_MIN || this.#appended < 4 * this.#live.size)
+    if (
+      this.#compacting ||
+      this.#journal.size() < this.#compactFromBytes ||
+      this.#appended < 4 * this.#live.size
+    )
       return;
     this.#compacting = true;
     try {
       await this.#journal.compact([...this.#live].map(([ref, intent]) => ({ ref, intent })));
       this.#appended = this.#live.size;
+    } catch (error) {
+      // What was appended is safe all the same, and whoever waits for that isn't to be told otherwise.
+      this.#onFailure(error);
     } finally {
       this.#compacting = false;
+      this.#compactFromBytes = Math.max(COMPACT_BYTES_MIN, 2 * this.#journal.size());
     }
   }
 }

@@ -2,6 +2,7 @@
 import { changeRef, createRef, writtenRef } from './journaling.js';
 import type { Intent, JournaledAttributes } from './intent-log.js';
 import { isDeepStrictEqual } from 'node:util';
+import { StoreError } from '../store/errors.js';
 import type { ObjectHead } from '../store/object-store.js';
 import { FileNode, type DirectoryNode } from './node.js';
 import { differsInTimesOnly } from './posix-metadata.js';
@@ -38,9 +39,7 @@ async function carryOut(operations: VolumeOperations, ref: string, intent: Inten
   switch (intent.kind) {
     case 'upload':
       if (isRestedOn(volume, intent.uploadId)) return;
-      await volume.store.abortUpload(intent.key, intent.uploadId);
-      volume.intents.end(ref);
-      return;
+      return abortAgain(volume, ref, intent);
     case 'rename-file':
     case 'rename-directory':
       await operations.rename.finish(intent);
@@ -62,6 +61,18 @@ function isRestedOn(volume: Volume, uploadId: string): boolean {
   return false;
 }
 
+/** One that may not be aborted with today's permissions must not keep the bucket from being read: it is tried at the next start. */
+async function abortAgain(volume: Volume, ref: string, { key, uploadId }: IntentOf<'upload'>): Promise<void> {
+  try {
+    await volume.store.abortUpload(key, uploadId);
+  } catch (error) {
+    if (!(error instanceof StoreError) || error.kind !== 'access-denied') throw error;
+    volume.log.warn({ err: error, key, uploadId }, 'an unfinished upload may not be aborted');
+    return;
+  }
+  volume.intents.end(ref);
+}
+
 async function writtenAgain(
   operations: VolumeOperations,
   ref: string,
@@ -74,17 +85,22 @@ async function writtenAgain(
   const head = await volume.store.head(key);
   const live = volume.intents.live();
   // Another file has the name by now, or will.
-  const isTaken = head !== undefined || live.has(createRef(node)) || live.has(writtenRef(node));
+  const isAwaited = live.has(createRef(node)) || (ref !== writtenRef(node) && live.has(writtenRef(node)));
+  const isTaken = head !== undefined || isAwaited;
   if (isLoser === true && isTaken) {
     volume.log.error({ key, upload: record.upload }, 'the loser of a conflict waits for its key to be free');
+    return;
+  }
+  if (ref !== writtenRef(node) && (isAwaited || node.session !== undefined)) {
+    volume.log.error({ key }, 'bytes that a COMMIT was answered for wait for newer ones of the file');
     return;
   }
   // What was said of the file beside its bytes is in their intent, and newer there.
   volume.intents.end(createRef(node));
   volume.intents.end(changeRef(node));
+  const known = { record, attributes, ...(etag !== undefined && { etag }) };
   if (ref !== writtenRef(node)) {
-    // Made as the loser, or with an id that the lost state directory knew.
-    const known = { record, attributes, ...(etag !== undefined && { etag }) };
+    // Made as the loser, put aside, or with an id that the lost state directory knew.
     await volume.intents.put(writtenRef(node), { ...rest, ...known });
     await volume.intents.drop(ref);
   }
@@ -103,14 +119,27 @@ async function writtenAgain(
   try {
     await content.restoreSession(node, record);
   } catch (error) {
-    // What is in the journal stays: nobody else knows what the file was to be.
     node.created = false;
-    volume.log.error({ err: error, key }, 'bytes that a COMMIT was answered for are lost');
+    volume.log.error(
+      { err: error, key },
+      'bytes that a COMMIT was answered for could not be read: what is left of them stays, and is tried at the next start',
+    );
+    // What is written to the file next has this name in the journal.
+    await volume.intents.put(freeRef(volume, node), { ...rest, ...known });
+    await volume.intents.drop(writtenRef(node));
     return;
   }
   if (etag === undefined) directory.unpublishedFiles.set(name, node);
   volume.nodes.save(node);
   await publish(operations, node);
+}
+
+/** A name in the journal for a record that is put aside. */
+function freeRef({ intents }: Volume, node: FileNode): string {
+  for (let at = 1; ; at += 1) {
+    const ref = `aside:${node.id}:${at}`;
+    if (!intents.live().has(ref)) return ref;
+  }
 }
 
 /** The object is what was to be published: only the journal's word of it is missing. */

@@ -130,8 +130,7 @@ export class Journal {
         this.#steps.shift();
         await this.#compactTo(head);
       } else {
-        const end = this.#steps.findIndex(({ kind }) => kind === 'compact');
-        await this.#appendBatch(this.#steps.splice(0, end < 0 ? this.#steps.length : end));
+        await this.#appendBatch(this.#steps.splice(0, batchLength(this.#steps)));
       }
     }
     this.#running = undefined;
@@ -210,6 +209,17 @@ export class Journal {
         : new JournalError(`journal ${this.#path} could not be written: ${String(cause)}`, { cause });
     return this.#failure;
   }
+}
+
+/** Appends that go into one record. Never two records in a sync: the disk may have the second alone after a crash. */
+function batchLength(steps: readonly Step[]): number {
+  let length = 0;
+  for (const [at, step] of steps.entries()) {
+    if (step.kind === 'compact') return at;
+    length += step.entry.length + 1;
+    if (at > 0 && length > RECORD_BYTES_MAX / 4) return at;
+  }
+  return steps.length;
 }
 
 function encodeEntry(entry: JournalEntry): string {

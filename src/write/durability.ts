@@ -14,6 +14,7 @@ import { DurableRecord, type RecordChange, type SafeExtent, type SafePart } from
 import { ExtentMap } from './extent-map.js';
 import type { FileContent } from './file-content.js';
 import type { FileUpload } from './file-upload.js';
+import type { UploadName } from './part.js';
 import type { SpooledPiece, SpoolSegments } from './spool-segments.js';
 
 /** Largest piece put into the spool at a time, in bytes: as much is staged where the bytes are not in memory. */
@@ -50,6 +51,8 @@ export class Durability {
   #keptBytes = Infinity;
   #resized = false;
   #record: DurableRecord | undefined;
+  /** Parts that the journal on the disk may name, by their starts: the record is ahead of it while it is written, and when that failed. */
+  readonly #promised = new Map<number, { readonly end: number; readonly uploadId: string | undefined }>();
   /** The journal has the record but for changes that it is told of. */
   #journaled = false;
   /** Pieces that nothing rests on once the journal has the record as it is. */
@@ -64,9 +67,18 @@ export class Durability {
     return this.#record !== undefined;
   }
 
-  /** A COMMIT was answered for the part that begins at `start`, and the upload has it. */
+  /** A COMMIT was answered for the part that begins at `start`, and the upload has it, as far as the disk knows. */
   isPromised(start: number): boolean {
-    for (const part of this.#record?.parts ?? []) if (part.start === start) return true;
+    return this.#promised.has(start);
+  }
+
+  /** Publishing into the current upload would send other bytes over parts that the journal names. */
+  get #isInTheWay(): boolean {
+    const { content, upload } = this.#options;
+    const current = upload().current?.uploadId;
+    for (const [start, { end, uploadId }] of this.#promised)
+      if (uploadId === current && start < content.size && this.#uploaded(start, end) === undefined)
+        return true;
     return false;
   }
 
@@ -84,6 +96,7 @@ export class Durability {
   restore(record: DurableRecord): void {
     this.#record = record;
     this.#journaled = true;
+    this.#promise(record.parts, record.upload);
     this.#unsafe.clear();
     this.#keptBytes = Infinity;
     this.#resized = false;
@@ -118,11 +131,30 @@ export class Durability {
     }
   }
 
+  /**
+   * What COMMITs were answered for is sent over once the journal has it elsewhere. Where it can't, for want of room, it stays as it is: the
+   * upload makes way where it would be sent over; why it can't. Errors: as of `keep`, when the upload can't make way, since bytes are in it alone.
+   */
+  async beforePublishing(): Promise<unknown> {
+    if (this.#record === undefined) return undefined;
+    try {
+      await this.keep();
+      return undefined;
+    } catch (error) {
+      if (!this.#isInTheWay) return error;
+      const upload = this.#options.upload();
+      if (upload.holdsData) throw error;
+      await upload.retire();
+      return error;
+    }
+  }
+
   /** The object has everything: `base` is another one. Not waited for: a crash before finds out that the object is there. */
   async ended(): Promise<void> {
     const pieces = [...this.#freed, ...(this.#record?.extents ?? []).map(({ piece }) => piece)];
     const isKnown = this.#record !== undefined;
     this.#record = undefined;
+    this.#promised.clear();
     this.#journaled = false;
     this.#freed = [];
     this.#unsafe.clear();
@@ -226,6 +258,7 @@ export class Durability {
       ...(base !== undefined && { base }),
     }));
     this.#freed.push(...record.apply(change));
+    this.#promise(change.parts, change.upload);
     try {
       await journal.write(record, this.#journaled ? change : undefined);
     } catch (error) {
@@ -234,6 +267,12 @@ export class Durability {
       throw error;
     }
     this.#journaled = true;
+    this.#promised.clear();
+    this.#promise(record.parts, record.upload);
     segments.free(this.#freed.splice(0));
+  }
+
+  #promise(parts: Iterable<SafePart>, upload: UploadName | undefined): void {
+    for (const { start, end } of parts) this.#promised.set(start, { end, uploadId: upload?.uploadId });
   }
 }

@@ -84,7 +84,11 @@ export class SpoolSegments {
     const segments = new SpoolSegments(room, log, segmentBytes);
     await mkdir(room.directory, { recursive: true, mode: 0o700 });
     const live = new Map<number, number>();
-    for (const { segment } of kept) live.set(segment, (live.get(segment) ?? 0) + 1);
+    for (const { segment } of kept) {
+      live.set(segment, (live.get(segment) ?? 0) + 1);
+      // The name of one that is missing is not given again: what is read or freed under it would be somebody else's.
+      segments.#lastId = Math.max(segments.#lastId, segment);
+    }
     for (const name of await readdir(room.directory)) {
       const id = Number(FILE_NAME.exec(name)?.[1] ?? 0);
       if (id === 0) continue;

@@ -299,7 +299,9 @@ export class WriteSession {
     const content = this.#content;
     await this.#upload.settled();
     request.signal?.throwIfAborted();
-    if (this.#durability?.hasRecord === true && content.dirty) await this.#durability.keep();
+    const unkept = content.dirty ? await this.#durability?.beforePublishing() : undefined;
+    if (unkept !== undefined)
+      this.#log.warn({ err: unkept }, 'published without room to keep what is published first');
     const { base } = content;
     if (base?.key === request.key && !content.dirty) {
       return this.#headersStale ? await this.#replaceHeaders(request) : base;

@@ -87,18 +87,20 @@ export class Mounted {
     return this.#spool;
   }
 
-  async open(): Promise<void> {
+  /** `changed`: options that are others than those it was started with. */
+  async open(changed: Omit<MountedOptions, 'store' | 'capabilities'> = {}): Promise<void> {
     const life = new Life();
     this.#life = life;
     this.#state = await openStateDirectory(this.#directory);
-    const { spoolLimitBytes = 256 * MIB, writeOptions, journalRestMs, isStateEphemeral } = this.#options;
+    const options = { ...this.#options, ...changed };
+    const { spoolLimitBytes = 256 * MIB, writeOptions, journalRestMs, isStateEphemeral } = options;
     this.#spool = new Spool({
       directory: this.#state.spoolPath,
       limitBytes: spoolLimitBytes,
       log: this.#log,
     });
     this.#running = await createFileSystem({
-      exports: (this.#options.exports ?? [{}]).map((given) => ({
+      exports: (options.exports ?? [{}]).map((given) => ({
         store: mortal(this.store, life),
         volumeName: 'memory/bucket',
         path: '/bucket',
@@ -112,7 +114,7 @@ export class Mounted {
         gid: 1000,
         fileMode: 0o644,
         directoryMode: 0o755,
-        metadataTtlMs: this.#options.metadataTtlMs ?? 3000,
+        metadataTtlMs: options.metadataTtlMs ?? 3000,
         ...given,
       })),
       state: this.#state,
@@ -122,7 +124,7 @@ export class Mounted {
       ...(writeOptions !== undefined && { writeOptions }),
       ...(journalRestMs !== undefined && { journalRestMs }),
       ...(isStateEphemeral !== undefined && { isStateEphemeral }),
-      smallFilesAhead: this.#options.smallFilesAhead ?? true,
+      smallFilesAhead: options.smallFilesAhead ?? true,
       clock: {
         nowMs: () => this.clock.nowMs(),
         after: (delayMs, task) => this.clock.after(delayMs, () => !life.ended && task()),

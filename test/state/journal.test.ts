@@ -143,6 +143,34 @@ void t.test('a write that finds no room is taken back, and the next one may succ
   t.same(await entriesOf(path), ['safe', 'after']);
 });
 
+void t.test(
+  'of what one sync takes the disk may have any page after a crash: the journal opens',
+  async (t) => {
+    const path = join(t.testdir(), 'journal');
+    const { journal } = await Journal.open(path);
+    const crashes: Buffer[] = [];
+    const safe: number[] = [];
+    await interceptDatasync(t, async (datasync) => {
+      // The first page of what this sync is to make safe didn't reach the disk, what is behind it did.
+      const written = readFileSync(path);
+      const from = safe.at(-1) ?? 0;
+      crashes.push(Buffer.from(written).fill(0, from, Math.min(from + 4096, written.length)));
+      await datasync();
+      safe.push(written.length);
+    });
+    const large = 'x'.repeat(9 * 1024 * 1024);
+    await Promise.all([journal.append('first'), journal.append(large), journal.append(large)]);
+    await journal.append('last');
+    await journal.close();
+    for (const crash of crashes) {
+      writeFileSync(path, crash);
+      const again = await Journal.open(path);
+      await again.journal.close();
+    }
+    t.ok(crashes.length > 1);
+  },
+);
+
 void t.test('a journal of one entry a record is read, too', async (t) => {
   const path = join(t.testdir(), 'journal');
   const records = ['{"ref":"a"}', '{"ref":"b"}'].map((text) => {

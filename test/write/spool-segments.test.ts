@@ -39,6 +39,17 @@ await t.test('pieces come back after a restart, and what nobody names is removed
   await after.close();
 });
 
+await t.test('the number of a segment that is missing is not given again', async (t) => {
+  const { spool } = spoolIn(t);
+  const missing: SpooledPiece = { segment: 3, position: 0, bytes: 600, crc32: 1 };
+  const segments = await SpoolSegments.open(spool, log, [missing]);
+  const piece = await segments.write([bytes(600, 'a')]);
+  segments.free([missing]);
+  await segments.write([bytes(600, 'b')]);
+  t.ok((await segments.read(piece)).equals(bytes(600, 'a')), 'still there');
+  await segments.close();
+});
+
 await t.test('what the disk cut or changed is found out', async (t) => {
   const { spool, directory } = spoolIn(t);
   const segments = await SpoolSegments.open(spool, log, []);

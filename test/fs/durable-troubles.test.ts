@@ -1,0 +1,132 @@
+/** What COMMITs were answered for, when the next start finds other settings, a spool without room, or less than was there. */
+import { readdir, rename } from 'node:fs/promises';
+import { join } from 'node:path';
+import t, { type Test } from 'tap';
+import type { Handle } from '../../src/fs/file-system.js';
+import { StoreError } from '../../src/store/errors.js';
+import { Mounted, type MountedOptions } from './mounted.js';
+
+const KIB = 1024;
+const PART = 16 * KIB;
+const SMALL_PARTS: MountedOptions = {
+  capabilities: { partBytesMin: PART },
+  writeOptions: { partBytes: PART, putBytesMax: PART },
+};
+const JOURNAL: MountedOptions = { ...SMALL_PARTS, exports: [{ commitPolicy: 'journal' }] };
+
+async function mounted(test: Test, options: MountedOptions): Promise<Mounted> {
+  const m = await Mounted.start(options);
+  test.teardown(() => m.end());
+  return m;
+}
+
+function pattern(bytes: number, seed = 1): Buffer {
+  const data = Buffer.allocUnsafe(bytes);
+  for (let at = 0; at < bytes; at += 1) data[at] = (at * seed + (at >>> 8) * 13 + seed) & 255;
+  return data;
+}
+
+async function writeAll(m: Mounted, handle: Handle, offset: number, data: Buffer): Promise<void> {
+  for (let at = 0; at < data.length; at += 5000)
+    await m.fs.write(m.context, handle, offset + at, data.subarray(at, at + 5000), 'unstable');
+}
+
+const errorsOf = (m: Mounted): string[] =>
+  m.logged.filter(({ level }) => level === 50).map(({ msg }) => String(msg));
+
+await t.test('state that is declared ephemeral later: what is in it is published all the same', async (t) => {
+  const m = await mounted(t, JOURNAL);
+  await m.write('small', 'committed');
+  const data = pattern(4 * PART + 100);
+  const large = await m.write('large', '');
+  await writeAll(m, large, 0, data);
+  await m.fs.commit(m.context, large);
+  await m.crash();
+  await m.open({ isStateEphemeral: true });
+  t.equal(m.bucket()['small'], 'committed');
+  t.ok(m.store.objects.get('large')?.body.equals(data));
+  await m.stop();
+  await m.open();
+  t.same(Object.keys(m.bucket()), ['large', 'small'], 'once');
+  t.equal(m.spool.usedBytes, 0);
+});
+
+await t.test('bytes that a start can not read are not given up for what is written next', async (t) => {
+  const m = await mounted(t, JOURNAL);
+  const handle = await m.write('f', 'published');
+  await m.rest(60_000);
+  await m.fs.write(m.context, handle, 0, Buffer.from('committed'), 'fileSync');
+  await m.crash();
+  const spool = join(m.directory, 'spool');
+  const [segment = ''] = (await readdir(spool)).filter((name) => name.endsWith('.segment'));
+  await rename(join(spool, segment), join(m.directory, 'away'));
+  await m.open();
+  t.equal(m.bucket()['f'], 'published');
+  await m.fs.setattr(m.context, handle, { size: 0 });
+  await m.fs.write(m.context, handle, 0, Buffer.from('next'), 'fileSync');
+  await m.rest(60_000);
+  t.equal(m.bucket()['f'], 'next');
+  await m.stop();
+  await rename(join(m.directory, 'away'), join(spool, segment));
+  await m.open();
+  t.equal(m.bucket()['f'], 'next');
+  t.ok(Object.values(m.bucket()).includes('committed'), 'kept beside it');
+});
+
+await t.test(
+  'a spool that was filled by the file itself does not keep it from being published',
+  async (t) => {
+    const m = await mounted(t, { ...JOURNAL, spoolLimitBytes: 8000 });
+    const handle = await m.write('f', pattern(6000));
+    await m.fs.write(m.context, handle, 6000, pattern(6000, 3), 'unstable');
+    await m.fs.commit(m.context, handle);
+    t.ok(m.store.objects.get('f')?.body.equals(Buffer.concat([pattern(6000), pattern(6000, 3)])));
+  },
+);
+
+await t.test('the same where committed parts in the upload were written over', async (t) => {
+  const m = await mounted(t, { ...JOURNAL, spoolLimitBytes: 8000 });
+  const handle = await m.write('f', '');
+  const data = pattern(4 * PART + 6000);
+  await writeAll(m, handle, 0, data);
+  await m.fs.commit(m.context, handle);
+  t.same(m.bucket(), {}, 'answered from upload and spool');
+  const change = pattern(100, 5);
+  change.copy(data, PART + 50);
+  await m.fs.write(m.context, handle, PART + 50, change, 'unstable');
+  await m.fs.commit(m.context, handle);
+  t.ok(m.store.objects.get('f')?.body.equals(data));
+  t.equal(m.store.uploads.size, 0);
+});
+
+await t.test('what belongs to a bucket that is not exported any more stays, and the log tells', async (t) => {
+  const m = await mounted(t, JOURNAL);
+  await m.write('f', 'committed');
+  await m.crash();
+  await m.open({ exports: [{ volumeName: 'memory/other', commitPolicy: 'journal' }] });
+  t.same(m.bucket(), {});
+  t.match(errorsOf(m).join('\n'), /memory\/bucket is not exported/);
+  await m.write('g', 'of the other');
+  await m.rest(60_000);
+  await m.stop();
+  await m.open();
+  t.equal(m.bucket()['f'], 'committed');
+});
+
+await t.test('uploads that may not be aborted any more do not keep the bucket from being read', async (t) => {
+  const m = await mounted(t, SMALL_PARTS);
+  const handle = await m.write('f', 'published');
+  await writeAll(m, handle, 0, pattern(3 * PART));
+  await m.crash();
+  t.equal(m.store.uploads.size, 1);
+  m.store.before = ({ operation }) => {
+    if (operation !== 'AbortMultipartUpload') return;
+    throw new StoreError('access-denied', 'no', { operation, bucket: 'bucket' });
+  };
+  await m.open();
+  t.equal(await m.read('f'), 'published');
+  await m.stop();
+  m.store.before = undefined;
+  await m.open();
+  t.equal(m.store.uploads.size, 0, 'aborted when it may be');
+});
