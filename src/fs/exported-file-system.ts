@@ -118,9 +118,13 @@ export class ExportedFileSystem implements Fs.FileSystem {
     const place = this.#places.resolve(context, directory);
     if (place.kind === 'pseudo') return this.#above.lookup(context, place.directory, name);
     const parent = this.#places.directory(place);
-    const entry = after(this.#places.fresh(parent), (attributes) => {
+    // The clock is asked once: twice is a twentieth of a LOOKUP.
+    const nowMs = parent.exported.volume.volume.clock.nowMs();
+    const fresh = this.#places.fresh(parent, nowMs);
+    const at = fresh instanceof Promise ? undefined : nowMs;
+    const entry = after(fresh, (attributes) => {
       requireSearch(attributes, parent.caller);
-      return this.#entry(parent, name);
+      return this.#entry(parent, name, at);
     });
     return after(entry, (node) => this.#found(parent.exported, node));
   }
@@ -364,13 +368,13 @@ export class ExportedFileSystem implements Fs.FileSystem {
     };
   }
 
-  #entry(parent: DirectoryPlace, name: Buffer): Soon<FsNode> {
+  #entry(parent: DirectoryPlace, name: Buffer, nowMs?: number): Soon<FsNode> {
     const { exported, node } = parent;
     const { volume, freshness } = exported.volume;
     if (isDot(name)) return node;
     if (isDotDot(name))
       return node === exported.volume.rootAt(exported.rules.prefix) ? node : volume.parentOf(node);
-    return after(freshness.entry(node, parseName(name)), (found) =>
+    return after(freshness.entry(node, parseName(name), nowMs), (found) =>
       // A file was looked at to find it; a directory may be known to be there by what lies in it.
       found.kind === 'file' ? found : after(freshness.node(found), () => found),
     );

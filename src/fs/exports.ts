@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto';
 import ipaddr from 'ipaddr.js';
 import type { ReadPolicy } from '../read/options.js';
+import { Recent } from '../state/recent.js';
 import type { Attributes, Caller } from './file-system.js';
 import type { FsNode } from './node.js';
 import type { VolumeOperations } from './volume-operations.js';
@@ -29,12 +30,17 @@ export interface ExportRules {
   readonly readPolicy?: ReadPolicy;
 }
 
+/** More than the connections that there are. */
+const ADDRESSES_MAX = 4096;
+
 export class Export {
   /** Names the export in handles, and its file system (fsid) to clients: the same for the same path, always. */
   readonly id: bigint;
   readonly rules: ExportRules;
   readonly volume: VolumeOperations;
   readonly #allowed: readonly [ipaddr.IPv4 | ipaddr.IPv6, number][];
+  /** What was found of callers' addresses: it is asked with every call. */
+  readonly #admitted = new Recent<string, boolean>(ADDRESSES_MAX);
 
   constructor(rules: ExportRules, volume: VolumeOperations) {
     this.id = idOf(`export ${rules.path}`);
@@ -49,6 +55,14 @@ export class Export {
 
   admits(address: string): boolean {
     if (this.#allowed.length === 0) return true;
+    const known = this.#admitted.get(address);
+    if (known !== undefined) return known;
+    const admitted = this.#matches(address);
+    this.#admitted.set(address, admitted);
+    return admitted;
+  }
+
+  #matches(address: string): boolean {
     if (!ipaddr.isValid(address)) return false;
     const caller = ipaddr.process(address);
     return this.#allowed.some(

@@ -37,23 +37,23 @@ export class Freshness {
     this.#gets = gets;
   }
 
-  /** The node's attributes, no older than the time to live: undefined when they are so now. ESTALE when it is gone from the store. */
-  node(node: FsNode): Promise<void> | undefined {
-    return node.kind === 'directory' ? this.directory(node) : this.file(node);
+  /** The node's attributes, no older than the time to live: undefined when they are so at `nowMs`, now by default. ESTALE when it is gone from the store. */
+  node(node: FsNode, nowMs?: number): Promise<void> | undefined {
+    return node.kind === 'directory' ? this.directory(node, nowMs) : this.file(node, nowMs);
   }
 
-  file(node: FileNode): Promise<void> | undefined {
+  file(node: FileNode, nowMs?: number): Promise<void> | undefined {
     if (node.gone) throw stale(this.#volume, node);
-    if (node.unpublished || node.relocating || this.#volume.isFresh(node)) return undefined;
+    if (node.unpublished || node.relocating || this.#volume.isFresh(node, nowMs)) return undefined;
     return this.#confirmed(
       node,
       this.#once(`file ${node.id}`, () => this.#head(node)),
     );
   }
 
-  directory(node: DirectoryNode): Promise<void> | undefined {
+  directory(node: DirectoryNode, nowMs?: number): Promise<void> | undefined {
     if (node.gone) throw stale(this.#volume, node);
-    if (this.#volume.isFresh(node)) return undefined;
+    if (this.#volume.isFresh(node, nowMs)) return undefined;
     return this.#confirmed(
       node,
       this.#once(`directory ${node.id}`, () => this.#list(node)),
@@ -74,19 +74,19 @@ export class Freshness {
   }
 
   /** The entry of that name; a file's attributes no older than the time to live. ENOENT when the store has neither an object nor a prefix of that name. */
-  entry(parent: DirectoryNode, name: string): Soon<FsNode> {
-    return after(this.entryIfAny(parent, name), (found) => {
+  entry(parent: DirectoryNode, name: string, nowMs?: number): Soon<FsNode> {
+    return after(this.entryIfAny(parent, name, nowMs), (found) => {
       if (found !== undefined) return found;
       const volume = this.#volume;
       throw new FsError('ENOENT', `no file "${volume.prefixOf(parent)}${name}" in ${volume.name}`);
     });
   }
 
-  entryIfAny(parent: DirectoryNode, name: string): Soon<FsNode | undefined> {
+  entryIfAny(parent: DirectoryNode, name: string, nowMs?: number): Soon<FsNode | undefined> {
     const volume = this.#volume;
     const id = volume.table.childId(parent.id, name);
     const known = id === undefined ? undefined : volume.nodes.get(id);
-    if (known !== undefined && this.#isTrusted(known)) return known;
+    if (known !== undefined && this.#isTrusted(known, nowMs)) return known;
     const { listing } = parent;
     if (listing !== undefined && volume.clock.nowMs() - listing.takenMs < volume.metadataTtlMs) {
       const listed = listing.entries.get(name);
@@ -115,9 +115,9 @@ export class Freshness {
     if (node !== undefined) node.validatedMs = NEVER_MS;
   }
 
-  #isTrusted(node: FsNode): boolean {
+  #isTrusted(node: FsNode, nowMs?: number): boolean {
     const ours = node.kind === 'file' ? node.unpublished || node.relocating : node.permanent;
-    return ours || this.#volume.isFresh(node);
+    return ours || this.#volume.isFresh(node, nowMs);
   }
 
   /** Takes over what a listing shows of a file; true when it proves the attributes held. */

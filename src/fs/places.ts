@@ -100,9 +100,9 @@ export class Places {
     }
   }
 
-  /** Attributes no older than the time to live. */
-  fresh({ exported, node }: NodePlace): Soon<Fs.Attributes> {
-    return after(exported.volume.freshness.node(node), () => exported.attributes(node));
+  /** Attributes no older than the time to live at `nowMs`, now by default. */
+  fresh({ exported, node }: NodePlace, nowMs?: number): Soon<Fs.Attributes> {
+    return after(exported.volume.freshness.node(node, nowMs), () => exported.attributes(node));
   }
 
   /** Attributes as far as they are known: FSSTAT and FSINFO answer without the store. */

@@ -152,8 +152,8 @@ export class Volume {
     return this.table.get(node.id)?.name ?? '';
   }
 
-  isFresh(node: FsNode): boolean {
-    return this.clock.nowMs() - node.validatedMs < this.metadataTtlMs;
+  isFresh(node: FsNode, nowMs = this.clock.nowMs()): boolean {
+    return nowMs - node.validatedMs < this.metadataTtlMs;
   }
 
   /** The headers an object is written with: what it had, and our attributes; without times for an upload that only begins. */

@@ -397,6 +397,8 @@ await t.test('exports: read-only, allowed addresses, squashing and the root that
 
   const lanRoot = await m.fs.mount(lan, '/lan');
   t.equal(await codeOf(() => m.fs.getattr(m.context, lanRoot)), 'EACCES', 'checked on every call');
+  await m.fs.getattr(lan, lanRoot);
+  t.equal(await codeOf(() => m.fs.getattr(m.context, lanRoot)), 'EACCES', 'whoever else was admitted');
   t.equal(
     await codeOf(m.fs.create(lan, lanRoot, Buffer.from('f'), { how: 'guarded', attributes: {} })),
     'EACCES',

@@ -85,7 +85,7 @@ async function attemptRange(
           about,
         );
       progress.etag ??= span.etag;
-      progress.head = { ...objectHead(key, head), etag: span.etag, size: span.size };
+      progress.head = objectHead(key, head, span);
       attempt.limit(context.options.timeouts.idleMs);
     },
     body: (chunk) => {

@@ -56,6 +56,7 @@ export class Transport {
   #endpoint: Promise<Endpoint> | undefined;
   /** Added to this machine's clock in signatures. */
   #clockOffsetMs = 0;
+  #dated: { readonly second: number; readonly amzDate: string } | undefined;
   #refreshCredentials = false;
   /** The session of a directory bucket that requests are signed with. */
   #session: Session | undefined;
@@ -168,7 +169,7 @@ export class Transport {
     headers: Map<string, string>,
   ): Promise<void> {
     const credentials = await this.#credentials(endpoint);
-    const amzDate = amzDateOf(Date.now() + this.#clockOffsetMs);
+    const amzDate = this.#amzDate(Date.now() + this.#clockOffsetMs);
     const payloadHash = this.#options.signPayload ? sha256Of(request.body ?? []) : 'UNSIGNED-PAYLOAD';
     headers.set('x-amz-date', amzDate);
     headers.set('x-amz-content-sha256', payloadHash);
@@ -184,6 +185,13 @@ export class Transport {
       amzDate,
     );
     headers.set('authorization', authorization);
+  }
+
+  /** It has seconds: put together once in each. */
+  #amzDate(nowMs: number): string {
+    const second = Math.floor(nowMs / 1000);
+    if (this.#dated?.second !== second) this.#dated = { second, amzDate: amzDateOf(nowMs) };
+    return this.#dated.amzDate;
   }
 
   async #credentials(endpoint: Endpoint): Promise<SigningCredentials> {
