@@ -12,8 +12,8 @@ import type { GetsWanted } from './parts.js';
 
 /** What a reader's READs hold: two of 1 MiB, the largest of a usual client, and blocks that they have in part only. */
 const HELD_BYTES = 2.5 * 1024 * 1024;
-/** For readahead at least, of a stream's part of the budget. */
-const LEAST = 1 / 4;
+/** For readahead at least, where it isn't more than half: the smallest GET. READs of many clients are shorter than 1 MiB. */
+const AHEAD_BYTES_MIN = 512 * 1024;
 
 export class ReadaheadShare {
   readonly #budget: MemoryBudget;
@@ -29,7 +29,7 @@ export class ReadaheadShare {
   /** Bytes a stream may read ahead. */
   get bytes(): number {
     const each = this.#budget.limitBytes / Math.max(1, this.#streams);
-    return Math.floor(Math.min(each / 2, Math.max(each - HELD_BYTES, each * LEAST)));
+    return Math.floor(Math.min(each / 2, Math.max(each - HELD_BYTES, AHEAD_BYTES_MIN)));
   }
 
   /** GETs a stream may have in flight, at least one. */

@@ -28,8 +28,13 @@ await t.test('many streams leave memory to their READs', async (t) => {
     const ahead = shareOf(streams).bytes;
     t.ok(streams * (ahead + 2.5 * MIB) <= BUDGET || streams * ahead <= BUDGET / 2, `${streams} streams`);
   }
+  t.equal(shareOf(44).bytes, Math.floor(BUDGET / 2 / 44), 'half for readahead');
   t.equal(shareOf(64).bytes, MIB);
-  t.equal(shareOf(1000).bytes, Math.floor(BUDGET / 4000), 'a quarter is for readahead in any case');
+});
+
+await t.test('a GET of the smallest size fits as long as it is no more than half', async (t) => {
+  for (const streams of [80, 100, 150, 224]) t.equal(shareOf(streams).bytes, MIB / 2, `${streams} streams`);
+  t.equal(shareOf(448).bytes, MIB / 4);
 });
 
 await t.test('streams share the GETs: no more are cut than can run, and at least one', async (t) => {
