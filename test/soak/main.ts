@@ -11,6 +11,7 @@ const { values } = parseArgs({
     ttl: { type: 'string', default: '300' },
     weather: { type: 'string', default: '6' },
     corrupt: { type: 'boolean', default: false },
+    'disk-cache': { type: 'boolean', default: false },
   },
 });
 
@@ -24,6 +25,7 @@ try {
     memoryLimit: values['memory-limit'],
     ttlMs: Number(values.ttl),
     corrupt: values.corrupt,
+    diskCache: values['disk-cache'],
     say,
   });
   for (const line of told) say(line);

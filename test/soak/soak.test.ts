@@ -41,7 +41,7 @@ await t.test(
   async (t) => {
     const { told, clean, ...report } = await runSoak(t, {
       ...{ seed: SEED, seconds: (WEATHERS.length * WEATHER_MS) / 1000, weatherMs: WEATHER_MS },
-      ...{ memoryLimit: '64MiB', ttlMs: 200, corrupt: false },
+      ...{ memoryLimit: '64MiB', ttlMs: 200, corrupt: false, diskCache: false },
       say: () => undefined,
     });
     t.comment(JSON.stringify(report));

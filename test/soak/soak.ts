@@ -3,11 +3,15 @@
  * with faults, readers over TCP, and writers that go past the daemon and past the faults. Every READ is judged (judge-reads.ts).
  */
 import { setTimeout as delay } from 'node:timers/promises';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import type { DaemonReport } from '../../src/cli/daemon.js';
 import { startFaultProxy, type FaultProxy } from '../../src/store/faults/proxy.js';
 import { Bucket, BUCKET, mount, serveChild, type Ends } from '../end-to-end/fixture.js';
 import { bytesOf, sizeOf, type Kind, type SoakObject } from './content.js';
 import { Judge, type Findings } from './judge-reads.js';
+import { harmFiles } from './harm-files.js';
 import { open, through, WAYS, type Way } from './readers.js';
 import { Versions } from './versions.js';
 import { CALM, CORRUPTING, planOf, WEATHERS } from './weather.js';
@@ -23,6 +27,8 @@ export interface SoakOptions {
   readonly ttlMs: number;
   /** Bits are flipped as well, and counted. */
   readonly corrupt: boolean;
+  /** With a disk cache, whose files somebody harms. */
+  readonly diskCache: boolean;
   /** Told of each weather. */
   readonly say: (line: string) => void;
 }
@@ -33,6 +39,8 @@ export interface SoakReport {
   readonly reads: number;
   readonly mib: number;
   readonly replaced: number;
+  /** What the disk cache did, and how often a file of it was harmed. */
+  readonly disk?: Readonly<Record<string, number>>;
   readonly jukebox: number;
   readonly slowestMs: number;
   /** Rounds of each reader. */
@@ -45,6 +53,9 @@ export interface SoakReport {
 }
 
 const KIB = 1024;
+/** Less than is read, so that blocks go and come again. */
+const DISK_CACHE_LIMIT = '64MiB';
+const DISK_COUNTS = ['hits', 'misses', 'written', 'dropped', 'bad', 'failures', 'evicted'];
 const LARGE: Kind = { baseBytes: 12 * KIB * KIB, stepBytes: 8 * KIB };
 const MEDIUM: Kind = { baseBytes: 512 * KIB, stepBytes: KIB };
 const SMALL: Kind = { baseBytes: 32, stepBytes: 64 };
@@ -82,6 +93,11 @@ export async function runSoak(ends: Ends, options: SoakOptions): Promise<SoakRep
   const objects = soakObjects();
   for (const object of objects) await replace(bucket, versions, object);
   const args = [`s3://${BUCKET}`, '--metadata-ttl', `${options.ttlMs}ms`];
+  const disk = options.diskCache ? mkdtempSync(join(tmpdir(), 's3nfsd-soak-disk-')) : undefined;
+  if (disk !== undefined) {
+    ends.teardown(() => rmSync(disk, { recursive: true, force: true }));
+    args.push('--disk-cache', disk, '--disk-cache-limit', DISK_CACHE_LIMIT, '--log-level', 'info');
+  }
   const { child, report } = await serveChild(ends, bucket, [...args, '--memory-limit', options.memoryLimit], {
     AWS_ENDPOINT_URL_S3: proxy.endpoint,
   });
@@ -108,13 +124,19 @@ export async function runSoak(ends: Ends, options: SoakOptions): Promise<SoakRep
       }
     }),
   ];
+  let harmed = 0;
+  if (disk !== undefined) {
+    const random = randomSequence(options.seed * 41);
+    running.push(harmFiles(join(disk, 'blocks'), random, stopped).then((count) => void (harmed = count)));
+  }
   await Promise.all([...running, changeWeather(proxy, options, stopped, faults)]);
   await lookAtAll(ends, report, judge, objects, options.ttlMs);
-  await ended(child);
+  const counts = diskCounts(await ended(child));
   return {
     ...{ seed: options.seed, seconds: options.seconds, reads: judge.reads },
     mib: Math.round(judge.bytes / KIB / KIB),
     replaced: objects.reduce((sum, object) => sum + versions.newest(object) - 1, 0),
+    ...(disk === undefined ? {} : { disk: { harmed, ...counts } }),
     ...{ jukebox: judge.jukebox, slowestMs: Math.round(judge.slowestMs), passes, faults },
     ...{ findings: judge.findings, told: judge.told, clean: judge.clean },
   };
@@ -180,12 +202,21 @@ async function lookAtAll(
   }
 }
 
-/** The daemon ends well, and told of no defect. */
-async function ended(child: Awaited<ReturnType<typeof serveChild>>['child']): Promise<void> {
+/** The daemon ends well, and told of no defect; its log. */
+async function ended(child: Awaited<ReturnType<typeof serveChild>>['child']): Promise<string[]> {
   const { code, stderr } = await child.end();
   const defects = stderr.filter((line) => !line.startsWith('{') || /"level":(50|60)/.test(line));
   if (code !== 0 || defects.length > 0)
     throw new Error(`the daemon ended with ${String(code)}: ${defects.slice(0, 5).join(' / ')}`);
+  return [...stderr];
+}
+
+/** What the disk cache said when it closed. */
+function diskCounts(log: readonly string[]): Record<string, number> {
+  const line = log.find((text) => text.includes('"disk cache closed"'));
+  const said = line === undefined ? [] : Object.entries(JSON.parse(line) as Record<string, unknown>);
+  const numbers = said.filter((entry): entry is [string, number] => typeof entry[1] === 'number');
+  return Object.fromEntries(numbers.filter(([name]) => DISK_COUNTS.includes(name)));
 }
 
 /** Numbers in [0, 1), the same for the same seed. */
