@@ -196,7 +196,7 @@ export class Rename {
 
   /**
    * A file whose source stays has not been renamed: the copy goes, unless it replaced something. The source stays where somebody
-   * replaced it since it was copied.
+   * replaced it since it was copied. Where it is gone, the answer was lost and the copy is all there is.
    */
   async #deleteOrUndo(
     { fromKey, etag }: { readonly fromKey: string; readonly etag: string },
@@ -207,12 +207,27 @@ export class Rename {
     try {
       await store.delete(fromKey, { ifMatch: etag });
     } catch (error) {
-      if (copyEtag !== undefined) {
+      const left = await this.#sourceLeft(fromKey);
+      if (left === 'gone') return;
+      const isThere = left === etag || (left !== 'unknown' && isReplaced(error));
+      if (!isThere)
+        log.error({ key: toKey, source: fromKey }, 'a rename failed, and its copy is left behind');
+      else if (copyEtag !== undefined) {
         await store.delete(toKey, { ifMatch: copyEtag }).catch((undoError: unknown) => {
           log.error({ err: undoError, key: toKey }, 'the copy of a failed rename is left behind');
         });
       }
       throw error;
+    }
+  }
+
+  /** The ETag of what is at the key. */
+  async #sourceLeft(key: string): Promise<string> {
+    try {
+      return (await this.#volume.store.head(key))?.etag ?? 'gone';
+    } catch (error) {
+      this.#volume.log.warn({ err: error, key }, 'what a failed rename left is not known');
+      return 'unknown';
     }
   }
 

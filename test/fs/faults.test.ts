@@ -123,3 +123,24 @@ await t.test(
     });
   },
 );
+
+await t.test('a rename whose DELETE had its effect, and whose answers are lost, loses nothing', async (t) => {
+  for (const lost of ['the answer of DELETE', 'that and what came after']) {
+    const mounted = await Mounted.start();
+    t.teardown(() => mounted.end());
+    await mounted.write('from', 'bytes');
+    let failing = false;
+    mounted.store.after = ({ operation }) => {
+      const isFirst = operation === 'DeleteObject' && !failing;
+      failing ||= operation === 'DeleteObject';
+      if (!isFirst && !(failing && lost !== 'the answer of DELETE')) return;
+      throw new StoreError('unavailable', 'reset', { operation, bucket: 'bucket' });
+    };
+    await mounted.rename('from', 'to').catch(() => undefined);
+    mounted.store.after = undefined;
+    t.same(mounted.bucket(), { to: 'bytes' }, lost);
+    await mounted.rest(60_000);
+    t.same(await mounted.list(''), ['to']);
+    t.equal(await mounted.read('to'), 'bytes');
+  }
+});
