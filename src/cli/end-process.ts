@@ -11,11 +11,6 @@ const LOOK_MS = 20;
  */
 export async function endProcess(code: number): Promise<never> {
   for (let waited = 0; waited < FILES_MS && filesInUse(); waited += LOOK_MS) await delay(LOOK_MS);
-  return endAtOnce(code);
-}
-
-/** As `endProcess`, without the wait. */
-export function endAtOnce(code: number): never {
   if (filesInUse()) {
     process.removeAllListeners('SIGTERM');
     process.kill(process.pid, 'SIGTERM');

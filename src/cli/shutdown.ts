@@ -1,5 +1,5 @@
 /** The process's signals as one AbortSignal. */
-import { endAtOnce } from './end-process.js';
+import { endProcess } from './end-process.js';
 
 /**
  * Aborted by the first SIGTERM or SIGINT; the second ends the process at once with exit code 1, for whoever doesn't want to
@@ -8,7 +8,7 @@ import { endAtOnce } from './end-process.js';
 export function shutdownSignal(): AbortSignal {
   const controller = new AbortController();
   const onSignal = (): void => {
-    if (controller.signal.aborted) endAtOnce(1);
+    if (controller.signal.aborted) void endProcess(1);
     controller.abort();
   };
   process.on('SIGTERM', onSignal);
