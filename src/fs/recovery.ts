@@ -1,4 +1,5 @@
 /** What a crash left unfinished, from the journal: carried out before the volume is served. */
+import { SpoolFullError } from '../write/spool-full.js';
 import { changeRef, createRef, writtenRef } from './journaling.js';
 import type { Intent, JournaledAttributes } from './intent-log.js';
 import { isDeepStrictEqual } from 'node:util';
@@ -225,7 +226,12 @@ async function publish({ volume, publishing, content }: VolumeOperations, node: 
   try {
     await publishing.publish(node);
   } catch (error) {
-    volume.log.warn({ err: error }, 'a file that a crash left unpublished is published later');
+    if (error instanceof Error && error.cause instanceof SpoolFullError)
+      volume.log.error(
+        { err: error, key: volume.keyOf(node) },
+        'bytes that a COMMIT was answered for are in an upload alone that can not be completed; what is here of the file is kept',
+      );
+    else volume.log.warn({ err: error }, 'a file that a crash left unpublished is published later');
     content.publishAfterRest(node);
   }
 }

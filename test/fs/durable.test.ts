@@ -184,6 +184,11 @@ await t.test('parts that S3 lost with their upload are not made up', async (t) =
   m.store.uploads.clear();
   await m.open();
   t.equal(m.bucket()['f']?.length, 2 * PART, 'the object is as it was');
+  t.match(
+    m.logged.filter(({ level }) => level === 50).map(({ msg }) => msg),
+    [/in an upload alone/],
+    'said as an error',
+  );
   t.same(Object.keys(m.bucket()), ['f']);
 });
 
