@@ -122,6 +122,7 @@ export class NodeTable {
    */
   async collect(beforeMs: number, max: number, inUse: (id: bigint) => boolean): Promise<boolean> {
     let done = 0;
+    await this.#store.committed();
     for (const removal of this.#store.removals(beforeMs)) {
       let left = inUse(removal.id);
       for (const child of this.children(removal.id)) {
