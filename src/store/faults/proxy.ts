@@ -87,13 +87,24 @@ class Forwarder {
       answer.end(request.method === 'HEAD' ? undefined : document);
       return;
     }
-    const line = this.#lineOf(request.socket);
+    const { socket } = request;
+    const line = this.#lineOf(socket);
     line.underWay++;
+    let leave = (): void => undefined;
     try {
       const upstream = this.#send(request, line);
-      answer.once('close', () => {
-        if (!answer.writableFinished) upstream.destroy();
+      // Streams don't always tell those behind them that they were destroyed, depending on when and on Node's version: a client's
+      // connection that is closed does.
+      const left = new Promise<never>((_resolve, reject) => {
+        leave = () => {
+          if (!answer.writableFinished) upstream.destroy();
+          reject(new Error('the client has gone'));
+        };
       });
+      left.catch(() => undefined);
+      answer.once('close', leave);
+      socket.once('close', leave);
+      if (socket.destroyed) leave();
       if (expectsContinue) {
         upstream.once('continue', () => answer.writeContinue());
         upstream.flushHeaders();
@@ -105,17 +116,19 @@ class Forwarder {
         body.unpipe(upstream);
         body.resume();
       });
-      const got = await new Promise<IncomingMessage>((resolve, reject) => {
+      const response = new Promise<IncomingMessage>((resolve, reject) => {
         upstream.once('response', resolve);
         upstream.on('error', reject);
       });
+      const got = await Promise.race([response, left]);
       answer.writeHead(got.statusCode ?? 502, endToEnd(got.rawHeaders, got.headers.connection));
-      await pipeline(got, answer);
+      await Promise.race([pipeline(got, answer), left]);
     } catch (error) {
       this.#options.log?.debug({ err: error, url: request.url }, 'connection to the server failed');
-      request.socket.resetAndDestroy();
+      socket.resetAndDestroy();
       answer.destroy();
     } finally {
+      socket.off('close', leave);
       line.underWay--;
     }
   }
