@@ -1,35 +1,10 @@
 /** What COMMITs were answered for, when the next start finds other settings, a spool without room, or less than was there. */
 import { readdir, rename } from 'node:fs/promises';
 import { join } from 'node:path';
-import t, { type Test } from 'tap';
-import type { Handle } from '../../src/fs/file-system.js';
+import t from 'tap';
 import { StoreError } from '../../src/store/errors.js';
-import { Mounted, type MountedOptions } from './mounted.js';
-
-const KIB = 1024;
-const PART = 16 * KIB;
-const SMALL_PARTS: MountedOptions = {
-  capabilities: { partBytesMin: PART },
-  writeOptions: { partBytes: PART, putBytesMax: PART },
-};
-const JOURNAL: MountedOptions = { ...SMALL_PARTS, exports: [{ commitPolicy: 'journal' }] };
-
-async function mounted(test: Test, options: MountedOptions): Promise<Mounted> {
-  const m = await Mounted.start(options);
-  test.teardown(() => m.end());
-  return m;
-}
-
-function pattern(bytes: number, seed = 1): Buffer {
-  const data = Buffer.allocUnsafe(bytes);
-  for (let at = 0; at < bytes; at += 1) data[at] = (at * seed + (at >>> 8) * 13 + seed) & 255;
-  return data;
-}
-
-async function writeAll(m: Mounted, handle: Handle, offset: number, data: Buffer): Promise<void> {
-  for (let at = 0; at < data.length; at += 5000)
-    await m.fs.write(m.context, handle, offset + at, data.subarray(at, at + 5000), 'unstable');
-}
+import type { Mounted } from './mounted.js';
+import { JOURNAL, PART, SMALL_PARTS, mounted, pattern, writeAll } from './small-parts.js';
 
 const errorsOf = (m: Mounted): string[] =>
   m.logged.filter(({ level }) => level === 50).map(({ msg }) => String(msg));

@@ -4,37 +4,13 @@ import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { FsError } from '../../src/fs/errors.js';
 import type { Handle } from '../../src/fs/file-system.js';
-import { Mounted, codeOf, type MountedOptions } from './mounted.js';
-
-const KIB = 1024;
-const PART = 16 * KIB;
-const SMALL_PARTS: MountedOptions = {
-  capabilities: { partBytesMin: PART },
-  writeOptions: { partBytes: PART, putBytesMax: PART },
-};
-const JOURNAL: MountedOptions = { ...SMALL_PARTS, exports: [{ commitPolicy: 'journal' }] };
-
-async function mounted(test: Test, options: MountedOptions): Promise<Mounted> {
-  const m = await Mounted.start(options);
-  test.teardown(() => m.end());
-  return m;
-}
-
-function pattern(bytes: number, seed = 1): Buffer {
-  const data = Buffer.allocUnsafe(bytes);
-  for (let at = 0; at < bytes; at += 1) data[at] = (at * seed + (at >>> 8) * 13 + seed) & 255;
-  return data;
-}
+import { type Mounted, codeOf } from './mounted.js';
+import { JOURNAL, PART, SMALL_PARTS, mounted, pattern, writeAll } from './small-parts.js';
 
 async function create(m: Mounted, name: string): Promise<Handle> {
   const attributes = { mode: 0o640 };
   return (await m.fs.create(m.context, await m.root(), Buffer.from(name), { how: 'guarded', attributes }))
     .handle;
-}
-
-async function writeAll(m: Mounted, handle: Handle, offset: number, data: Buffer): Promise<void> {
-  for (let at = 0; at < data.length; at += 5000)
-    await m.fs.write(m.context, handle, offset + at, data.subarray(at, at + 5000), 'unstable');
 }
 
 /** A COMMIT that another WRITE of the stream follows at once: its first byte again. */
