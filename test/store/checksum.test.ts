@@ -12,6 +12,7 @@ import {
   type ChecksumAlgorithm,
 } from '../../src/store/s3/checksum.js';
 import { CRC32, CRC32C, CRC64NVME, joinedCrc, type Crc } from '../../src/store/s3/crc-combine.js';
+import { CRC32_DISTANCES, CRC32C_DISTANCES, foldedCrc, type Crc32 } from '../../src/store/s3/folded-crc.js';
 import { TableCrc } from '../../src/store/s3/table-crc.js';
 
 const CRCS = { crc32: CRC32, crc32c: CRC32C, crc64nvme: CRC64NVME };
@@ -73,6 +74,39 @@ await t.test('as the embedded server has them, beyond the pieces that are worked
     const machine = new TableCrc(polynomial, width);
     for (const length of [65_535, 65_536, 65_537, 131_072, 200_000])
       t.equal(machine.of(bytes.subarray(0, length)), theirs[algorithm](bytes.subarray(0, length)));
+  }
+});
+
+await t.test('folded: any length in any pieces, as without folding', async (t) => {
+  const bytes = randomBytes(700_000);
+  const table = new TableCrc(CRC32C.polynomial, CRC32C.width);
+  const castagnoli: Crc32 = (some, before = 0) => Number(table.of(some, BigInt(before)));
+  for (const [distances, direct] of [
+    [CRC32_DISTANCES, zlibCrc32],
+    [CRC32C_DISTANCES, castagnoli],
+  ] as const) {
+    let directBytes = 0;
+    const folded = foldedCrc(distances, (some, before) => {
+      directBytes += some.length;
+      return direct(some, before);
+    });
+    const same = (from: number, cut: number, end: number): boolean =>
+      folded(bytes.subarray(cut, end), folded(bytes.subarray(from, cut))) ===
+      direct(bytes.subarray(from, end));
+    // Around what is folded at all, a turn of it, and the pieces that are copied in.
+    for (const end of [0, 1, 19_199, 19_200, 19_201, 19_327, 19_328, 262_143, 262_144, 262_145, 524_289])
+      t.ok(same(0, 0, end), `${end} bytes`);
+    const anywhere = fc.nat(bytes.length);
+    fc.assert(
+      fc.property(anywhere, anywhere, anywhere, (...places) => {
+        const [from = 0, cut = 0, end = 0] = places.sort((a, b) => a - b);
+        return same(from, cut, end);
+      }),
+      { numRuns: 40 },
+    );
+    directBytes = 0;
+    folded(bytes.subarray(0, 524_288));
+    t.ok(directBytes > 0 && directBytes < 524_288 / 20, `${directBytes} bytes were left`);
   }
 });
 

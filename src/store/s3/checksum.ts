@@ -4,6 +4,7 @@ import { createHash } from 'node:crypto';
 import { crc32 } from 'node:zlib';
 import type { Body, PartChecksum, UploadedPart } from '../object-store.js';
 import { CRC32, CRC32C, CRC64NVME, type Crc, joinedCrc } from './crc-combine.js';
+import { CRC32_DISTANCES, CRC32C_DISTANCES, foldedCrc, type Crc32 } from './folded-crc.js';
 import { TableCrc } from './table-crc.js';
 
 export type ChecksumAlgorithm = PartChecksum['algorithm'];
@@ -50,10 +51,16 @@ export class BodyChecksum {
 }
 
 function updateOf(algorithm: ChecksumAlgorithm): Update {
-  if (algorithm === 'crc32') return (bytes, before) => BigInt(crc32(bytes, Number(before)));
   const { polynomial, width } = CRCS[algorithm];
-  const crc = new TableCrc(polynomial, width);
-  return (bytes, before) => crc.of(bytes, before);
+  if (algorithm === 'crc32') return ofNumbers(foldedCrc(CRC32_DISTANCES, crc32));
+  const table = new TableCrc(polynomial, width);
+  if (algorithm === 'crc64nvme') return (bytes, before) => table.of(bytes, before);
+  const direct: Crc32 = (bytes, before = 0) => Number(table.of(bytes, BigInt(before)));
+  return ofNumbers(foldedCrc(CRC32C_DISTANCES, direct));
+}
+
+function ofNumbers(crc: Crc32): Update {
+  return (bytes, before) => BigInt(crc(bytes, Number(before)));
 }
 
 /** base64 of the big-endian value, as in `x-amz-checksum-*`. */

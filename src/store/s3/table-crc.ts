@@ -3,6 +3,22 @@
  * make it two to three times as fast as JavaScript, which has none, and no package has to bring a binary
  * (docs/decisions/0024-upload-cpu-and-checksums.md). 16 bytes are enough for the reads of the tables not to wait for one another.
  */
+import {
+  AGAIN,
+  BREAK_OUT_IF,
+  get,
+  I32,
+  I32_ADD,
+  I32_SUB,
+  I64,
+  i32,
+  i64,
+  instantiated,
+  repeated,
+  set,
+  unsigned,
+  type WasmFunction,
+} from './wasm-module.js';
 
 /** Steps at a time, and tables: `table[k][b]` is the CRC of byte b followed by k zero bytes. */
 const SLICES = 16;
@@ -11,18 +27,10 @@ const TABLE_BYTES = 256 * ENTRY_BYTES;
 /** Bytes are copied in behind the tables, a page at a time, which stays in the processor's cache. */
 const DATA_AT = SLICES * TABLE_BYTES;
 const DATA_BYTES = 64 * 1024;
-const PAGE_BYTES = 64 * 1024;
 
-/** What this uses of WebAssembly, which has no types without those of a browser. */
-interface WasmRuntime {
-  readonly Module: new (code: Uint8Array) => object;
-  readonly Instance: new (module: object) => {
-    readonly exports: {
-      readonly memory: { readonly buffer: ArrayBuffer };
-      /** The CRC register after the bytes from `at` to `end`. */
-      readonly update: (register: bigint, at: number, end: number) => bigint;
-    };
-  };
+interface Machine {
+  /** The CRC register after the bytes from `at` to `end`. */
+  readonly update: (register: bigint, at: number, end: number) => bigint;
 }
 
 /** One polynomial's machine. It has no state between calls. */
@@ -33,8 +41,9 @@ export class TableCrc {
 
   /** `polynomial` as reflected, of `width` bits; register and result inverted, as all CRCs of S3 want it. */
   constructor(polynomial: bigint, width: 32 | 64) {
-    const { WebAssembly } = globalThis as unknown as { WebAssembly: WasmRuntime };
-    const { memory, update } = new WebAssembly.Instance(new WebAssembly.Module(assembled())).exports;
+    const machine = instantiated<Machine>([UPDATE], DATA_AT + DATA_BYTES);
+    if (machine === undefined) throw new Error('expected a processor with 64-bit words in WebAssembly');
+    const { memory, update } = machine;
     new BigUint64Array(memory.buffer, 0, SLICES * 256).set(tablesOf(polynomial));
     this.#mask = (1n << BigInt(width)) - 1n;
     this.#data = new Uint8Array(memory.buffer, DATA_AT, DATA_BYTES);
@@ -67,26 +76,13 @@ function tablesOf(polynomial: bigint): bigint[] {
   return tables;
 }
 
-const I32 = 0x7f;
-const I64 = 0x7e;
-const BLOCK = [0x02, 0x40];
-const LOOP = [0x03, 0x40];
-const END = 0x0b;
-const BREAK_OUT_IF = [0x0d, 1];
-const AGAIN = [0x0c, 0];
 const I32_EQ = 0x46;
 const I32_LT_U = 0x49;
-const I32_ADD = 0x6a;
-const I32_SUB = 0x6b;
 const I32_AND = 0x71;
 const I32_SHL = 0x74;
 const I64_XOR = 0x85;
 const I64_SHR_U = 0x88;
 const I32_WRAP_I64 = 0xa7;
-const get = (local: number): number[] => [0x20, local];
-const set = (local: number): number[] => [0x21, local];
-const i32 = (value: number): number[] => [0x41, ...signed(value)];
-const i64 = (value: number): number[] => [0x42, ...signed(value)];
 /** Loads with an alignment that promises nothing. */
 const loadI64 = (offset: number): number[] => [0x29, 0, ...unsigned(offset)];
 const loadByteI64 = [0x31, 0, 0];
@@ -127,38 +123,13 @@ function instructions(): number[] {
     ...[...get(REGISTER), ...get(AT), ...loadByteI64, I64_XOR, ...set(WORD), ...looked(WORD, 0, 0)],
     ...[...get(REGISTER), ...i64(8), I64_SHR_U, I64_XOR, ...set(REGISTER), ...advance(1), ...AGAIN],
   ];
-  const repeated = (body: readonly number[]): number[] => [...BLOCK, ...LOOP, ...body, END, END];
-  return [...repeated(steps), ...repeated(rest), ...get(REGISTER), END];
+  return [...repeated(steps), ...repeated(rest), ...get(REGISTER)];
 }
 
-/** The module (WebAssembly core specification, chapter 5): one function and one memory. */
-function assembled(): Uint8Array {
-  const section = (id: number, ...content: readonly number[]): number[] => [
-    id,
-    ...unsigned(content.length),
-    ...content,
-  ];
-  const name = (text: string): number[] => [text.length, ...Buffer.from(text)];
-  const locals = [1, 2, I64];
-  const body = [...locals, ...instructions()];
-  return Uint8Array.from([
-    ...[0x00, 0x61, 0x73, 0x6d, 1, 0, 0, 0],
-    ...section(1, 1, 0x60, 3, I64, I32, I32, 1, I64),
-    ...section(3, 1, 0),
-    ...section(5, 1, 0, Math.ceil((DATA_AT + DATA_BYTES) / PAGE_BYTES)),
-    ...section(7, 2, ...name('memory'), 2, 0, ...name('update'), 0, 0),
-    ...section(10, 1, ...unsigned(body.length), ...body),
-  ]);
-}
-
-/** LEB128. */
-function unsigned(value: number): number[] {
-  const low = value & 0x7f;
-  return value > 0x7f ? [low | 0x80, ...unsigned(value >>> 7)] : [low];
-}
-
-/** LEB128 of a number that isn't negative, with room for a sign. */
-function signed(value: number): number[] {
-  const low = value & 0x7f;
-  return value > 0x3f ? [low | 0x80, ...signed(value >>> 7)] : [low];
-}
+const UPDATE: WasmFunction = {
+  name: 'update',
+  parameters: [I64, I32, I32],
+  results: [I64],
+  locals: [I64, I64],
+  code: instructions(),
+};
