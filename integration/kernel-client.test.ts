@@ -1,15 +1,11 @@
 /** The Linux kernel's client with the tools that people use: every copy is compared through the mount and through S3. */
 import t from 'tap';
-import { execFile } from 'node:child_process';
-import { cp, mkdir } from 'node:fs/promises';
+import { cp } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import { promisify } from 'node:util';
 import { noGuestReason } from './guest.js';
 import { MemoryGauge } from './memory-gauge.js';
 import { stage } from './mounted.js';
 import { differencesAtRest, expectedObjects, LIST_ATTRIBUTES } from './trees.js';
-
-const execute = promisify(execFile);
 
 /** Thousands of files that every checkout has after `npm ci`. */
 const MODULES = ['@aws-sdk'];
@@ -83,26 +79,6 @@ await t.test('the Linux NFS client', { skip: noGuestReason() ?? false }, async (
     await run(t, `diff -r ${SOURCES} /mnt/s3/rsync`);
   });
 
-  await t.test('git clone, a clean status, a commit', async (t) => {
-    const origin = join(directory, 'origin');
-    await mkdir(origin);
-    await cp(SOURCES, join(origin, 'src'), { recursive: true });
-    const git = ['-C', origin, '-c', 'user.name=Test', '-c', 'user.email=test@example.com'];
-    await execute('git', [...git, 'init', '-q', '-b', 'main']);
-    await execute('git', [...git, 'add', '.']);
-    await execute('git', [...git, 'commit', '-q', '-m', 'First']);
-    await run(t, `cd /mnt/s3; git clone -q --no-hardlinks ${origin} clone`, { timeoutMs: 240_000 });
-    t.equal(await run(t, `${remount}; cd /mnt/s3/clone; git status --porcelain`), '');
-    await run(
-      t,
-      `cd /mnt/s3/clone; git fsck --strict; echo more >>src/main.ts; git add src/main.ts
-       git -c user.name=Test -c user.email=test@example.com commit -q -m Second; git gc -q; git fsck --strict`,
-      { timeoutMs: 240_000 },
-    );
-    t.equal(await run(t, 'cd /mnt/s3/clone; git status --porcelain; git log --format=%s'), 'Second\nFirst\n');
-    await run(t, `diff -r ${origin}/src /mnt/s3/clone/src | grep -v '^[0-9><]' | grep -q main.ts`);
-  });
-
   await t.test(`dd of ${LARGE_MIB} MiB with a memory budget of ${MEMORY_LIMIT_MIB} MiB`, async (t) => {
     const memory = new MemoryGauge(daemon.report.pid);
     t.teardown(() => memory.stop());
@@ -137,10 +113,10 @@ await t.test('the Linux NFS client', { skip: noGuestReason() ?? false }, async (
     t.ok((await bucket.keys('moved/')).length > 100);
     t.equal((await bucket.facts('renamed')).size, LARGE_MIB * 2 ** 20);
     t.equal(await bucket.text('target'), 'new\n');
-    await run(t, `cd /mnt/s3; rm -rf moved copy clone renamed; ! ls moved copy clone 2>/dev/null`, {
+    await run(t, `cd /mnt/s3; rm -rf moved copy renamed; ! ls moved copy 2>/dev/null`, {
       timeoutMs: 180_000,
     });
-    for (const gone of ['moved', 'copy', 'clone', 'renamed']) t.same(await bucket.keys(gone), []);
+    for (const gone of ['moved', 'copy', 'renamed']) t.same(await bucket.keys(gone), []);
   });
 
   await t.test('chmod, chown, touch -d and ln -s come back after a new mount', async (t) => {

@@ -3,7 +3,7 @@ import { resolve } from 'node:path';
 
 /** Runs one part of a workload. Without bytecode: the project is read-only in the guest. */
 export function workload(
-  file: 'directories' | 'files' | 'two-clients',
+  file: 'directories' | 'files' | 'programs' | 'two-clients',
   part: string,
   ...args: (string | number)[]
 ): string {
