@@ -7,6 +7,10 @@ import type { Block } from './fetch.js';
 import type { BlockIndex } from './block-index.js';
 import type { BlockPool } from './block-pool.js';
 
+/** What is kept free for readahead by those who pass through an object: two GETs, and no more than this part of the budget. */
+const SPARE_BYTES = 16 * 1024 * 1024;
+const SPARE_SHARE = 8;
+
 interface Place {
   readonly block: Block;
   readonly index: BlockIndex;
@@ -37,6 +41,10 @@ export class BlockCache {
     if (block.pins > 0) return;
     if (block.detached) {
       this.#pool.giveBack(block.buffer, true);
+      return;
+    }
+    if (block.consumed && block.passing && this.#short) {
+      this.detach(block, index);
       return;
     }
     (block.consumed ? this.#consumed : this.#unread).set(block, index);
@@ -82,6 +90,12 @@ export class BlockCache {
       this.detach(block, index);
       freed += block.buffer.length;
     }
+  }
+
+  /** Readahead will soon find no memory free. */
+  get #short(): boolean {
+    const { usedBytes, limitBytes } = this.#budget;
+    return usedBytes + Math.min(SPARE_BYTES, limitBytes / SPARE_SHARE) > limitBytes;
   }
 
   *#inOrder(): Generator<Place> {

@@ -30,6 +30,8 @@ export interface Block {
   pins: number;
   /** It was read to its end, or nobody is expected to: the first to go when memory is asked for. */
   consumed: boolean;
+  /** Nobody is expected to come by again for as long as it could be kept: when memory is short it goes as soon as it was read. */
+  passing: boolean;
   /** No index leads to it any more. */
   detached: boolean;
   /** For the disk cache: a READ had all it wanted of it; then it was offered. */

@@ -170,7 +170,7 @@ export class Fetcher {
   #extend(fetch: Fetch, piece: Span, buffer: Buffer, consumed: boolean): void {
     const offset = piece.start;
     const length = lengthOf(piece);
-    const state = { filled: 0, pins: 1, consumed, detached: false, use: 'none' as const };
+    const state = { filled: 0, pins: 1, consumed, passing: false, detached: false, use: 'none' as const };
     const block: Block = { offset, length, buffer, fetch, ...state };
     if (piece.end === fetch.span.start && lengthOf(fetch.span) > 0) fetch.prepend(block);
     else fetch.append(block);

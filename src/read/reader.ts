@@ -261,12 +261,25 @@ export class Reader {
 
   /** A READ is done with its bytes. */
   #letGo(blocks: readonly Block[], read: Span): void {
+    const passing = this.#passing;
     for (const block of blocks) {
       // The rest of a page isn't asked for again by who read the page.
-      if (read.end + this.#shared.options.alignBytes > block.offset + block.length) block.consumed = true;
+      if (read.end + this.#shared.options.alignBytes > block.offset + block.length) {
+        block.consumed = true;
+        // The disk takes a block only when its GET has ended well.
+        block.passing = passing && (this.#shared.disk === undefined || block.fetch.finished);
+      }
       this.#fetcher.served(block);
     }
     this.#unpin(blocks);
+  }
+
+  /**
+   * One reader goes through an object that memory can't keep beside others: what it has read would be gone before somebody came round to it
+   * again, and everybody else's with it. Where another follows, it is kept for that.
+   */
+  get #passing(): boolean {
+    return this.version.size > this.#shared.budget.limitBytes / 2 && this.#window.hasOneReader;
   }
 
   /** A READ failed or was aborted: fetches that nobody wants any more end. */

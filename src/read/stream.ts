@@ -21,6 +21,9 @@ const EVIDENCE_BYTES = 128 * 1024;
 /** Weight of the newest time between two READs of a stream. */
 const NEWEST = 1 / 8;
 
+/** Where more than this part of the bytes was read twice, somebody follows close behind. */
+const TWICE_SHARE = 16;
+
 /** Distance from one piece's start to the next one's, and bytes of each. */
 export interface Stride {
   readonly every: number;
@@ -36,6 +39,8 @@ export class Stream {
   /** Bytes read; no more than lie between `start` and `next`. */
   covered: number;
   reads = 1;
+  /** Bytes of all its READs, those that were read before counted again. */
+  #readBytes: number;
   /** Up to here fetches were started. */
   ahead: number;
   usedMs: number;
@@ -55,6 +60,7 @@ export class Stream {
     this.start = read.start;
     this.next = read.end;
     this.covered = read.end - read.start;
+    this.#readBytes = this.covered;
     this.ahead = read.end;
     this.usedMs = nowMs;
     this.usedAt = at;
@@ -67,6 +73,11 @@ export class Stream {
     if (this.stride !== undefined) return true;
     const enough = this.reads >= EVIDENCE_READS || (this.reads > 1 && this.covered >= EVIDENCE_BYTES);
     return enough && this.covered * 2 >= this.next - this.start;
+  }
+
+  /** More than one reader goes this way: bytes are read again. */
+  get shared(): boolean {
+    return (this.#readBytes - this.covered) * TWICE_SHARE > this.covered;
   }
 
   /** Bytes between its position and the READ; undefined where the READ can't belong to it. */
@@ -91,6 +102,7 @@ export class Stream {
     this.next = next;
     this.covered = covered;
     this.reads += 1;
+    this.#readBytes += read.end - read.start;
     const gapMs = nowMs - this.usedMs;
     this.gapMs += (gapMs - this.gapMs) * (this.reads === 2 ? 1 : NEWEST);
     this.usedMs = nowMs;

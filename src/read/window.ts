@@ -82,6 +82,15 @@ export class Window {
     return streams;
   }
 
+  /** One reader at most is on its way through the object, as far as its READs tell. */
+  get hasOneReader(): boolean {
+    let readers = 0;
+    for (const stream of this.#streams)
+      if (stream.sequential && !stream.abandoned && stream.next < this.#size)
+        readers += stream.shared ? 2 : 1;
+    return readers <= 1;
+  }
+
   /** A READ of `read`, within the object and not empty. */
   observe(read: Span, conditions: Conditions): Plan {
     const { missing, policy = this.#options.policy } = conditions;

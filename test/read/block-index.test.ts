@@ -7,7 +7,18 @@ import { Stream } from '../../src/read/stream.js';
 function block(offset: number, length: number): Block {
   const fetch = new Fetch(offset, new Stream({ start: offset, end: offset + length }, 0, 1));
   const buffer = Buffer.alloc(0);
-  return { offset, length, buffer, fetch, filled: 0, pins: 0, consumed: false, detached: false, use: 'none' };
+  return {
+    offset,
+    length,
+    buffer,
+    fetch,
+    filled: 0,
+    pins: 0,
+    consumed: false,
+    passing: false,
+    detached: false,
+    use: 'none',
+  };
 }
 
 await t.test('blocks and gaps agree with a map of bytes', async (t) => {

@@ -245,6 +245,44 @@ await t.test('64 streams under a small budget all finish, within the budget', as
   }
 });
 
+await t.test('what others read stays while a file larger than memory is read through', async (t) => {
+  const rig = new ReadRig({ budgetBytes: 16 * MIB });
+  const small = rig.put('small', pattern(2 * MIB));
+  await rig.bytes(small, 0, 2 * MIB);
+  const body = pattern(40 * MIB, 2);
+  const large = rig.put('large', body);
+  for (let round = 0; round < 2; round += 1) {
+    for (let offset = 0; offset < large.size; offset += MIB) {
+      const read = await rig.readers.read(large, offset, MIB);
+      await settle(1);
+      if (!taken(read).equals(body.subarray(offset, offset + MIB))) t.fail(`wrong bytes at ${offset}`);
+      if (rig.budget.usedBytes > 16 * MIB) t.fail('over the budget');
+    }
+    const gets = rig.gets;
+    await rig.bytes(small, 0, 2 * MIB);
+    t.equal(rig.gets, gets, 'nothing of it is fetched again');
+  }
+  t.equal(await rig.leaked(), 0);
+});
+
+await t.test(
+  'who follows another reader through a file larger than memory finds its bytes there',
+  async (t) => {
+    // So near that both seem to be one stream, and farther away.
+    for (const behind of [3 * MIB, 6 * MIB]) {
+      const rig = new ReadRig({ budgetBytes: 24 * MIB });
+      const large = rig.put('large', pattern(48 * MIB));
+      for (let offset = 0; offset < large.size + behind; offset += 256 * KIB) {
+        if (offset < large.size) await rig.bytes(large, offset, 256 * KIB);
+        await settle(1);
+        if (offset >= behind) await rig.bytes(large, offset - behind, 256 * KIB);
+      }
+      t.ok(rig.bytesFetched < 1.1 * large.size, `${rig.bytesFetched / large.size} times the bytes`);
+      t.equal(await rig.leaked(), 0);
+    }
+  },
+);
+
 await t.test(
   'a writer gets cached memory at once, and READs that pin the rest let it in when they end',
   async (t) => {
