@@ -7,17 +7,11 @@ import { canRename } from '../store/object-store.js';
 import { FsError } from './errors.js';
 import type { Freshness } from './freshness.js';
 import type { Intent } from './intent-log.js';
-import { journal } from './journaling.js';
+import { createRef, journal } from './journaling.js';
 import { copyTree, copyTreeOrUndo, deleteCopied, deleteUnchanged, type Copied } from './key-trees.js';
+import { moveObject } from './move-object.js';
 import type { Guard, Namespace } from './namespace.js';
-import {
-  NEVER_MS,
-  type DirectoryNode,
-  type EntryChange,
-  type FileNode,
-  type FsNode,
-  type PublishedVersion,
-} from './node.js';
+import { NEVER_MS, type DirectoryNode, type EntryChange, type FileNode, type FsNode } from './node.js';
 import type { Claim } from './path-locks.js';
 import type { Publishing } from './publishing.js';
 import type { Scans } from './scan.js';
@@ -137,10 +131,13 @@ export class Rename {
     // Bytes go with it where COMMITs don't wait for S3. An upload would be bound to the old name.
     const movable =
       source.session === undefined || (volume.commit.policy === 'journal' && source.session.isOnePut);
-    if (source.created && unseen && movable && target === undefined) {
-      this.#moveNode(source, from, to);
-      await journal(volume, source);
-      return;
+    if (source.created && unseen && movable) {
+      if (target === undefined) {
+        this.#moveNode(source, from, to);
+        await journal(volume, source);
+        return;
+      }
+      if (target.kind === 'file' && (await this.#replaceUnpublished(source, target, from, to))) return;
     }
     await this.#publishing.publishHeld(source);
     const { version } = source;
@@ -159,7 +156,7 @@ export class Rename {
     });
     source.relocating = true;
     try {
-      const moved = await this.#moveObject(fromKey, toKey, version, target !== undefined);
+      const moved = await moveObject(volume, fromKey, toKey, version, target !== undefined);
       this.#moveNode(source, from, to);
       source.version = moved;
       source.epoch++;
@@ -174,61 +171,36 @@ export class Rename {
     volume.nodes.save(source);
   }
 
-  /** Gives an object another key; the version it is there. What is replaced goes, but nothing that nobody here has seen. */
-  async #moveObject(
-    fromKey: string,
-    toKey: string,
-    version: PublishedVersion,
-    replaces: boolean,
-  ): Promise<PublishedVersion> {
-    const { store } = this.#volume;
-    const { etag, size } = version;
-    const condition = replaces ? {} : { condition: { ifNoneMatch: '*' } as const };
-    if (canRename(store)) {
-      await store.rename(fromKey, toKey, { sourceEtag: etag, ...condition });
-      // Documented to keep all of an object's metadata; were the ETag not among them, the next READ would find out.
-      return version;
-    }
-    const written = await store.copy(fromKey, toKey, { sourceEtag: etag, size, ...condition });
-    await this.#deleteOrUndo({ fromKey, etag }, toKey, replaces ? undefined : written.etag);
-    return { ...written, size };
-  }
-
   /**
-   * A file whose source stays has not been renamed: the copy goes, unless it replaced something. The source stays where somebody
-   * replaced it since it was copied. Where it is gone, the answer was lost and the copy is all there is.
+   * A file that the store has never seen takes the place of one that it has: with the policy `journal` it is published over that, under
+   * its version, as any change of it would be. Its bytes are safe before the other's are given up. False where it can't be.
    */
-  async #deleteOrUndo(
-    { fromKey, etag }: { readonly fromKey: string; readonly etag: string },
-    toKey: string,
-    copyEtag: string | undefined,
-  ): Promise<void> {
-    const { store, log } = this.#volume;
+  async #replaceUnpublished(source: FileNode, target: FileNode, from: Place, to: Place): Promise<boolean> {
+    const volume = this.#volume;
+    const { version } = target;
+    const isClean = !target.unpublished && target.attempted === undefined && version !== undefined;
+    if (volume.commit.isStateEphemeral || source.session === undefined || !isClean) return false;
     try {
-      await store.delete(fromKey, { ifMatch: etag });
+      await source.session.keep();
     } catch (error) {
-      const left = await this.#sourceLeft(fromKey);
-      if (left === 'gone') return;
-      const isThere = left === etag || (left !== 'unknown' && isReplaced(error));
-      if (!isThere)
-        log.error({ key: toKey, source: fromKey }, 'a rename failed, and its copy is left behind');
-      else if (copyEtag !== undefined) {
-        await store.delete(toKey, { ifMatch: copyEtag }).catch((undoError: unknown) => {
-          log.error({ err: undoError, key: toKey }, 'the copy of a failed rename is left behind');
-        });
-      }
-      throw error;
+      volume.log.warn(
+        { err: error, key: volume.keyOf(source) },
+        'bytes of a file to rename could not be kept',
+      );
+      return false;
     }
-  }
-
-  /** The ETag of what is at the key. */
-  async #sourceLeft(key: string): Promise<string> {
-    try {
-      return (await this.#volume.store.head(key))?.etag ?? 'gone';
-    } catch (error) {
-      this.#volume.log.warn({ err: error, key }, 'what a failed rename left is not known');
-      return 'unknown';
-    }
+    // Nothing was written to it: its session was let go.
+    if (source.session?.dirty !== true) return false;
+    this.#moveNode(source, from, to);
+    source.version = version;
+    // Of the file that is replaced nothing is inherited, as with a copy over it.
+    source.headers = { metadata: {} };
+    source.created = false;
+    source.epoch++;
+    await journal(volume, source);
+    volume.intents.end(createRef(source));
+    await volume.nodes.settled();
+    return true;
   }
 
   async #renameDirectory(source: DirectoryNode, to: Place): Promise<void> {

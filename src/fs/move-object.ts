@@ -1,0 +1,63 @@
+/** Gives an object another key: a rename where the store has one, else a copy and a removal. */
+import { canRename } from '../store/object-store.js';
+import type { PublishedVersion } from './node.js';
+import { isReplaced } from './store-errors.js';
+import type { Volume } from './volume.js';
+
+/** The version it is at its new key. What is replaced goes, but nothing that nobody here has seen. */
+export async function moveObject(
+  volume: Volume,
+  fromKey: string,
+  toKey: string,
+  version: PublishedVersion,
+  replaces: boolean,
+): Promise<PublishedVersion> {
+  const { store } = volume;
+  const { etag, size } = version;
+  const condition = replaces ? {} : { condition: { ifNoneMatch: '*' } as const };
+  if (canRename(store)) {
+    await store.rename(fromKey, toKey, { sourceEtag: etag, ...condition });
+    // Documented to keep all of an object's metadata; were the ETag not among them, the next READ would find out.
+    return version;
+  }
+  const written = await store.copy(fromKey, toKey, { sourceEtag: etag, size, ...condition });
+  await deleteOrUndo(volume, { fromKey, etag }, toKey, replaces ? undefined : written.etag);
+  return { ...written, size };
+}
+
+/**
+ * A file whose source stays has not been renamed: the copy goes, unless it replaced something. The source stays where somebody
+ * replaced it since it was copied. Where it is gone, the answer was lost and the copy is all there is.
+ */
+async function deleteOrUndo(
+  volume: Volume,
+  { fromKey, etag }: { readonly fromKey: string; readonly etag: string },
+  toKey: string,
+  copyEtag: string | undefined,
+): Promise<void> {
+  const { store, log } = volume;
+  try {
+    await store.delete(fromKey, { ifMatch: etag });
+  } catch (error) {
+    const left = await sourceLeft(volume, fromKey);
+    if (left === 'gone') return;
+    const isThere = left === etag || (left !== 'unknown' && isReplaced(error));
+    if (!isThere) log.error({ key: toKey, source: fromKey }, 'a rename failed, and its copy is left behind');
+    else if (copyEtag !== undefined) {
+      await store.delete(toKey, { ifMatch: copyEtag }).catch((undoError: unknown) => {
+        log.error({ err: undoError, key: toKey }, 'the copy of a failed rename is left behind');
+      });
+    }
+    throw error;
+  }
+}
+
+/** The ETag of what is at the key. */
+async function sourceLeft(volume: Volume, key: string): Promise<string> {
+  try {
+    return (await volume.store.head(key))?.etag ?? 'gone';
+  } catch (error) {
+    volume.log.warn({ err: error, key }, 'what a failed rename left is not known');
+    return 'unknown';
+  }
+}
