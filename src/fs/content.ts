@@ -295,6 +295,14 @@ export class Content {
       spool: volume.spool,
       log: volume.log,
       readBase: (base, offset, count, signal) => volume.readers.read(base, offset, count, signal),
+      heldBase: (base, offset, count) =>
+        volume.readers.isHeld(base, offset, count)
+          ? volume.readers.readHeld(base, offset, count, 'random')
+          : volume.published.held(base, offset, count),
+      onPut: (published, body) => {
+        // A file that was there is likely to be changed again; of those that are made, few are.
+        if (node.version !== undefined || node.pace.isStreaming) volume.published.keep(published, body);
+      },
       uploads: {
         started: (key, uploadId) =>
           volume.intents.put(`upload:${uploadId}`, { kind: 'upload', volume: volume.name, key, uploadId }),

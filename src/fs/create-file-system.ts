@@ -152,6 +152,7 @@ export async function createFileSystem(parts: FileSystemParts): Promise<RunningF
     await stopCollecting();
     try {
       for (const reader of readers) await reader.close();
+      for (const { volume } of volumes.values()) volume.published.close();
       // Acknowledged unstable data is gone with this process if any is left: then clients must see another verifier.
       if (unpublished === 0) await state.saveWriteVerifier(verifier);
     } finally {

@@ -4,6 +4,7 @@ import type { Readers } from '../read/readers.js';
 import type { NodeTable } from '../state/node-table.js';
 import type { ObjectHeaders, ObjectStore } from '../store/object-store.js';
 import type { Logger } from '../telemetry/log.js';
+import { PublishedBytes } from '../write/published-bytes.js';
 import type { Spool } from '../write/spool.js';
 import type { SpoolSegments } from '../write/spool-segments.js';
 import type { WriteOptions } from '../write/session-options.js';
@@ -75,6 +76,8 @@ export class Volume {
   readonly spool: Spool;
   /** The spool's durable side. */
   readonly segments: SpoolSegments;
+  /** Small objects that are published again and again. */
+  readonly published: PublishedBytes;
   readonly commit: CommitRules;
   readonly intents: IntentLog;
   readonly long: LongOperations;
@@ -97,6 +100,7 @@ export class Volume {
     this.budget = parts.budget;
     this.spool = parts.spool;
     this.segments = parts.segments;
+    this.published = new PublishedBytes(parts.budget);
     this.commit = parts.commit;
     this.intents = parts.intents;
     this.long = parts.long;

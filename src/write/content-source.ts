@@ -6,13 +6,13 @@
 import type { ByteSlices, ObjectVersion } from '../memory/byte-slices.js';
 import type { FileContent, Stretch } from './file-content.js';
 import type { Spiller } from './spiller.js';
+import type { ObjectStore } from '../store/object-store.js';
+import { fetchBase, type HeldBase, type Wanted } from './base-fetch.js';
+import { Filling } from './filling.js';
 import { SpoolFullError } from './spool-full.js';
 
 /** Zeros cost no memory: every slice of them is this one. Never written to. */
 const ZEROS = Buffer.alloc(256 * 1024);
-
-/** Bytes of the base asked for at a time. */
-const BASE_READ_BYTES = 1024 * 1024;
 
 export type ReadBase = (
   version: ObjectVersion,
@@ -31,17 +31,23 @@ export interface ContentSourceOptions {
   readonly content: FileContent;
   readonly spiller: Spiller;
   readonly readBase: ReadBase;
+  readonly heldBase: HeldBase | undefined;
+  readonly store: ObjectStore;
 }
 
 export class ContentSource {
   readonly #content: FileContent;
   readonly #spiller: Spiller;
   readonly #readBase: ReadBase;
+  readonly #heldBase: HeldBase | undefined;
+  readonly #store: ObjectStore;
 
   constructor(options: ContentSourceOptions) {
     this.#content = options.content;
     this.#spiller = options.spiller;
     this.#readBase = options.readBase;
+    this.#heldBase = options.heldBase;
+    this.#store = options.store;
   }
 
   /** A range to send, of at most `stagingBytesMax`; its parts are locked until it is released. */
@@ -81,7 +87,15 @@ export class ContentSource {
     try {
       const body = await this.#spiller.fetching(async () => {
         const slices: Buffer[] = [];
-        for (const stretch of stretches) slices.push(...(await this.#bytes(stretch, taken, signal)));
+        const wanted: Wanted[] = [];
+        for (const stretch of stretches) {
+          const { place, start, end } = stretch;
+          const bytes =
+            place === 'base' ? this.#take(end - start, taken) : await this.#bytes(stretch, place, taken);
+          if (place === 'base') wanted.push({ start, end, targets: bytes });
+          slices.push(...bytes);
+        }
+        await this.#fetchBase(wanted, signal);
         return slices;
       });
       return { body, release };
@@ -140,7 +154,7 @@ export class ContentSource {
         const copy = copies.get(stretch);
         if (copy !== undefined) slices.push(...copy);
         else if (stretch.place === 'base') slices.push(...(await this.#baseSlices(stretch, held, signal)));
-        else slices.push(...(await this.#bytes(stretch, taken, signal)));
+        else slices.push(...(await this.#bytes(stretch, stretch.place, taken)));
       }
       return { slices, count: end - start, release };
     } catch (error) {
@@ -181,8 +195,12 @@ export class ContentSource {
   }
 
   /** The bytes of one stretch; memory's own buffers, zeros, or buffers taken, which the caller reserved. */
-  async #bytes(stretch: Stretch, taken: Buffer[], signal: AbortSignal | undefined): Promise<Buffer[]> {
-    const { place, start, end, part } = stretch;
+  async #bytes(
+    stretch: Stretch,
+    place: Exclude<Stretch['place'], 'base'>,
+    taken: Buffer[],
+  ): Promise<Buffer[]> {
+    const { start, end, part } = stretch;
     switch (place) {
       case 'zeros':
         return zeros(end - start);
@@ -193,66 +211,27 @@ export class ContentSource {
         await part?.readSpooled(buffers, start);
         return buffers;
       }
-      case 'base': {
-        const buffers = this.#take(end - start, taken);
-        await this.#copyBase(buffers, start, end, signal);
-        return buffers;
-      }
       case 'upload':
         throw new SpoolFullError(part?.uploadOnlyMessage);
     }
   }
 
-  async #copyBase(
-    targets: readonly Buffer[],
-    start: number,
-    end: number,
-    signal: AbortSignal | undefined,
-  ): Promise<void> {
-    const filling = new Filling(targets);
-    for (let at = start; at < end;) {
-      const read = await this.#fromBase(at, Math.min(end - at, BASE_READ_BYTES), signal);
-      try {
-        for (const slice of read.slices) at += filling.add(slice);
-      } finally {
-        read.release();
-      }
-    }
+  async #fetchBase(wanted: readonly Wanted[], signal: AbortSignal | undefined): Promise<void> {
+    if (wanted.length > 0) await fetchBase(this.#store, this.#base, wanted, this.#heldBase, signal);
   }
 
   async #fromBase(offset: number, count: number, signal: AbortSignal | undefined): Promise<ByteSlices> {
-    const { base } = this.#content;
-    if (base === undefined) throw new Error('a file without a base has no bytes of it');
+    const base = this.#base;
     const read = await this.#readBase(base, offset, count, signal);
     if (read.count > 0) return read;
     read.release();
     throw new Error(`expected ${count} bytes at ${offset} of ${base.key} (${base.etag}), got none`);
   }
-}
 
-/** Fills buffers one after the other. */
-class Filling {
-  readonly #targets: readonly Buffer[];
-  #at = 0;
-  /** Bytes in the buffer at #at. */
-  #filled = 0;
-
-  constructor(targets: readonly Buffer[]) {
-    this.#targets = targets;
-  }
-
-  /** Appends what there is room for; returns how many bytes. */
-  add(bytes: Buffer): number {
-    let done = 0;
-    for (let target = this.#targets[this.#at]; target !== undefined && done < bytes.length;) {
-      const copied = bytes.copy(target, this.#filled, done);
-      done += copied;
-      this.#filled += copied;
-      if (this.#filled < target.length) continue;
-      target = this.#targets[++this.#at];
-      this.#filled = 0;
-    }
-    return done;
+  get #base(): ObjectVersion {
+    const { base } = this.#content;
+    if (base === undefined) throw new Error('a file without a base has no bytes of it');
+    return base;
   }
 }
 

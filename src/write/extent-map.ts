@@ -15,6 +15,13 @@ export class ExtentMap implements Iterable<Extent> {
     return this.#bytes;
   }
 
+  /** From the first to the last byte of the set; undefined where it is empty. */
+  get hull(): Extent | undefined {
+    const [first] = this.#extents;
+    const last = this.#extents.at(-1);
+    return first === undefined || last === undefined ? undefined : { start: first.start, end: last.end };
+  }
+
   [Symbol.iterator](): Iterator<Extent> {
     return this.#extents[Symbol.iterator]();
   }

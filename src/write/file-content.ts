@@ -4,6 +4,7 @@
  */
 import type { MemoryBudget } from '../memory/memory-budget.js';
 import type { ObjectVersion } from '../memory/byte-slices.js';
+import type { Extent } from './extent-map.js';
 import type { PartMap } from './part-map.js';
 import type { UploadedPart } from '../store/object-store.js';
 import { Part, type UploadName } from './part.js';
@@ -82,8 +83,9 @@ export class FileContent {
     return this.#parts.get(index);
   }
 
-  isDirty(index: number): boolean {
-    return (this.#parts.get(index)?.dirty.bytes ?? 0) > 0;
+  /** From the first to the last byte written in part `index`. */
+  changed(index: number): Extent | undefined {
+    return this.#parts.get(index)?.dirty.hull;
   }
 
   /** Bytes of part `index` in the file of today's size. */

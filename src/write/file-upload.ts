@@ -225,15 +225,18 @@ export class FileUpload {
 
   /** Every part of the plan, in order. After a failure nothing more is begun, and what runs is waited for. */
   async #sendPlan(upload: MultipartUpload, signal: AbortSignal | undefined): Promise<UploadedPart[]> {
-    const { content } = this.#options;
+    const { content, place } = this.#options;
+    const { partBytesMin, partBytesMax, partNumberGaps } = place.store.capabilities;
     const plan = planParts({
       partMap: content.partMap,
       size: content.size,
       baseBytes: content.baseBytes,
-      isDirty: (index) => content.isDirty(index),
+      changed: (index) => content.changed(index),
       isUploaded: (index) => content.part(index)?.uploadedIn(upload, content.partBytes(index)) !== undefined,
       copyBytesMax: this.#options.copyBytesMax,
-      partNumberGaps: this.#options.place.store.capabilities.partNumberGaps,
+      partBytesMin,
+      partBytesMax,
+      partNumberGaps,
     });
     const failures: unknown[] = [];
     const parts: UploadedPart[] = [];
@@ -268,7 +271,8 @@ export class FileUpload {
     const lease = await source.lease(offset, offset + length, signal);
     try {
       const sent = await spiller.during(() => upload.send(index + 1, lease.body, signal));
-      part?.setUploaded(upload, length, sent);
+      // Less than the part is of no use to another plan.
+      if (length === content.partBytes(index)) part?.setUploaded(upload, length, sent);
       return sent;
     } finally {
       lease.release();

@@ -3,6 +3,7 @@ import type { MemoryBudget } from '../memory/memory-budget.js';
 import type { ByteSlices, ObjectVersion } from '../memory/byte-slices.js';
 import type { ObjectHeaders, ObjectStore, WriteCondition } from '../store/object-store.js';
 import type { Logger } from '../telemetry/log.js';
+import type { HeldBase } from './base-fetch.js';
 import type { SessionJournal } from './durability.js';
 import type { UploadJournal } from './multipart-upload.js';
 import { PART_BYTES_DEFAULT } from './part-map.js';
@@ -36,13 +37,17 @@ export interface WriteSessionOptions {
   /** Shared by all sessions. */
   readonly spool: Spool;
   readonly log: Logger;
-  /** Reads a range of the base version: used to complete partly changed parts and to serve reads. */
+  /** Reads a range of the base version for a client. */
   readonly readBase: (
     version: ObjectVersion,
     offset: number,
     count: number,
     signal?: AbortSignal,
   ) => Promise<ByteSlices>;
+  /** Bytes of the base version that are in memory: these a publication doesn't fetch. */
+  readonly heldBase?: HeldBase;
+  /** Told of what a PUT made the object, before anybody changes `body`. */
+  readonly onPut?: (version: ObjectVersion, body: readonly Buffer[]) => void;
   /** Told before an upload id is used and after it ended, so that a crash leaves no orphan; awaited. */
   readonly uploads: UploadJournal;
   /** The key and headers the streaming upload is opened with; asked when the first part goes out. */

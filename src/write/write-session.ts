@@ -40,6 +40,7 @@ export class WriteSession {
   readonly #source: ContentSource;
   readonly #upload: FileUpload;
   readonly #putBytesMax: number;
+  readonly #onPut: WriteSessionOptions['onPut'];
   readonly #sizeMax: number;
   readonly #log: Logger;
   readonly #segments: SpoolSegments | undefined;
@@ -78,7 +79,13 @@ export class WriteSession {
       chunkBytesMax: settings.chunkBytesMax,
       base: options.base,
     });
-    this.#source = new ContentSource({ content: this.#content, spiller, readBase: options.readBase });
+    this.#source = new ContentSource({
+      content: this.#content,
+      spiller,
+      readBase: options.readBase,
+      heldBase: options.heldBase,
+      store,
+    });
     this.#putBytesMax = Math.min(settings.putBytesMax, spiller.stagingBytesMax);
     this.#sizeMax = Math.max(partMap.fileBytesMaxFor(spiller.stagingBytesMax), this.#putBytesMax);
     this.#upload = new FileUpload({
@@ -93,6 +100,7 @@ export class WriteSession {
       isPromised: (start) => this.#durability?.isPromised(start) ?? false,
     });
     this.#log = log;
+    this.#onPut = options.onPut;
     this.#segments = durable?.segments;
     this.#durability =
       durable === undefined
@@ -344,7 +352,11 @@ export class WriteSession {
   async #put({ key, headers, condition, signal }: PublishRequest): Promise<WrittenObject> {
     const lease = await this.#source.lease(0, this.#content.size, signal);
     try {
-      return await this.#spiller.during(() => this.#store.put(key, lease.body, headers, condition, signal));
+      const written = await this.#spiller.during(() =>
+        this.#store.put(key, lease.body, headers, condition, signal),
+      );
+      this.#onPut?.({ key, etag: written.etag, size: this.#content.size }, lease.body);
+      return written;
     } finally {
       lease.release();
     }
@@ -369,11 +381,8 @@ export class WriteSession {
   #assertSize(size: number): void {
     if (size <= this.#sizeMax) return;
     const about = { operation: 'UploadPart', bucket: this.#store.bucket };
-    throw new StoreError(
-      'too-large',
-      `expected a file of at most ${this.#sizeMax} bytes, got ${size}`,
-      about,
-    );
+    const message = `expected a file of at most ${this.#sizeMax} bytes, got ${size}`;
+    throw new StoreError('too-large', message, about);
   }
 
   #aborted(cause: unknown): StoreError {
