@@ -16,6 +16,7 @@ import { Fetch, type Block } from './fetch.js';
 import type { GetSlots } from './get-slots.js';
 import type { ReadOptions } from './options.js';
 import { GetTiming, type Pace } from './pace.js';
+import { countOf, lastBytesOf } from './succession.js';
 import type { ReadaheadShare } from './readahead-share.js';
 import { lengthOf, type Span } from './span.js';
 import type { Stream } from './stream.js';
@@ -56,8 +57,12 @@ export class Fetcher {
   /** Those that wait for a slot and that neighbours may be joined to. */
   readonly #queued = new Set<Fetch>();
 
-  constructor(version: ObjectVersion, index: BlockIndex, shared: ReaderShared) {
+  readonly #onRoom: () => void;
+
+  /** `onRoom` hears when there may be room for another GET of readahead. */
+  constructor(version: ObjectVersion, index: BlockIndex, shared: ReaderShared, onRoom: () => void) {
     this.#version = version;
+    this.#onRoom = onRoom;
     this.#index = index;
     this.#shared = shared;
     this.#disk = shared.disk?.blocksOf(version);
@@ -66,6 +71,13 @@ export class Fetcher {
   /** GETs that wait for a slot or run. */
   get underWay(): number {
     return this.#fetches.size;
+  }
+
+  /** Another GET of readahead may begin. */
+  get hasRoom(): boolean {
+    const { options, pace } = this.#shared;
+    const max = options.requestsPerObjectMax;
+    return this.#fetches.size < max || countOf(this.#fetches.keys(), pace.wanted.worthBytes) < max;
   }
 
   /** Begins GETs, one for each run of adjacent pieces, each piece with its buffer. */
@@ -191,9 +203,12 @@ export class Fetcher {
         const range = { offset: start, length: end - start };
         const timing = range.length < pace.bytesMin ? undefined : new GetTiming(options.now);
         const how = { ifMatch: etag, signal: fetch.signal, room: () => fetch.room() };
+        const lastBytes = lastBytesOf(pace.wanted.worthBytes);
         const result = await store.get(key, range, how, (chunk) => {
           timing?.received(chunk.length);
+          const leftBefore = lengthOf(fetch.rest);
           for (const block of fetch.deliver(chunk)) this.#shared.cache.unpin(block, this.#index);
+          if (leftBefore > lastBytes && lengthOf(fetch.rest) <= lastBytes) this.#onRoom();
         });
         if (result.etag !== etag)
           throw this.#error('precondition-failed', `asked for ${etag}, got ${result.etag}`);
@@ -214,6 +229,7 @@ export class Fetcher {
       if (lent !== undefined) this.#shared.cache.unpin(lent, this.#index);
       this.#fetches.delete(fetch);
       this.#queued.delete(fetch);
+      if (fetch.finished) this.#onRoom();
     }
   }
 

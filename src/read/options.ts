@@ -37,7 +37,7 @@ export interface ReadOptions {
   readonly streamsMax: number;
   /** GETs in flight, of all objects together. A quarter of them are kept for READs that wait. */
   readonly requestsMax: number;
-  /** GETs of readahead in flight for one object: at 8 MB/s each, 250 MB/s. */
+  /** GETs of readahead that bring bytes for one object at a time (succession.ts): at 8 MB/s each, 250 MB/s. */
   readonly requestsPerObjectMax: number;
   /** A stream or object without READs for so long is forgotten; its cached blocks stay while there is room. */
   readonly idleMs: number;

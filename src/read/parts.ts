@@ -21,8 +21,16 @@ export interface GetsWanted {
 /** GETs in flight that a window is cut for at least, where a stream may have as many: one that is read from, and more on their way. */
 export const GETS_MIN = 4;
 
-/** The last GETs of a large file aren't smaller than this part of an even share: they would be many, and gain little. */
-const LAST_SHARE = 8;
+/** Where many GETs are wanted, the window has room for those as well that begin while others bring their last bytes (succession.ts). */
+const SHARES_PER_GET = 9 / 8;
+
+/** The last GETs of a large file aren't smaller than this part of an even share: in the end a share takes no longer than so small a part of the whole. */
+const LAST_SHARE = 64;
+
+/** How many GETs a window has room for. */
+export function sharesOf({ gets }: GetsWanted): number {
+  return gets > GETS_MIN ? gets * SHARES_PER_GET : gets;
+}
 
 export class Parts {
   /** Of one GET, as far as the window says; 0 where memory is too short for one. */
@@ -50,7 +58,7 @@ export class Parts {
     this.#least = Math.min(Math.max(worth, size / wanted.gets / LAST_SHARE), efficient);
     const share = this.#whole(windowBytes / Math.min(GETS_MIN, wanted.gets));
     const least = Math.max(partBytesMin, Math.min(growing ? worth : efficient, share));
-    const bytes = Math.min(Math.max(this.#whole(windowBytes / wanted.gets), least), partBytesMax);
+    const bytes = Math.min(Math.max(this.#whole(windowBytes / sharesOf(wanted)), least), partBytesMax);
     this.bytes = bytes > windowBytes ? 0 : bytes;
   }
 

@@ -27,12 +27,14 @@ export class Reader {
   #reads = 0;
   #usedMs: number;
   #sequentialStreams = 0;
+  /** What was last to be read ahead and had no room: told by which policy. */
+  #short: { readonly stream: Stream; readonly policy: ReadPolicy } | undefined;
   #discarded = false;
 
   constructor(version: ObjectVersion, shared: ReaderShared) {
     this.version = version;
     this.#shared = shared;
-    this.#fetcher = new Fetcher(version, this.#index, shared);
+    this.#fetcher = new Fetcher(version, this.#index, shared, () => this.#readOnward());
     this.#window = new Window(version.size, shared.options, shared.beginnings);
     this.#usedMs = shared.options.now();
   }
@@ -51,7 +53,7 @@ export class Reader {
       if (missing) this.#unpin(present);
       if (blocks === undefined) blocks = await this.#waitAndHold(asked, plan.stream, signal);
       // Where memory was too short for the widened READ, it is for readahead.
-      else if (wide || !missing) this.#readAhead(plan);
+      else if (wide || !missing) this.#readAhead(plan.stream, plan.ahead, policy);
       try {
         await arrival(blocks, asked, signal);
       } catch (error) {
@@ -75,7 +77,8 @@ export class Reader {
   readHeld(asked: Span, policy: ReadPolicy): ByteSlices {
     this.#usedMs = this.#shared.options.now();
     const blocks = this.#pinned(asked);
-    this.#readAhead(this.#observed(asked, false, policy));
+    const plan = this.#observed(asked, false, policy);
+    this.#readAhead(plan.stream, plan.ahead, policy);
     return this.#slices(blocks, asked);
   }
 
@@ -204,20 +207,34 @@ export class Reader {
     return blocks;
   }
 
-  #readAhead(plan: Plan): void {
-    const { slots, options } = this.#shared;
-    for (const span of plan.ahead) {
+  /** Goes on with what there was no room for: nobody's READ is due before the GETs that others wait for have ended. */
+  #readOnward(): void {
+    const short = this.#short;
+    if (short === undefined || this.#discarded) return;
+    const { pace, share } = this.#shared;
+    const conditions = { windowBytesMax: share.bytes, wanted: share.of(pace.wanted), policy: short.policy };
+    this.#readAhead(short.stream, this.#window.onward(short.stream, conditions), short.policy);
+  }
+
+  #readAhead(stream: Stream, ahead: readonly Span[], policy: ReadPolicy): void {
+    const { slots } = this.#shared;
+    this.#short = undefined;
+    for (const span of ahead) {
       for (const gap of this.#index.gaps(span)) {
-        if (this.#fetcher.underWay >= options.requestsPerObjectMax || !slots.tryTakeAhead()) return;
+        if (!this.#fetcher.hasRoom) {
+          this.#short = { stream, policy };
+          return;
+        }
+        if (!slots.tryTakeAhead()) return;
         const pieces = this.#cut([gap]);
         const buffers = this.#takeAhead(pieces.map(lengthOf));
         if (buffers === undefined) {
           slots.giveBack();
           return;
         }
-        this.#fetcher.begin(pieces, buffers, plan.stream, 'with slot');
+        this.#fetcher.begin(pieces, buffers, stream, 'with slot');
       }
-      this.#window.started(plan.stream, span.end);
+      this.#window.started(stream, span.end);
     }
   }
 

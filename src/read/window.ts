@@ -17,7 +17,7 @@
  */
 import type { Beginnings } from './beginnings.js';
 import type { ReadOptions, ReadPolicy } from './options.js';
-import { Parts, type GetsWanted } from './parts.js';
+import { Parts, sharesOf, type GetsWanted } from './parts.js';
 import { lengthOf, type Span } from './span.js';
 import { REORDERED_READS, Stream } from './stream.js';
 import { Strides } from './strides.js';
@@ -107,13 +107,18 @@ export class Window {
       const ahead = this.#piecesOf(stream, conditions);
       return { stream, demand, alone: true, ahead, dropped, abandoned };
     }
-    const most = this.#mostOf(conditions);
-    const windowBytes = this.windowOf(stream, most, policy);
-    const parts = new Parts(windowBytes, windowBytes < most, conditions.wanted, this.#size, this.#options);
+    const { parts, windowBytes } = this.#partsOf(stream, conditions);
     const demand = missing ? this.#demandOf(read, parts, policy, windowBytes) : [];
     const from = Math.max(stream.ahead, demand.at(-1)?.end ?? read.end);
     const ahead = parts.bytes === 0 ? [] : this.#aheadOf(from, stream.next + windowBytes, parts);
     return { stream, demand, alone: parts.bytes === 0, ahead, dropped, abandoned };
+  }
+
+  /** What to fetch for a stream without another READ of it: there was no room for all of its plan, and now there is more. */
+  onward(stream: Stream, conditions: Omit<Conditions, 'missing'>): readonly Span[] {
+    if (stream.dropped || stream.abandoned || stream.stride !== undefined) return [];
+    const { parts, windowBytes } = this.#partsOf(stream, conditions);
+    return parts.bytes === 0 ? [] : this.#aheadOf(stream.ahead, stream.next + windowBytes, parts);
   }
 
   /** Fetches of this stream were started up to `end`. */
@@ -138,9 +143,22 @@ export class Window {
     return Math.min(Math.max(4 * stream.covered, readOn, windowBytesMin), most);
   }
 
-  #mostOf({ windowBytesMax, wanted }: Conditions): number {
+  #partsOf(
+    stream: Stream,
+    conditions: Omit<Conditions, 'missing'>,
+  ): { readonly parts: Parts; readonly windowBytes: number } {
+    const { wanted, policy = this.#options.policy } = conditions;
+    const most = this.#mostOf(conditions);
+    const windowBytes = this.windowOf(stream, most, policy);
+    return {
+      parts: new Parts(windowBytes, windowBytes < most, wanted, this.#size, this.#options),
+      windowBytes,
+    };
+  }
+
+  #mostOf({ windowBytesMax, wanted }: Pick<Conditions, 'windowBytesMax' | 'wanted'>): number {
     const { windowBytesMax: usual, partBytesMax } = this.#options;
-    return Math.min(windowBytesMax, Math.max(usual, wanted.gets * partBytesMax));
+    return Math.min(windowBytesMax, Math.max(usual, sharesOf(wanted) * partBytesMax));
   }
 
   /** The stream this READ belongs to, moved on by it; put last in the order of use. */

@@ -7,6 +7,8 @@ import { READ_DEFAULTS } from '../../src/read/options.js';
 import { Pace } from '../../src/read/pace.js';
 import type { Span } from '../../src/read/span.js';
 import { GETS_MIN } from '../../src/read/parts.js';
+import { countOf, lastBytesOf } from '../../src/read/succession.js';
+import type { Stream } from '../../src/read/stream.js';
 import { Window } from '../../src/read/window.js';
 
 export interface Link {
@@ -24,8 +26,9 @@ export interface SimulatedRead {
   readonly ms: number;
   readonly gets: number;
   readonly bytes: number;
-  /** GETs in flight at most. */
+  /** GETs in flight at most, and those of them that bring bytes. */
   readonly getsMax: number;
+  readonly arrivingMax: number;
 }
 
 export function newPace(): Pace {
@@ -49,9 +52,30 @@ export function simulatedRead(
   const window = new Window(size, { ...READ_DEFAULTS, now: () => nowMs }, mount.beginnings);
   const gets: Get[] = [];
   let getsMax = 0;
+  let arrivingMax = 0;
+  /** The stream whose plan there was no room for. */
+  let short: Stream | undefined;
   const endMs = (get: Get): number =>
     get.beganMs + link.firstByteMs + (get.end - get.start) / link.bytesPerMs;
-  const inFlight = (): number => gets.filter((get) => endMs(get) > nowMs).length;
+  const firstMs = (get: Get): number => get.beganMs + link.firstByteMs;
+  const inFlight = (): Get[] => gets.filter((get) => endMs(get) > nowMs);
+  const hasRoom = (): boolean => {
+    const { worthBytes } = pace.wanted;
+    const underWay = inFlight().map((get) => {
+      const arrived = Math.max(0, nowMs - firstMs(get)) * link.bytesPerMs;
+      return { arriving: arrived > 0, rest: { start: Math.round(get.start + arrived), end: get.end } };
+    });
+    return (
+      underWay.length < READ_DEFAULTS.requestsMax * 0.75 &&
+      countOf(underWay, worthBytes) < READ_DEFAULTS.requestsPerObjectMax
+    );
+  };
+  /** When the next GET makes room for another one. */
+  const roomMs = (): number => {
+    const lastMs = lastBytesOf(pace.wanted.worthBytes) / link.bytesPerMs;
+    const times = inFlight().flatMap((get) => [endMs(get) - lastMs + 1e-3, endMs(get)]);
+    return Math.min(...times.filter((ms) => ms > nowMs));
+  };
   const covers = (offset: number): Get | undefined =>
     gets.find(({ start, end }) => start <= offset && offset < end);
   const begin = (span: Span): void => {
@@ -65,7 +89,13 @@ export function simulatedRead(
       gets.push({ start: from, end: next, beganMs: nowMs, told: false });
       from = next;
     }
-    getsMax = Math.max(getsMax, inFlight());
+    const underWay = inFlight();
+    getsMax = Math.max(getsMax, underWay.length);
+    // Just before the last bytes of one of them: that is when most bring bytes.
+    for (const at of underWay.map(endMs)) {
+      const arriving = underWay.filter((get) => firstMs(get) < at && endMs(get) >= at).length;
+      arrivingMax = Math.max(arrivingMax, arriving);
+    }
   };
   /** When the last byte of a READ is there. */
   const arrivalMs = ({ start, end }: Span): number => {
@@ -97,10 +127,17 @@ export function simulatedRead(
       begin(span);
       window.started(plan.stream, span.end);
     }
-    for (const span of plan.ahead) {
-      if (inFlight() >= READ_DEFAULTS.requestsPerObjectMax) return;
+    readAhead(plan.stream, plan.ahead);
+  };
+  const readAhead = (stream: Stream, ahead: readonly Span[]): void => {
+    short = undefined;
+    for (const span of ahead) {
+      if (!hasRoom()) {
+        short = stream;
+        return;
+      }
       begin(span);
-      window.started(plan.stream, span.end);
+      window.started(stream, span.end);
     }
   };
 
@@ -115,10 +152,18 @@ export function simulatedRead(
     }
     if (pending.length === 0) break;
     pending.sort((a, b) => arrivalMs(a) - arrivalMs(b));
+    const [soonest] = pending;
+    const room = short === undefined ? Infinity : roomMs();
+    if (short !== undefined && soonest !== undefined && room < arrivalMs(soonest)) {
+      nowMs = room;
+      tellPace();
+      readAhead(short, window.onward(short, { windowBytesMax, wanted: pace.wanted }));
+      continue;
+    }
     const [first] = pending.splice(0, 1);
     if (first !== undefined) nowMs = Math.max(nowMs, arrivalMs(first));
   }
   tellPace();
   const bytes = gets.reduce((sum, { start, end }) => sum + end - start, 0);
-  return { ms: nowMs, gets: gets.length, bytes, getsMax };
+  return { ms: nowMs, gets: gets.length, bytes, getsMax, arrivingMax };
 }

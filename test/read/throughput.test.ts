@@ -15,24 +15,29 @@ function shareOfLink(link: Link, bytes: number, ms: number): number {
 await t.test('a long sequential read takes all that 32 connections give', async (t) => {
   for (const depth of [2, 8]) {
     const mount = { windowBytesMax: 448 * MIB, pace: newPace(), beginnings: new Beginnings() };
+    const arriving: number[] = [];
     const of = (mib: number): number => {
-      const { ms, bytes, getsMax } = simulatedRead(FAR, mib * MIB, { readBytes: 128 * KIB, depth }, mount);
+      const read = simulatedRead(FAR, mib * MIB, { readBytes: 128 * KIB, depth }, mount);
+      const { ms, bytes, getsMax, arrivingMax } = read;
       t.equal(bytes, mib * MIB, 'no byte twice');
-      t.equal(getsMax, CONNECTIONS);
+      t.ok(getsMax <= CONNECTIONS * 1.5, `${getsMax} GETs in flight`);
+      // Nothing is known of the store before the first GETs, and READs ask for what they need beside what is read ahead.
+      if (mount.beginnings.likely) arriving.push(arrivingMax);
       return shareOfLink(FAR, mib * MIB, ms);
     };
     const [short, long, longer] = [of(256), of(1024), of(4096)];
-    t.ok(short > 0.72, `${short} of 256 MiB, start and end included`);
-    t.ok(long > 0.9, `${long} of 1 GiB`);
-    t.ok(longer > 0.95, `${longer} of 4 GiB`);
+    t.ok(short > 0.8, `${short} of 256 MiB, start and end included, nothing known before`);
+    t.ok(long > 0.96, `${long} of 1 GiB`);
+    t.ok(longer > 0.98, `${longer} of 4 GiB`);
+    t.ok(Math.max(...arriving.slice(1)) <= CONNECTIONS, `${arriving.join(', ')} GETs bring bytes at a time`);
   }
 });
 
-await t.test('with half a budget of 224 MiB it takes nine tenths', async (t) => {
+await t.test('with half a budget of 224 MiB it takes them, too', async (t) => {
   const mount = { windowBytesMax: 112 * MIB, pace: newPace() };
   const { ms } = simulatedRead(FAR, 4096 * MIB, { readBytes: 128 * KIB, depth: 2 }, mount);
   const share = shareOfLink(FAR, 4096 * MIB, ms);
-  t.ok(share > 0.9, `${share} of 4 GiB`);
+  t.ok(share > 0.95, `${share} of 4 GiB`);
 });
 
 await t.test('files of 5 MiB come more than eight times as fast as by one GET each', async (t) => {

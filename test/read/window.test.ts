@@ -121,7 +121,7 @@ await t.test('the last GETs of a file end together: they share what is left', as
   t.equal(Math.max(...lengths), 8 * MIB);
   const last = lengths.slice(-32);
   t.ok(Math.max(...last) <= 2 * MIB, `the last ones have up to ${Math.max(...last)} bytes`);
-  t.ok(lengths.length < 1024 / 8 + 170, `${lengths.length} GETs`);
+  t.ok(lengths.length < 1024 / 8 + 240, `${lengths.length} GETs`);
   t.equal(
     file.spans.reduce((sum, { start, end }) => sum + end - start, 0),
     1024 * MIB,
@@ -166,9 +166,9 @@ await t.test(
     t.equal(inFlight(32, plenty).partBytes, 8 * MIB);
     t.ok(inFlight(32, plenty).parts >= 30, `${inFlight(32, plenty).parts} parts`);
     // Less memory: the parts become smaller before they become fewer, down to what a GET is worth.
-    t.equal(inFlight(32, 128 * MIB).partBytes, 4 * MIB);
+    t.equal(inFlight(32, 128 * MIB).partBytes, 3.5 * MIB);
     t.ok(inFlight(32, 128 * MIB).parts >= 30);
-    t.equal(inFlight(32, 112 * MIB).partBytes, 3.5 * MIB, 'all of the memory is used');
+    t.equal(inFlight(32, 112 * MIB).partBytes, 3 * MIB, 'room for an eighth more than bring bytes');
     t.equal(inFlight(32, 32 * MIB).partBytes, 2 * MIB);
     t.equal(inFlight(32, 4 * MIB).partBytes, 1 * MIB);
   },
