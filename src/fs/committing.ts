@@ -34,6 +34,8 @@ export class Committing {
    */
   async commit(node: FileNode): Promise<void> {
     const { policy, restMs, isStateEphemeral } = this.#volume.commit;
+    if (node.recovering !== undefined)
+      await this.#volume.long.within(node.recovering, `recovery of file ${node.id}`);
     if (isStateEphemeral || node.gone) return await this.#publishing.publish(node);
     if (policy === 'journal') return await this.#keep(node, restMs);
     const { session, pace } = node;

@@ -10,7 +10,7 @@ import { FsError } from './errors.js';
 import type { AttributeChanges } from './file-system.js';
 import type { FilesAhead } from './files-ahead.js';
 import type { Freshness } from './freshness.js';
-import { journal, sessionJournal } from './journaling.js';
+import { journal, sessionJournal, uploadJournal } from './journaling.js';
 import { NEVER_MS, type FileNode } from './node.js';
 import type { Publishing } from './publishing.js';
 import { isReplaced, toFsError } from './store-errors.js';
@@ -303,11 +303,7 @@ export class Content {
         // A file that was there is likely to be changed again; of those that are made, few are.
         if (node.version !== undefined || node.pace.isStreaming) volume.published.keep(published, body);
       },
-      uploads: {
-        started: (key, uploadId) =>
-          volume.intents.put(`upload:${uploadId}`, { kind: 'upload', volume: volume.name, key, uploadId }),
-        ended: async (_key, uploadId) => volume.intents.end(`upload:${uploadId}`),
-      },
+      uploads: uploadJournal(volume),
       target: () => ({ key: volume.keyOf(node), headers: volume.headersOf(node, 'without times') }),
       ...(version !== undefined && {
         base: { key: volume.keyOf(node), etag: version.etag, size: version.size },

@@ -21,9 +21,13 @@ import { IntentLog } from './intent-log.js';
 import { LongOperations } from './long-operations.js';
 import { collectRemoved } from './collecting.js';
 import { NodeCache } from './node-cache.js';
-import { recover } from './recovery.js';
+import { Janitor, JANITOR_RULES_DEFAULT, type JanitorRules } from './janitor.js';
+import { Recovery } from './recovery.js';
 import { COMMIT_RULES_DEFAULT, type CommitRules, type VolumeParts } from './volume.js';
 import { VolumeOperations } from './volume-operations.js';
+
+/** What a crash left is waited for so long before the rest is served. */
+const SERVED_AFTER_MS = 5000;
 
 export interface ExportOptions extends ExportRules {
   /** Exports of the same store share a volume: what one changes the other sees at once. */
@@ -52,6 +56,8 @@ export interface FileSystemParts {
   readonly journalRestMs?: number;
   /** The state directory goes with the daemon. */
   readonly isStateEphemeral?: boolean;
+  /** What is left in buckets, and when it is removed. */
+  readonly janitor?: Partial<JanitorRules>;
   /** S3 requests that a store has under way at most: what is fetched ahead leaves room for others. Default: more than any. */
   readonly getsMax?: number;
   /** Small files are fetched before clients read them. Default: true. */
@@ -76,7 +82,6 @@ export async function createFileSystem(parts: FileSystemParts): Promise<RunningF
     log.error({ err: error }, 'the journal could not be written'),
   );
   const segments = await SpoolSegments.open(parts.spool, log, piecesOf(intents));
-  const verifier = await state.takeWriteVerifier();
   const long = new LongOperations(clock);
   const nodes = new NodeCache(table);
 
@@ -112,6 +117,7 @@ export async function createFileSystem(parts: FileSystemParts): Promise<RunningF
       long,
       clock,
       log,
+      losersHaveAge: parts.janitor?.conflictAgeMs !== undefined,
       metadataTtlMs: Math.min(...sharing.map(({ metadataTtlMs }) => metadataTtlMs)),
       defaults: {
         uid: options.uid,
@@ -125,7 +131,31 @@ export async function createFileSystem(parts: FileSystemParts): Promise<RunningF
     volumes.set(options.volumeName, volume);
   }
   tellOfOthers(intents, volumes, log);
-  for (const volume of volumes.values()) await recover(volume);
+  const closeState = async (): Promise<void> => {
+    await segments.close();
+    await journal.close();
+    await table.close();
+  };
+  const recoveries = await beginAll([...volumes.values()]).catch(async (error: unknown) => {
+    await closeState();
+    throw error;
+  });
+  await soonOrLater(
+    clock,
+    recoveries.map(({ done }) => done),
+  );
+  const janitors = [...volumes].map(([name, { volume }]) => {
+    const writable = parts.exports.filter(({ volumeName, readOnly }) => volumeName === name && !readOnly);
+    const rules = { ...JANITOR_RULES_DEFAULT, ...parts.janitor };
+    return new Janitor(
+      volume,
+      rules,
+      writable.map(({ prefix }) => prefix),
+    );
+  });
+  janitors.forEach((janitor, at) => void recoveries[at]?.done.then(() => janitor.begin()));
+  // Last: a start that failed has lost nothing.
+  const verifier = await state.takeWriteVerifier();
   const stopCollecting = collectRemoved(nodes, clock, log);
 
   const exports = parts.exports.flatMap((options) => {
@@ -141,27 +171,50 @@ export async function createFileSystem(parts: FileSystemParts): Promise<RunningF
   });
 
   const drain = async (): Promise<number> => {
+    await Promise.all(recoveries.map((recovery) => recovery.stop()));
+    const left = recoveries.reduce((sum, recovery) => sum + recovery.left, 0);
+    if (left > 0) log.error({ files: left }, 'files of an earlier run are left to the next start');
     const failures = (
       await Promise.all([...volumes.values()].map(({ publishing }) => publishing.publishAll()))
     ).flat();
     for (const error of failures) log.error({ err: error }, 'a file could not be published before the end');
-    return failures.length;
+    return failures.length + left;
   };
   const close = async (): Promise<void> => {
-    const unpublished = nodes.busy().length;
-    await stopCollecting();
+    const unpublished = nodes.busy().filter(({ recovering }) => recovering === undefined).length;
+    for (const recovery of recoveries) void recovery.stop();
+    await Promise.all([stopCollecting(), ...janitors.map((janitor) => janitor.end())]);
     try {
       for (const reader of readers) await reader.close();
       for (const { volume } of volumes.values()) volume.published.close();
       // Acknowledged unstable data is gone with this process if any is left: then clients must see another verifier.
       if (unpublished === 0) await state.saveWriteVerifier(verifier);
     } finally {
-      await segments.close();
-      await journal.close();
-      await table.close();
+      await closeState();
     }
   };
   return { fs, drain, close };
+}
+
+/** All of them or none: those that began end when another can't. */
+async function beginAll(volumes: readonly VolumeOperations[]): Promise<Recovery[]> {
+  const begun = await Promise.allSettled(volumes.map((volume) => Recovery.begin(volume)));
+  const recoveries = begun.flatMap((each) => (each.status === 'fulfilled' ? [each.value] : []));
+  const failed = begun.find((each) => each.status === 'rejected');
+  if (failed === undefined) return recoveries;
+  await Promise.all(recoveries.map((recovery) => recovery.stop()));
+  throw failed.reason;
+}
+
+/** Resolves when all is done, or has taken long enough: the rest goes on beside the calls of clients. */
+function soonOrLater(clock: Clock, tasks: readonly Promise<void>[]): Promise<void> {
+  return new Promise((resolve) => {
+    const cancel = clock.after(SERVED_AFTER_MS, resolve);
+    void Promise.all(tasks).then(() => {
+      cancel();
+      resolve();
+    });
+  });
 }
 
 /** What is unfinished in buckets that are not exported this time stays as it is: nobody may take it for done. */

@@ -44,11 +44,18 @@ export class Freshness {
 
   file(node: FileNode, nowMs?: number): Promise<void> | undefined {
     if (node.gone) throw stale(this.#volume, node);
+    if (node.recovering !== undefined) return this.#recovered(node).then(() => this.file(node));
     if (node.unpublished || node.relocating || this.#volume.isFresh(node, nowMs)) return undefined;
     return this.#confirmed(
       node,
       this.#once(`file ${node.id}`, () => this.#head(node)),
     );
+  }
+
+  /** What a crash left of the file is looked at. EJUKEBOX where that takes long. */
+  async #recovered(node: FileNode): Promise<void> {
+    const { long } = this.#volume;
+    if (node.recovering !== undefined) await long.within(node.recovering, `recovery of file ${node.id}`);
   }
 
   directory(node: DirectoryNode, nowMs?: number): Promise<void> | undefined {
@@ -86,6 +93,8 @@ export class Freshness {
     const volume = this.#volume;
     const id = volume.table.childId(parent.id, name);
     const known = id === undefined ? undefined : volume.nodes.get(id);
+    if (known?.kind === 'file' && known.recovering !== undefined)
+      return this.#recovered(known).then(() => this.entryIfAny(parent, name));
     if (known !== undefined && this.#isTrusted(known, nowMs)) return known;
     const { listing } = parent;
     if (listing !== undefined && volume.clock.nowMs() - listing.takenMs < volume.metadataTtlMs) {

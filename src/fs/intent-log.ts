@@ -47,9 +47,19 @@ export type Intent =
       readonly etag?: string;
       /** Somebody else's object is at the key: it stays as long as it is there. */
       readonly isLoser?: true;
+      /** When it lost, where losers are removed by age (milliseconds since the epoch). */
+      readonly keptMs?: number;
       /** A client gave the file its times. */
       readonly timesGiven?: true;
       readonly record: DurableRecord;
+    }
+  /** The loser of a conflict, kept as an object: removed by age while it is that version. */
+  | {
+      readonly kind: 'sibling';
+      readonly volume: string;
+      readonly key: string;
+      readonly etag: string;
+      readonly keptMs: number;
     }
   /** A multipart upload of ours. */
   | { readonly kind: 'upload'; readonly volume: string; readonly key: string; readonly uploadId: string }

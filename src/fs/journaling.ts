@@ -2,6 +2,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { SessionJournal } from '../write/durability.js';
 import type { DurableRecord } from '../write/durable-record.js';
+import type { UploadJournal } from '../write/multipart-upload.js';
 import { FsError } from './errors.js';
 import type { Intent, JournaledAttributes } from './intent-log.js';
 import type { FileNode } from './node.js';
@@ -56,6 +57,24 @@ async function journalNow(volume: Volume, node: FileNode, sizeBytes: number | un
   await volume.intents.put(changeRef(node), intent);
 }
 
+export const uploadRef = (uploadId: string): string => `upload:${uploadId}`;
+
+/** The journal of multipart uploads: what the janitor knows them by. */
+export function uploadJournal({ name, intents, uploadsInUse }: Volume): UploadJournal {
+  return {
+    started: async (key, uploadId) => {
+      uploadsInUse.add(uploadId);
+      await intents.put(uploadRef(uploadId), { kind: 'upload', volume: name, key, uploadId });
+    },
+    resumed: (uploadId) => void uploadsInUse.add(uploadId),
+    ended: (uploadId) => {
+      uploadsInUse.delete(uploadId);
+      intents.end(uploadRef(uploadId));
+    },
+    left: (uploadId) => void uploadsInUse.delete(uploadId),
+  };
+}
+
 /** The journal of a file's unpublished bytes. Whoever has it written to holds the file's key. */
 export function sessionJournal(volume: Volume, node: FileNode): SessionJournal {
   const intentOf = (record: DurableRecord): Extract<Intent, { kind: 'written' }> => ({
@@ -103,6 +122,7 @@ export async function keepLoser(volume: Volume, node: FileNode): Promise<boolean
   await volume.intents.put(`loser:${node.id}:${intent.record.upload?.uploadId ?? ''}`, {
     ...kept,
     isLoser: true,
+    ...(volume.losersHaveAge && { keptMs: volume.clock.nowMs() }),
   });
   volume.intents.end(writtenRef(node));
   await session?.leave();

@@ -94,6 +94,8 @@ export class FileNode extends NodeState {
   readonly pace = new StreamPace();
   /** Told of each WRITE and SETATTR: by them who waits for the file to rest knows that it doesn't. */
   readonly changeListeners = new Set<() => void>();
+  /** A crash left something of it unpublished, which isn't looked at yet: settles when it is. Never rejects. */
+  recovering: Promise<void> | undefined;
   /** The publication that runs, if any. */
   publishing: Promise<void> | undefined;
   /** Cancels the publication that is planned, if any. */
@@ -101,7 +103,9 @@ export class FileNode extends NodeState {
 
   /** Something here is not in the store, or on its way there: what the store says is older. */
   get unpublished(): boolean {
-    return this.publishable || this.writers > 0 || this.publishing !== undefined;
+    return (
+      this.publishable || this.writers > 0 || this.publishing !== undefined || this.recovering !== undefined
+    );
   }
 
   /** A WRITE or SETATTR is about to be made. */

@@ -19,11 +19,13 @@ import { headersOnly } from './store-answers.js';
 import { changeRef, createRef, journal, keepLoser, writtenRef } from './journaling.js';
 import { NEVER_MS, type FileNode } from './node.js';
 import { differsInTimesOnly } from './posix-metadata.js';
-import { isReplaced, toFsError } from './store-errors.js';
+import { isReplaced, isUndecided, toFsError } from './store-errors.js';
 import type { Volume } from './volume.js';
 
 /** A failed publication that nobody waits for is tried again after this. */
 const RETRY_MS = 10_000;
+/** Publications that meet another write of the same object each time (409), and no change of it. */
+const ATTEMPTS_MAX = 3;
 
 export class Publishing {
   readonly #volume: Volume;
@@ -166,7 +168,7 @@ export class Publishing {
       .filter((node) => volume.table.volumeOf(node.id) === volume.name);
   }
 
-  async #publishNow(node: FileNode): Promise<void> {
+  async #publishNow(node: FileNode, attempt = 1): Promise<void> {
     const volume = this.#volume;
     const key = volume.keyOf(node);
     const { attributesEpoch } = node;
@@ -177,6 +179,10 @@ export class Publishing {
       headers = await this.#send(node, key, headers);
     } catch (error) {
       if (isReplaced(error)) {
+        if (isUndecided(error) && (await this.#isAsBefore(node, key))) {
+          if (attempt < ATTEMPTS_MAX) return await this.#publishNow(node, attempt + 1);
+          throw toFsError(error, { 'precondition-failed': 'EJUKEBOX' });
+        }
         if (await this.#isOurs(node, key)) return await this.#publishNow(node);
         return await this.#conflict(node, key, headers ?? volume.headersOf(node), error);
       }
@@ -213,6 +219,12 @@ export class Publishing {
       await session.discard();
     }
     return true;
+  }
+
+  /** The object, or its absence, is what was changed here: nobody won. */
+  async #isAsBefore(node: FileNode, key: string): Promise<boolean> {
+    const head = await this.#volume.store.head(key);
+    return head?.etag === node.version?.etag;
   }
 
   /** One request, or one multipart upload; the node then has the new version. Returns the headers that the object has. */
@@ -291,7 +303,8 @@ export class Publishing {
       const stamp = new Date(volume.clock.nowMs()).toISOString().replace(/[-:]|\.\d+/g, '');
       kept = `${key}.s3nfsd-conflict-${stamp}-${node.id.toString(36)}`;
       try {
-        await node.session.publish({ key: kept, headers });
+        const { etag } = await node.session.publish({ key: kept, headers });
+        if (volume.losersHaveAge) noteSibling(volume, kept, etag);
       } catch (error) {
         kept = undefined;
         if (error instanceof SpoolFullError) {
@@ -337,6 +350,20 @@ export class Publishing {
     node.conflict = new FsError('EIO', `${what}; the bytes written here are in "${kept}"`, { cause });
     throw node.conflict;
   }
+}
+
+/** Without waiting: one that the journal doesn't know stays. */
+function noteSibling({ name, intents, clock, log }: Volume, key: string, etag: string): void {
+  const noted = intents.put(`sibling:${key}`, {
+    kind: 'sibling',
+    volume: name,
+    key,
+    etag,
+    keptMs: clock.nowMs(),
+  });
+  noted.catch((error: unknown) =>
+    log.warn({ err: error, key }, 'the loser of a conflict will not be removed by age'),
+  );
 }
 
 async function failuresOf(publications: readonly Promise<void>[]): Promise<unknown[]> {

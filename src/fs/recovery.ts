@@ -1,255 +1,198 @@
-/** What a crash left unfinished, from the journal: carried out before the volume is served. */
-import { SpoolFullError } from '../write/spool-full.js';
-import { changeRef, createRef, writtenRef } from './journaling.js';
-import type { Intent, JournaledAttributes } from './intent-log.js';
-import { isDeepStrictEqual } from 'node:util';
-import { StoreError } from '../store/errors.js';
-import type { ObjectHead } from '../store/object-store.js';
-import { FileNode, type DirectoryNode } from './node.js';
-import { differsInTimesOnly } from './posix-metadata.js';
-import { headersOnly } from './store-answers.js';
-import type { Volume } from './volume.js';
+/**
+ * What a crash left unfinished, from the journal.
+ *
+ *   start -> renames, one after the other -> files, some at a time -----------> uploads that nothing rests on are aborted
+ *                                         -> served, at the latest after 5 s
+ *
+ * A file that is not looked at yet keeps its key to itself: whoever wants something of it waits, and is told to come back after a while.
+ * All others are served. What fails is tried again; the journal keeps it until it is done, over any number of starts.
+ */
+import pLimit from 'p-limit';
+import { StoreError, type StoreErrorKind } from '../store/errors.js';
+import type { Intent } from './intent-log.js';
+import { abortOrphans } from './janitor.js';
+import { writtenRef } from './journaling.js';
+import type { FileNode } from './node.js';
+import { fileAt, recoverFile, showBefore, type FileIntent } from './recovered-files.js';
 import type { VolumeOperations } from './volume-operations.js';
 
-type IntentOf<K extends Intent['kind']> = Extract<Intent, { kind: K }>;
+/** Files at a time: each asks the store twice and waits; the spool is read by as many. */
+const FILES_AT_A_TIME = 16;
+/** A file whose recovery fails is tried again after this. */
+const RETRY_MS = 10_000;
 
-/** Fails when the store doesn't answer: then nothing is known of what is unfinished, and nothing may be served. */
-export async function recover(operations: VolumeOperations): Promise<void> {
-  const { volume } = operations;
-  const mine = [...volume.intents.live()].filter(([, intent]) => intent.volume === volume.name);
-  for (const [ref, intent] of mine.sort(([, a], [, b]) => ORDER[a.kind] - ORDER[b.kind])) {
-    // Ended together with one before it.
-    if (!volume.intents.live().has(ref)) continue;
+/** The store may answer the same question differently in a while. */
+const PASSING: ReadonlySet<StoreErrorKind> = new Set(['throttled', 'unavailable', 'credentials', 'aborted']);
+
+/** In the order in which they are carried out: bytes carry all there is to say of their file. */
+const FILE_ORDER: Readonly<Record<FileIntent['kind'], number>> = { written: 0, create: 1, change: 1 };
+
+interface PendingFile {
+  readonly node: FileNode;
+  readonly key: string;
+  readonly refs: string[];
+}
+
+export class Recovery {
+  readonly #operations: VolumeOperations;
+  readonly #limit = pLimit(FILES_AT_A_TIME);
+  readonly #pending = new Set<PendingFile>();
+  readonly #wakers = new Set<() => void>();
+  #stopped = false;
+  /** Resolves when nothing is left to do, or `stop` was called. Never rejects. */
+  readonly done: Promise<void>;
+
+  private constructor(operations: VolumeOperations) {
+    this.#operations = operations;
+    this.done = this.#run();
+  }
+
+  /**
+   * Finishes renames, then lets the rest go on by itself: the volume may be served. Fails when the store doesn't answer: then nothing is known
+   * of where files are. The journal stays as it is.
+   */
+  static async begin(operations: VolumeOperations): Promise<Recovery> {
+    await finishRenames(operations);
+    return new Recovery(operations);
+  }
+
+  /** Files that are not recovered. */
+  get left(): number {
+    return this.#pending.size;
+  }
+
+  /** Begins nothing more. Resolves when what is under way has ended; what is left is the next start's. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    for (const wake of this.#wakers) wake();
+    await this.done;
+  }
+
+  async #run(): Promise<void> {
+    const { volume } = this.#operations;
+    for (const file of this.#files()) this.#pending.add(file);
+    // All of their keys at once, before anybody else can have one.
+    await Promise.all([...this.#pending].map((file) => this.#hold(file)));
+    if (this.#stopped) return;
+    await abortOrphans(volume);
+  }
+
+  /** One for each key. */
+  #files(): Iterable<PendingFile> {
+    const { volume } = this.#operations;
+    const files = new Map<string, PendingFile>();
+    const mine = [...volume.intents.live()].flatMap(([ref, intent]) =>
+      intent.volume === volume.name && isOfFile(intent) ? [{ ref, intent }] : [],
+    );
+    mine.sort((a, b) => FILE_ORDER[a.intent.kind] - FILE_ORDER[b.intent.kind]);
+    for (const { ref, intent } of mine) {
+      if (!volume.intents.live().has(ref)) continue;
+      // What was said of the file beside its bytes is in their intent, and newer there: also its name.
+      if (intent.kind === 'written') for (const other of besides(ref)) volume.intents.end(other);
+      const key = intent.path.join('/');
+      const known = files.get(key);
+      if (known === undefined) {
+        const { node } = fileAt(volume, intent.path);
+        files.set(key, { node, key, refs: [ref] });
+        showBefore(volume, ref, intent);
+      } else known.refs.push(ref);
+    }
+    return files.values();
+  }
+
+  async #hold(file: PendingFile): Promise<void> {
+    const { volume } = this.#operations;
+    const { node, key } = file;
+    let opened = (): void => undefined;
+    node.recovering = new Promise((resolve) => {
+      opened = () => {
+        node.recovering = undefined;
+        volume.nodes.trackBusy(node);
+        resolve();
+      };
+    });
+    volume.nodes.trackBusy(node);
+    await volume.locks.run(
+      () => ({ touches: [key] }),
+      async () => {
+        volume.log.info({ key }, 'finishing what a crash interrupted');
+        if (!(await this.#recover(file, opened))) return;
+        this.#pending.delete(file);
+        opened();
+      },
+    );
+  }
+
+  /** False when it was stopped before. */
+  async #recover(file: PendingFile, opened: () => void): Promise<boolean> {
+    const { log } = this.#operations.volume;
+    while (!this.#stopped) {
+      try {
+        return await this.#limit(() => this.#attempt(file, opened));
+      } catch (error) {
+        log.warn(
+          { err: error, key: file.key },
+          'a file that a crash left unpublished is looked at again later',
+        );
+        await this.#rest();
+      }
+    }
+    return false;
+  }
+
+  async #attempt({ node, refs }: PendingFile, opened: () => void): Promise<boolean> {
+    if (this.#stopped) return false;
+    const isAlone = (): boolean => this.#limit.activeCount === 1;
+    const live = this.#operations.volume.intents.live();
+    // What was put aside may have become the file's own since the attempt before.
+    for (const ref of new Set([writtenRef(node), ...refs])) {
+      const intent = live.get(ref);
+      // Others end together with one before them.
+      if (intent === undefined || !isOfFile(intent)) continue;
+      await recoverFile(this.#operations, ref, intent, { opened, isAlone });
+    }
+    return true;
+  }
+
+  #rest(): Promise<void> {
+    return new Promise((resolve) => {
+      const wake = (): void => {
+        cancel();
+        this.#wakers.delete(wake);
+        resolve();
+      };
+      const cancel = this.#operations.volume.clock.after(RETRY_MS, wake);
+      this.#wakers.add(wake);
+    });
+  }
+}
+
+/** The other intents of a file whose bytes are journaled under this ref. */
+function besides(ref: string): string[] {
+  const id = /^written:(\d+)$/.exec(ref)?.[1];
+  return id === undefined ? [] : [`create:${id}`, `change:${id}`];
+}
+
+function isOfFile(intent: Intent): intent is FileIntent {
+  return intent.kind === 'written' || intent.kind === 'create' || intent.kind === 'change';
+}
+
+/** In the order in which they were begun: what follows finds files by their new paths. */
+async function finishRenames({ volume, rename }: VolumeOperations): Promise<void> {
+  for (const [ref, intent] of [...volume.intents.live()]) {
+    if (intent.volume !== volume.name) continue;
+    if (intent.kind !== 'rename-file' && intent.kind !== 'rename-directory') continue;
     volume.log.info({ ref, kind: intent.kind }, 'finishing what a crash interrupted');
-    await carryOut(operations, ref, intent);
-  }
-}
-
-/** Renames first: what follows finds files by their new paths. Uploads last: those that something rests on have it published by then. */
-const ORDER: Readonly<Record<Intent['kind'], number>> = {
-  'rename-file': 0,
-  'rename-directory': 0,
-  written: 1,
-  create: 2,
-  change: 2,
-  upload: 3,
-};
-
-async function carryOut(operations: VolumeOperations, ref: string, intent: Intent): Promise<void> {
-  const { volume } = operations;
-  switch (intent.kind) {
-    case 'upload':
-      if (isRestedOn(volume, intent.uploadId)) return;
-      return abortAgain(volume, ref, intent);
-    case 'rename-file':
-    case 'rename-directory':
-      await operations.rename.finish(intent);
-      volume.intents.end(ref);
-      return;
-    case 'written':
-      return writtenAgain(operations, ref, intent);
-    case 'create':
-      return createAgain(operations, ref, intent);
-    case 'change':
-      return changeAgain(operations, ref, intent);
-  }
-}
-
-/** Bytes that a COMMIT was answered for are in this upload alone. */
-function isRestedOn(volume: Volume, uploadId: string): boolean {
-  for (const intent of volume.intents.live().values())
-    if (intent.kind === 'written' && intent.record.upload?.uploadId === uploadId) return true;
-  return false;
-}
-
-/** One that may not be aborted with today's permissions must not keep the bucket from being read: it is tried at the next start. */
-async function abortAgain(volume: Volume, ref: string, { key, uploadId }: IntentOf<'upload'>): Promise<void> {
-  try {
-    await volume.store.abortUpload(key, uploadId);
-  } catch (error) {
-    if (!(error instanceof StoreError) || error.kind !== 'access-denied') throw error;
-    volume.log.warn({ err: error, key, uploadId }, 'an unfinished upload may not be aborted');
-    return;
-  }
-  volume.intents.end(ref);
-}
-
-async function writtenAgain(
-  operations: VolumeOperations,
-  ref: string,
-  intent: IntentOf<'written'>,
-): Promise<void> {
-  const { volume, content, freshness } = operations;
-  const { record, attributes, etag, isLoser, ...rest } = intent;
-  const key = intent.path.join('/');
-  const { directory, name, node } = fileAt(volume, intent.path);
-  const head = await volume.store.head(key);
-  const live = volume.intents.live();
-  // Another file has the name by now, or will.
-  const isAwaited = live.has(createRef(node)) || (ref !== writtenRef(node) && live.has(writtenRef(node)));
-  const isTaken = head !== undefined || isAwaited;
-  if (isLoser === true && isTaken) {
-    volume.log.error({ key, upload: record.upload }, 'the loser of a conflict waits for its key to be free');
-    return;
-  }
-  if (ref !== writtenRef(node) && (isAwaited || node.session !== undefined)) {
-    volume.log.error({ key }, 'bytes that a COMMIT was answered for wait for newer ones of the file');
-    return;
-  }
-  // What was said of the file beside its bytes is in their intent, and newer there.
-  volume.intents.end(createRef(node));
-  volume.intents.end(changeRef(node));
-  const known = { record, attributes, ...(etag !== undefined && { etag }) };
-  if (ref !== writtenRef(node)) {
-    // Made as the loser, put aside, or with an id that the lost state directory knew.
-    await volume.intents.put(writtenRef(node), { ...rest, ...known });
-    await volume.intents.drop(ref);
-  }
-  if (head !== undefined && head.etag !== etag && (await isPublished(volume, intent, node, head))) {
-    freshness.applyHead(node, head, volume.clock.nowMs());
-    await volume.intents.drop(writtenRef(node));
-    volume.segments.free(record.extents.map(({ piece }) => piece));
-    return;
-  }
-  if (head !== undefined && head.etag === etag) freshness.applyHead(node, head, volume.clock.nowMs());
-  else node.version = etag === undefined ? undefined : { etag, size: record.state.base?.size ?? 0 };
-  node.created = etag === undefined;
-  node.exclusiveVerifier = intent.exclusiveVerifier;
-  restore(node, attributes);
-  node.timesGiven = intent.timesGiven === true;
-  try {
-    await content.restoreSession(node, record);
-  } catch (error) {
-    node.created = false;
-    volume.log.error(
-      { err: error, key },
-      'bytes that a COMMIT was answered for could not be read: what is left of them stays, and is tried at the next start',
-    );
-    // What is written to the file next has this name in the journal.
-    await volume.intents.put(freeRef(volume, node), { ...rest, ...known });
-    await volume.intents.drop(writtenRef(node));
-    return;
-  }
-  if (etag === undefined) directory.unpublishedFiles.set(name, node);
-  volume.nodes.save(node);
-  await publish(operations, node);
-}
-
-/** A name in the journal for a record that is put aside. */
-function freeRef({ intents }: Volume, node: FileNode): string {
-  for (let at = 1; ; at += 1) {
-    const ref = `aside:${node.id}:${at}`;
-    if (!intents.live().has(ref)) return ref;
-  }
-}
-
-/** The object is what was to be published: only the journal's word of it is missing. */
-async function isPublished(
-  volume: Volume,
-  { record, attributes }: IntentOf<'written'>,
-  node: FileNode,
-  head: ObjectHead,
-): Promise<boolean> {
-  if (head.size !== record.sizeBytes) return false;
-  const expected = new FileNode(node.id);
-  expected.headers = headersOnly(head);
-  restore(expected, attributes);
-  const { metadata } = volume.headersOf(expected);
-  if (isDeepStrictEqual(metadata, head.metadata)) return true;
-  // An upload carries no times. It is there as long as it didn't become the object.
-  const { upload } = record;
-  if (upload === undefined || !differsInTimesOnly(metadata, head.metadata)) return false;
-  const uploads = await volume.store.listUploads(upload.key);
-  return uploads.every(({ uploadId }) => uploadId !== upload.uploadId);
-}
-
-async function createAgain(
-  operations: VolumeOperations,
-  ref: string,
-  intent: IntentOf<'create'>,
-): Promise<void> {
-  const { volume, content } = operations;
-  if ((await volume.store.head(intent.path.join('/'))) !== undefined) {
+    try {
+      await rename.finish(intent);
+    } catch (error) {
+      if (!(error instanceof StoreError) || PASSING.has(error.kind)) throw error;
+      // Nobody was told that it was done. A directory's is harmless at any time: it overwrites nothing.
+      const what =
+        'a rename that a crash interrupted is refused by the store; whoever asked for it has to repeat it';
+      volume.log.error({ err: error, ref }, what);
+      if (intent.kind === 'rename-directory') continue;
+    }
     volume.intents.end(ref);
-    return;
   }
-  const { directory, name, node } = fileAt(volume, intent.path);
-  // What the state database knows of an object here is of one that is gone.
-  node.version = undefined;
-  node.size = 0;
-  node.created = true;
-  node.exclusiveVerifier = intent.exclusiveVerifier;
-  restore(node, intent.attributes);
-  directory.unpublishedFiles.set(name, node);
-  volume.nodes.trackBusy(node);
-  volume.nodes.save(node);
-  if (intent.sizeBytes !== undefined) {
-    await content.setattr(node, { size: intent.sizeBytes });
-    node.exclusiveVerifier = intent.exclusiveVerifier;
-    restore(node, intent.attributes);
-  }
-  await publish(operations, node);
-  // A ref made before a restart may carry the id that the lost state directory knew.
-  if (ref !== createRef(node) || !node.created) volume.intents.end(ref);
-}
-
-async function changeAgain(
-  operations: VolumeOperations,
-  ref: string,
-  intent: IntentOf<'change'>,
-): Promise<void> {
-  const { volume, content, freshness } = operations;
-  const head = await volume.store.head(intent.path.join('/'));
-  if (head?.etag !== intent.etag) {
-    volume.log.warn(
-      { path: intent.path },
-      'the file was changed or removed since; a journaled change of it is dropped',
-    );
-    volume.intents.end(ref);
-    return;
-  }
-  const { node } = fileAt(volume, intent.path);
-  freshness.applyHead(node, head, volume.clock.nowMs());
-  if (intent.keptBytes !== undefined) await content.setattr(node, { size: intent.keptBytes });
-  if (intent.sizeBytes !== undefined) await content.setattr(node, { size: intent.sizeBytes });
-  restore(node, intent.attributes);
-  node.attributesDirty = true;
-  node.attributesEpoch++;
-  volume.nodes.trackBusy(node);
-  await publish(operations, node);
-  // As long as it isn't published the intent stands.
-  if (!node.publishable) volume.intents.end(ref);
-}
-
-/** A file that the store refuses now must not keep the daemon from serving the others: it is tried again. */
-async function publish({ volume, publishing, content }: VolumeOperations, node: FileNode): Promise<void> {
-  try {
-    await publishing.publish(node);
-  } catch (error) {
-    if (error instanceof Error && error.cause instanceof SpoolFullError)
-      volume.log.error(
-        { err: error, key: volume.keyOf(node) },
-        'bytes that a COMMIT was answered for are in an upload alone that can not be completed; what is here of the file is kept',
-      );
-    else volume.log.warn({ err: error }, 'a file that a crash left unpublished is published later');
-    content.publishAfterRest(node);
-  }
-}
-
-function fileAt(
-  volume: Volume,
-  path: readonly string[],
-): { directory: DirectoryNode; name: string; node: FileNode } {
-  const name = path.at(-1) ?? '';
-  let directory = volume.root;
-  for (const segment of path.slice(0, -1)) directory = volume.nodes.entry(directory, segment, 'directory');
-  return { directory, name, node: volume.nodes.entry(directory, name, 'file') };
-}
-
-function restore(node: FileNode, attributes: JournaledAttributes): void {
-  node.mode = attributes.mode;
-  node.uid = attributes.uid;
-  node.gid = attributes.gid;
-  node.mtimeNs = BigInt(attributes.mtimeNs);
-  node.atimeNs = BigInt(attributes.atimeNs);
 }

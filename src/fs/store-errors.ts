@@ -1,6 +1,7 @@
 /** Store errors become file system errors here and nowhere else. */
 import { isErrorCode } from '../state/durable-file.js';
 import { StoreError, type StoreErrorKind } from '../store/errors.js';
+import { LostUploadError } from '../write/lost-upload.js';
 import { FsError, type FsErrorCode } from './errors.js';
 
 const CODES: Readonly<Record<StoreErrorKind, FsErrorCode>> = {
@@ -36,6 +37,7 @@ export function toFsError(
   if (error instanceof Error && error.name === 'SpoolFullError') {
     return new FsError('ENOSPC', error.message, { cause: error });
   }
+  if (error instanceof LostUploadError) return new FsError('EIO', error.message, { cause: error });
   if (error instanceof Error && error.name === 'JournalError') {
     return new FsError(isErrorCode(error.cause, 'ENOSPC', 'EDQUOT') ? 'ENOSPC' : 'EIO', error.message, {
       cause: error,
@@ -44,6 +46,10 @@ export function toFsError(
   const message = error instanceof Error ? error.message : String(error);
   return new FsError('EFAULT', `unexpected: ${message}`, { cause: error });
 }
+
+/** Another write of the object was under way (409 ConditionalRequestConflict): the condition may hold all the same. */
+export const isUndecided = (error: unknown): boolean =>
+  error instanceof StoreError && error.kind === 'precondition-failed' && error.httpStatus === 409;
 
 /** The object isn't the version that was expected: somebody replaced or removed it. */
 export const isReplaced = (error: unknown): boolean =>

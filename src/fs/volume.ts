@@ -61,6 +61,8 @@ export interface VolumeParts {
   readonly log: Logger;
   /** How long what the store said is believed, in milliseconds; 0 asks at every call. */
   readonly metadataTtlMs: number;
+  /** What conflicts leave is removed by age: the journal is to know of it. */
+  readonly losersHaveAge: boolean;
   /** Owner and modes written with objects that were made without any. */
   readonly defaults: VolumeDefaults;
   readonly writeOptions?: Partial<WriteOptions>;
@@ -84,10 +86,13 @@ export class Volume {
   readonly clock: Clock;
   readonly log: Logger;
   readonly metadataTtlMs: number;
+  readonly losersHaveAge: boolean;
   readonly defaults: VolumeDefaults;
   readonly writeOptions: Partial<WriteOptions> | undefined;
   /** Tells the log, once, of a key that the mount doesn't show. */
   readonly hidden: NoteHidden;
+  /** Uploads that somebody here works with, or will: not the janitor's. */
+  readonly uploadsInUse = new Set<string>();
   /** Who may change what at the same time. */
   readonly locks = new PathLocks();
 
@@ -107,6 +112,7 @@ export class Volume {
     this.clock = parts.clock;
     this.log = parts.log;
     this.metadataTtlMs = parts.metadataTtlMs;
+    this.losersHaveAge = parts.losersHaveAge;
     this.defaults = parts.defaults;
     this.writeOptions = parts.writeOptions;
     this.hidden = noteHidden(parts.log, parts.name);

@@ -106,6 +106,8 @@ export interface UnfinishedUpload {
   readonly key: string;
   readonly uploadId: string;
   readonly initiatedMs: number;
+  /** The principal that began it, as the store names it. */
+  readonly initiator?: string;
 }
 
 /** A body to send: slices in order, unchanged until the call settles. */

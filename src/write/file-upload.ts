@@ -11,6 +11,7 @@ import { MultipartUpload, type UploadPlace } from './multipart-upload.js';
 import type { Part } from './part.js';
 import { planParts, type PlannedPart } from './publish-plan.js';
 import type { Spiller } from './spiller.js';
+import { LostUploadError } from './lost-upload.js';
 import { SpoolFullError } from './spool-full.js';
 
 export interface FileUploadOptions {
@@ -102,7 +103,9 @@ export class FileUpload {
     const upload = this.#upload ?? (await this.#create(key, headers, signal));
     try {
       const parts = await this.#sendPlan(upload, signal);
-      const written = await spiller.during(() => upload.complete(parts, condition, signal));
+      const written = await spiller.during(() =>
+        upload.complete(parts, condition, { isOnlyCopy: this.holdsData, signal }),
+      );
       return { written, headers: upload.headers };
     } finally {
       if (upload.spent) this.#forgetParts();
@@ -113,7 +116,7 @@ export class FileUpload {
   async completed(): Promise<void> {
     const upload = this.#upload;
     this.#upload = undefined;
-    await upload?.forget();
+    upload?.forget();
     await this.#abandonRetired();
   }
 
@@ -136,6 +139,12 @@ export class FileUpload {
     await this.#abandonRetired();
   }
 
+  /** Nobody here works with the uploads any more; the journal has what rests on them. */
+  leave(): void {
+    this.#upload?.leave();
+    for (const upload of this.#retired) upload.leave();
+  }
+
   async #abandonRetired(): Promise<void> {
     for (const upload of this.#retired.splice(0)) await upload.abandon();
   }
@@ -153,6 +162,7 @@ export class FileUpload {
   /** Makes room for an upload at another key. */
   async #replace(): Promise<void> {
     const part = this.#uploadOnlyPart;
+    if (part !== undefined && this.#upload?.gone === true) throw new LostUploadError(part.lostMessage);
     if (part !== undefined) throw new SpoolFullError(part.uploadOnlyMessage);
     await this.retire();
   }

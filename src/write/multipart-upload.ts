@@ -15,8 +15,14 @@ import type { Logger } from '../telemetry/log.js';
 
 /** Told before an upload id is used and after it ended, so that a crash leaves no orphan. */
 export interface UploadJournal {
+  /** Resolves when that is safe on disk. */
   started(key: string, uploadId: string): Promise<void>;
-  ended(key: string, uploadId: string): Promise<void>;
+  /** One of an earlier run is gone on with. */
+  resumed(uploadId: string): void;
+  /** Completed or aborted. Not waited for: aborting it again does no harm. */
+  ended(uploadId: string): void;
+  /** Nobody works with it any more, and it may be there still. */
+  left(uploadId: string): void;
 }
 
 export interface UploadPlace {
@@ -33,6 +39,8 @@ export class MultipartUpload {
   readonly headers: ObjectHeaders;
   /** It can't be completed any more: gone, or lost to a concurrent write (409 asks for every part again). */
   spent = false;
+  /** The store said that there is no such upload. */
+  gone = false;
 
   private constructor(place: UploadPlace, key: string, uploadId: string, headers: ObjectHeaders) {
     this.#place = place;
@@ -53,6 +61,7 @@ export class MultipartUpload {
     try {
       await place.journal.started(key, uploadId);
     } catch (error) {
+      place.journal.left(uploadId);
       await place.store.abortUpload(key, uploadId);
       throw error;
     }
@@ -64,6 +73,7 @@ export class MultipartUpload {
     place: UploadPlace,
     { key, uploadId, headers }: { key: string; uploadId: string; headers: ObjectHeaders },
   ): MultipartUpload {
+    place.journal.resumed(uploadId);
     return new MultipartUpload(place, key, uploadId, headers);
   }
 
@@ -88,12 +98,13 @@ export class MultipartUpload {
 
   /**
    * Completes the upload. An answer that was lost is recognised by the ETag the object must have: a second try finds no
-   * upload any more, but the object.
+   * upload any more, but the object. After 409 every part is to be sent again; where `isOnlyCopy`, that can't be, and the same upload is
+   * completed by the next try: it is there as long as S3 doesn't say otherwise.
    */
   async complete(
     parts: readonly UploadedPart[],
     condition: WriteCondition | undefined,
-    signal?: AbortSignal,
+    { isOnlyCopy, signal }: { readonly isOnlyCopy: boolean; readonly signal?: AbortSignal | undefined },
   ): Promise<WrittenObject> {
     try {
       return await this.#use(() =>
@@ -101,7 +112,7 @@ export class MultipartUpload {
       );
     } catch (error) {
       if (!(error instanceof StoreError)) throw error;
-      if (error.kind === 'precondition-failed' && error.httpStatus === 409) this.spent = true;
+      if (error.kind === 'precondition-failed' && error.httpStatus === 409) this.spent = !isOnlyCopy;
       if (!this.spent || error.kind !== 'not-found') throw error;
       const head = await this.#place.store.head(this.key, signal);
       if (head === undefined || head.etag !== multipartEtag(parts)) throw error;
@@ -109,42 +120,44 @@ export class MultipartUpload {
     }
   }
 
-  /** It was completed: the journal may forget it. A failing journal costs a useless abort later, nothing else. */
-  async forget(): Promise<void> {
-    try {
-      await this.#place.journal.ended(this.key, this.uploadId);
-    } catch (error) {
-      this.#place.log.warn(
-        { err: error, key: this.key, uploadId: this.uploadId },
-        'cannot journal the end of an upload',
-      );
-    }
+  /** It was completed: the journal may forget it. */
+  forget(): void {
+    this.#place.journal.ended(this.uploadId);
   }
 
-  /** Aborts it. When that fails the journal keeps it, and whoever reads the journal aborts it later. */
+  /** It stays as it is. */
+  leave(): void {
+    this.#place.journal.left(this.uploadId);
+  }
+
+  /** Aborts it. When that fails the journal keeps it, and the janitor aborts it later. */
   async abandon(): Promise<void> {
     this.spent = true;
     try {
       await this.#place.store.abortUpload(this.key, this.uploadId);
     } catch (error) {
       this.#place.log.warn({ err: error, key: this.key, uploadId: this.uploadId }, 'cannot abort an upload');
+      this.leave();
       return;
     }
-    await this.forget();
+    this.forget();
   }
 
   async #use<Result>(call: () => Promise<Result>): Promise<Result> {
     try {
       return await call();
     } catch (error) {
-      if (error instanceof StoreError && error.code === 'NoSuchUpload') this.spent = true;
+      if (error instanceof StoreError && error.code === 'NoSuchUpload') {
+        this.spent = true;
+        this.gone = true;
+      }
       throw error;
     }
   }
 }
 
 /** The ETag S3 gives an object of these parts, where ETags are digests (not under SSE-KMS). */
-function multipartEtag(parts: readonly UploadedPart[]): string {
+export function multipartEtag(parts: readonly Pick<UploadedPart, 'etag'>[]): string {
   const digest = createHash('md5');
   for (const { etag } of parts) digest.update(Buffer.from(etag.replaceAll('"', ''), 'hex'));
   return `"${digest.digest('hex')}-${parts.length}"`;

@@ -147,10 +147,23 @@ export class Part implements Retained, Spillable {
       : undefined;
   }
 
+  /** What an upload holds of the part, as it is now and whole. */
+  get uploadedPart(): UploadedPart | undefined {
+    return this.complete && this.#uploaded?.length === this.end - this.start
+      ? this.#uploaded.part
+      : undefined;
+  }
+
   /** Says in an error where bytes are that are nowhere else. */
   get uploadOnlyMessage(): string {
     const { key = '', uploadId = '' } = this.#uploaded?.upload ?? {};
     return `bytes ${this.start} to ${this.end} are only in the unfinished upload ${uploadId} of ${key}: the spool had no room`;
+  }
+
+  /** Says in an error what is lost, and what can be done. */
+  get lostMessage(): string {
+    const { key = '', uploadId = '' } = this.#uploaded?.upload ?? {};
+    return `bytes ${this.start} to ${this.end} of "${key}" are lost: they were in the unfinished upload ${uploadId} alone, which S3 has no more (a lifecycle rule or somebody ended it). The object stays as it was; remove or truncate the file, or write it anew`;
   }
 
   /** Its upload is gone. */

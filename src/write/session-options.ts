@@ -1,7 +1,7 @@
 /** What a write session is given: what it works with, its sizes, and what a publication is asked for. */
 import type { MemoryBudget } from '../memory/memory-budget.js';
 import type { ByteSlices, ObjectVersion } from '../memory/byte-slices.js';
-import type { ObjectHeaders, ObjectStore, WriteCondition } from '../store/object-store.js';
+import type { ObjectHeaders, ObjectStore, WriteCondition, WrittenObject } from '../store/object-store.js';
 import type { Logger } from '../telemetry/log.js';
 import type { HeldBase } from './base-fetch.js';
 import type { SessionJournal } from './durability.js';
@@ -76,3 +76,7 @@ export type PublishedVersion = ObjectVersion & {
   readonly lastModifiedMs?: number;
   readonly headers?: ObjectHeaders;
 };
+
+export function published(version: ObjectVersion, { lastModifiedMs }: WrittenObject): PublishedVersion {
+  return lastModifiedMs === undefined ? version : { ...version, lastModifiedMs };
+}

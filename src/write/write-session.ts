@@ -14,6 +14,7 @@ import type { ByteSlices, ObjectVersion } from '../memory/byte-slices.js';
 import { StoreError } from '../store/errors.js';
 import type { ObjectHeaders, ObjectStore, WrittenObject } from '../store/object-store.js';
 import type { Logger } from '../telemetry/log.js';
+import { provesContent } from './content-proof.js';
 import { ContentSource } from './content-source.js';
 import { Durability } from './durability.js';
 import type { DurableRecord } from './durable-record.js';
@@ -24,6 +25,7 @@ import type { Spiller } from './spiller.js';
 import type { SpoolSegments } from './spool-segments.js';
 import { FileUpload } from './file-upload.js';
 import {
+  published,
   WRITE_OPTIONS_DEFAULT,
   type PublishedVersion,
   type PublishRequest,
@@ -259,6 +261,16 @@ export class WriteSession {
     });
   }
 
+  /**
+   * The object at a version has every byte that was written here: it is what a publication of this session left, or as good. Nobody writes
+   * meanwhile. Errors: StoreError; SpoolFullError.
+   */
+  async isHeldBy(version: ObjectVersion): Promise<boolean> {
+    return await this.#gate.exclusive(() =>
+      provesContent({ store: this.#store, content: this.#content, source: this.#source }, version),
+    );
+  }
+
   /** Drops the data, aborts the upload, frees memory and spool. The session is of no use afterwards. */
   async discard(): Promise<void> {
     this.#closing.abort(this.#aborted(undefined));
@@ -276,6 +288,7 @@ export class WriteSession {
     await this.#gate.exclusive(async () => {
       await this.#upload.settled();
       await this.#content.clear();
+      this.#upload.leave();
     });
   }
 
@@ -391,9 +404,4 @@ export class WriteSession {
       cause,
     });
   }
-}
-
-function published(version: ObjectVersion, written: WrittenObject): PublishedVersion {
-  const { lastModifiedMs } = written;
-  return lastModifiedMs === undefined ? version : { ...version, lastModifiedMs };
 }

@@ -8,6 +8,7 @@ import {
   type RunningFileSystem,
 } from '../../src/fs/create-file-system.js';
 import { FsError, type FsErrorCode } from '../../src/fs/errors.js';
+import type { JanitorRules } from '../../src/fs/janitor.js';
 import type { AttributeChanges, Attributes, Context, FileSystem, Handle } from '../../src/fs/file-system.js';
 import { MemoryBudget } from '../../src/memory/memory-budget.js';
 import { openStateDirectory, type StateDirectory } from '../../src/state/state-directory.js';
@@ -37,6 +38,7 @@ export interface MountedOptions {
   readonly journalRestMs?: number;
   readonly isStateEphemeral?: boolean;
   readonly smallFilesAhead?: boolean;
+  readonly janitor?: Partial<JanitorRules>;
 }
 
 export class Mounted {
@@ -99,6 +101,7 @@ export class Mounted {
       limitBytes: spoolLimitBytes,
       log: this.#log,
     });
+    const state = this.#state;
     this.#running = await createFileSystem({
       exports: (options.exports ?? [{}]).map((given) => ({
         store: mortal(this.store, life),
@@ -125,10 +128,14 @@ export class Mounted {
       ...(journalRestMs !== undefined && { journalRestMs }),
       ...(isStateEphemeral !== undefined && { isStateEphemeral }),
       smallFilesAhead: options.smallFilesAhead ?? true,
+      ...(options.janitor !== undefined && { janitor: options.janitor }),
       clock: {
         nowMs: () => this.clock.nowMs(),
         after: (delayMs, task) => this.clock.after(delayMs, () => !life.ended && task()),
       },
+    }).catch(async (error: unknown) => {
+      await state.close();
+      throw error;
     });
   }
 

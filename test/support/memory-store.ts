@@ -70,6 +70,7 @@ interface Upload {
   readonly key: string;
   readonly headers: ObjectHeaders;
   readonly initiatedMs: number;
+  readonly initiator: string;
   readonly parts: Map<number, { readonly body: Buffer; readonly etag: string }>;
 }
 
@@ -105,6 +106,8 @@ export class MemoryStore implements AppendingStore, RenamingStore {
   readonly uploads = new Map<string, Upload>();
   /** Every call in order of its beginning. */
   readonly calls: StoreCall[] = [];
+  /** Who begins uploads now, as ListMultipartUploads tells it. */
+  initiator = 'arn:aws:iam::111111111111:user/mount';
   before: Around | undefined;
   after: Around | undefined;
   /** GETs that wait for the test, oldest first. */
@@ -286,7 +289,13 @@ export class MemoryStore implements AppendingStore, RenamingStore {
   async createUpload(key: string, headers: ObjectHeaders, signal?: AbortSignal): Promise<string> {
     return await this.#call({ operation: 'CreateMultipartUpload', key }, signal, () => {
       const uploadId = `upload-${this.#nextUploadId++}`;
-      this.uploads.set(uploadId, { key, headers, initiatedMs: this.#nowSeconds(), parts: new Map() });
+      this.uploads.set(uploadId, {
+        key,
+        headers,
+        initiatedMs: this.#nowSeconds(),
+        initiator: this.initiator,
+        parts: new Map(),
+      });
       return uploadId;
     });
   }
@@ -378,7 +387,7 @@ export class MemoryStore implements AppendingStore, RenamingStore {
       if (!this.capabilities.orderedListing) this.#checkPrefix(call, prefix);
       return [...this.uploads]
         .filter(([, upload]) => upload.key.startsWith(prefix))
-        .map(([uploadId, { key, initiatedMs }]) => ({ key, uploadId, initiatedMs }));
+        .map(([uploadId, { key, initiatedMs, initiator }]) => ({ key, uploadId, initiatedMs, initiator }));
     });
   }
 

@@ -67,8 +67,9 @@ export class SessionBench {
           await Promise.resolve();
           this.journal.set(uploadId, key);
         },
-        ended: async (_key, uploadId) => {
-          await Promise.resolve();
+        resumed: () => undefined,
+        left: () => undefined,
+        ended: (uploadId) => {
           if (!this.journal.delete(uploadId)) throw new Error(`upload ${uploadId} ended twice`);
         },
       },

@@ -218,10 +218,16 @@ export async function listUploads(
       { firstByteMs: context.options.timeouts.firstByteMs },
     );
     const encoded = output.EncodingType === 'url';
-    for (const { Key, UploadId, Initiated } of output.Uploads ?? []) {
+    for (const { Key, UploadId, Initiated, Initiator } of output.Uploads ?? []) {
       const key = decodeListed(Key, encoded, context.log);
       if (key === undefined || UploadId === undefined) continue;
-      uploads.push({ key, uploadId: UploadId, initiatedMs: Initiated?.getTime() ?? 0 });
+      uploads.push({
+        key,
+        uploadId: UploadId,
+        // Without a time it is as young as can be.
+        initiatedMs: Initiated?.getTime() ?? Date.now(),
+        ...(Initiator?.ID === undefined ? {} : { initiator: Initiator.ID }),
+      });
     }
     const nextKey = decodeListed(output.NextKeyMarker, encoded, context.log);
     if (output.IsTruncated !== true || nextKey === undefined || nextKey === '') return uploads;

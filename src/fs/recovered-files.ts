@@ -1,0 +1,275 @@
+/**
+ * One file that a crash left unpublished, from the journal. First it is what it was for whoever looks at it (`opened`), then it is
+ * published. The caller holds the file's key. Whatever fails by the store's fault leaves the journal as it is.
+ */
+import { isDeepStrictEqual } from 'node:util';
+import type { ObjectHead } from '../store/object-store.js';
+import { LostUploadError } from '../write/lost-upload.js';
+import { SpoolFullError } from '../write/spool-full.js';
+import type { Intent, JournaledAttributes } from './intent-log.js';
+import { changeRef, createRef, journal, writtenRef } from './journaling.js';
+import { NEVER_MS, type DirectoryNode, type FileNode } from './node.js';
+import { differsInTimesOnly } from './posix-metadata.js';
+import type { Volume } from './volume.js';
+import { headersOnly } from './store-answers.js';
+import type { VolumeOperations } from './volume-operations.js';
+
+export type FileIntent = Extract<Intent, { kind: 'written' | 'create' | 'change' }>;
+type IntentOf<K extends Intent['kind']> = Extract<Intent, { kind: K }>;
+
+export interface FileAt {
+  readonly directory: DirectoryNode;
+  readonly name: string;
+  readonly node: FileNode;
+}
+
+/** Finds the file's node by its path, or makes one. */
+export function fileAt(volume: Volume, path: readonly string[]): FileAt {
+  const name = path.at(-1) ?? '';
+  let directory = volume.root;
+  for (const segment of path.slice(0, -1)) directory = volume.nodes.entry(directory, segment, 'directory');
+  return { directory, name, node: volume.nodes.entry(directory, name, 'file') };
+}
+
+/** What clients see of a file in listings before the store was asked for it. */
+export function showBefore(volume: Volume, ref: string, intent: FileIntent): void {
+  const { directory, name, node } = fileAt(volume, intent.path);
+  const isNews = intent.kind !== 'written' || ref === writtenRef(node);
+  if (!isNews) return;
+  if (intent.kind === 'written') node.size = intent.record.sizeBytes;
+  else if (intent.sizeBytes !== undefined) node.size = intent.sizeBytes;
+  else if (intent.kind === 'create') node.size = 0;
+  restore(node, intent.attributes);
+  const isNew = intent.kind === 'create' || (intent.kind === 'written' && intent.etag === undefined);
+  if (isNew) directory.unpublishedFiles.set(name, node);
+}
+
+export interface Circumstances {
+  /** Called as soon as the file can be used. */
+  readonly opened: () => void;
+  /** No other file is being recovered: room that isn't there now doesn't come by waiting. */
+  readonly isAlone: () => boolean;
+}
+
+/** May be called again after a failure. Errors: StoreError; the journal's; SpoolFullError, unless it is alone. */
+export async function recoverFile(
+  operations: VolumeOperations,
+  ref: string,
+  intent: FileIntent,
+  circumstances: Circumstances,
+): Promise<void> {
+  switch (intent.kind) {
+    case 'written':
+      return writtenAgain(operations, ref, intent, circumstances);
+    case 'create':
+      return createAgain(operations, ref, intent, circumstances);
+    case 'change':
+      return changeAgain(operations, ref, intent, circumstances);
+  }
+}
+
+async function writtenAgain(
+  operations: VolumeOperations,
+  ref: string,
+  intent: IntentOf<'written'>,
+  { opened, isAlone }: Circumstances,
+): Promise<void> {
+  const { volume, content, freshness } = operations;
+  const { record, attributes, etag, isLoser, ...rest } = intent;
+  const key = intent.path.join('/');
+  const { directory, name, node } = fileAt(volume, intent.path);
+  const head = await volume.store.head(key);
+  const live = volume.intents.live();
+  // Another file has the name by now, or will.
+  const isAwaited = live.has(createRef(node)) || (ref !== writtenRef(node) && live.has(writtenRef(node)));
+  if (isLoser === true && (head !== undefined || isAwaited)) {
+    volume.log.error({ key, upload: record.upload }, 'the loser of a conflict waits for its key to be free');
+    return;
+  }
+  if (ref !== writtenRef(node) && (isAwaited || node.session !== undefined)) {
+    volume.log.error({ key }, 'bytes that a COMMIT was answered for wait for newer ones of the file');
+    return;
+  }
+  // What was said of the file beside its bytes is in their intent, and newer there.
+  volume.intents.end(createRef(node));
+  volume.intents.end(changeRef(node));
+  const known = { record, attributes, ...(etag !== undefined && { etag }) };
+  if (ref !== writtenRef(node)) {
+    // Made as the loser, put aside, or with an id that the lost state directory knew.
+    await volume.intents.put(writtenRef(node), { ...rest, ...known });
+    await volume.intents.drop(ref);
+  }
+  if (head !== undefined && head.etag === etag) freshness.applyHead(node, head, volume.clock.nowMs());
+  else node.version = etag === undefined ? undefined : { etag, size: record.state.base?.size ?? 0 };
+  node.created = etag === undefined;
+  node.exclusiveVerifier = intent.exclusiveVerifier;
+  restore(node, attributes);
+  node.timesGiven = intent.timesGiven === true;
+  try {
+    if (node.session === undefined) await content.restoreSession(node, record);
+  } catch (error) {
+    node.created = false;
+    if (error instanceof SpoolFullError && !isAlone()) throw error;
+    volume.log.error(
+      { err: error, key },
+      'bytes that a COMMIT was answered for could not be read: what is left of them stays, and is tried at the next start',
+    );
+    directory.unpublishedFiles.delete(name);
+    node.validatedMs = NEVER_MS;
+    // What is written to the file next has this name in the journal.
+    await volume.intents.put(freeRef(volume, node), { ...rest, ...known });
+    await volume.intents.drop(writtenRef(node));
+    return;
+  }
+  if (head !== undefined && head.etag !== etag && (await isPublished(node, key, head))) {
+    await adopt(operations, { directory, name, node }, intent, head);
+  } else if (etag === undefined) directory.unpublishedFiles.set(name, node);
+  volume.nodes.save(node);
+  opened();
+  await publish(operations, node);
+}
+
+/** A name in the journal for a record that is put aside. */
+function freeRef({ intents }: Volume, node: FileNode): string {
+  for (let at = 1; ; at += 1) {
+    const ref = `aside:${node.id}:${at}`;
+    if (!intents.live().has(ref)) return ref;
+  }
+}
+
+/**
+ * The object has every byte that COMMITs were answered for: it is what an earlier run published before the journal heard of it. Proven by its
+ * ETag or its bytes: somebody else's may be as long, and may carry the same attributes.
+ */
+async function isPublished(node: FileNode, key: string, { etag, size }: ObjectHead): Promise<boolean> {
+  return (await node.session?.isHeldBy({ key, etag, size })) === true;
+}
+
+/** The file goes on with the object that has its bytes. What is missing of its attributes is a change of that object. */
+async function adopt(
+  { volume, freshness }: VolumeOperations,
+  { directory, name, node }: FileAt,
+  { record, attributes, timesGiven }: IntentOf<'written'>,
+  head: ObjectHead,
+): Promise<void> {
+  const { session } = node;
+  node.headers = headersOnly(head);
+  const wanted = volume.headersOf(node).metadata;
+  await session?.leave();
+  node.session = undefined;
+  node.created = false;
+  directory.unpublishedFiles.delete(name);
+  freshness.applyHead(node, head, volume.clock.nowMs());
+  const ours = [wanted, record.upload?.headers.metadata ?? wanted];
+  if (ours.some((metadata) => differsInTimesOnly(metadata, head.metadata))) {
+    // An upload carries no times, and the attributes of when it was begun.
+    const isLacking =
+      !isDeepStrictEqual(wanted, head.metadata) &&
+      (timesGiven === true || !differsInTimesOnly(wanted, head.metadata));
+    restore(node, attributes);
+    if (isLacking) {
+      node.attributesDirty = true;
+      node.attributesEpoch++;
+      // Their record stands until the change is journaled beside it.
+      await journal(volume, node);
+    }
+  } else {
+    const key = volume.keyOf(node);
+    volume.log.warn(
+      { key },
+      'the object has the bytes written here and attributes by somebody else: they stay',
+    );
+  }
+  await volume.intents.drop(writtenRef(node));
+  volume.segments.free(record.extents.map(({ piece }) => piece));
+}
+
+async function createAgain(
+  operations: VolumeOperations,
+  ref: string,
+  intent: IntentOf<'create'>,
+  { opened }: Circumstances,
+): Promise<void> {
+  const { volume, content, freshness } = operations;
+  const head = await volume.store.head(intent.path.join('/'));
+  const { directory, name, node } = fileAt(volume, intent.path);
+  if (head !== undefined) {
+    directory.unpublishedFiles.delete(name);
+    freshness.applyHead(node, head, volume.clock.nowMs());
+    volume.intents.end(ref);
+    return;
+  }
+  // What the state database knows of an object here is of one that is gone.
+  node.version = undefined;
+  node.size = 0;
+  node.created = true;
+  node.exclusiveVerifier = intent.exclusiveVerifier;
+  restore(node, intent.attributes);
+  directory.unpublishedFiles.set(name, node);
+  volume.nodes.trackBusy(node);
+  volume.nodes.save(node);
+  if (intent.sizeBytes !== undefined) {
+    await content.setattrHeld(node, { size: intent.sizeBytes });
+    node.exclusiveVerifier = intent.exclusiveVerifier;
+    restore(node, intent.attributes);
+  }
+  opened();
+  await publish(operations, node);
+  // A ref made before a restart may carry the id that the lost state directory knew.
+  if (ref !== createRef(node) || !node.created) volume.intents.end(ref);
+}
+
+async function changeAgain(
+  operations: VolumeOperations,
+  ref: string,
+  intent: IntentOf<'change'>,
+  { opened }: Circumstances,
+): Promise<void> {
+  const { volume, content, freshness } = operations;
+  const head = await volume.store.head(intent.path.join('/'));
+  const { node } = fileAt(volume, intent.path);
+  node.validatedMs = NEVER_MS;
+  if (head !== undefined) freshness.applyHead(node, head, volume.clock.nowMs());
+  if (head?.etag !== intent.etag) {
+    volume.log.warn(
+      { path: intent.path },
+      'the file was changed or removed since; a journaled change of it is dropped',
+    );
+    volume.intents.end(ref);
+    return;
+  }
+  if (intent.keptBytes !== undefined) await content.setattrHeld(node, { size: intent.keptBytes });
+  if (intent.sizeBytes !== undefined) await content.setattrHeld(node, { size: intent.sizeBytes });
+  restore(node, intent.attributes);
+  node.attributesDirty = true;
+  node.attributesEpoch++;
+  volume.nodes.trackBusy(node);
+  opened();
+  await publish(operations, node);
+  // As long as it isn't published the intent stands.
+  if (!node.publishable) volume.intents.end(ref);
+}
+
+/** A file that the store refuses now is there all the same, and tried again. */
+async function publish({ volume, publishing, content }: VolumeOperations, node: FileNode): Promise<void> {
+  try {
+    await publishing.publishHeld(node);
+  } catch (error) {
+    const cause = error instanceof Error ? error.cause : undefined;
+    if (cause instanceof SpoolFullError || cause instanceof LostUploadError)
+      volume.log.error(
+        { err: error, key: volume.keyOf(node) },
+        'bytes that a COMMIT was answered for are in an upload alone that can not be completed; what is here of the file is kept',
+      );
+    else volume.log.warn({ err: error }, 'a file that a crash left unpublished is published later');
+    content.publishAfterRest(node);
+  }
+}
+
+function restore(node: FileNode, attributes: JournaledAttributes): void {
+  node.mode = attributes.mode;
+  node.uid = attributes.uid;
+  node.gid = attributes.gid;
+  node.mtimeNs = BigInt(attributes.mtimeNs);
+  node.atimeNs = BigInt(attributes.atimeNs);
+}

@@ -1,0 +1,126 @@
+/**
+ * Whether an object holds what a session does: proven by its ETag where that can be told from the parts, else by its bytes. A size and
+ * attributes that agree prove nothing: another writer's object has them as well.
+ *
+ *   no base, ETag of as many parts -> that ETag of ours: the object is ours      else -> every byte that is known here, compared
+ *
+ * What shows of the base is not compared: the base is gone, and nobody was promised more of it than the object's writer kept.
+ */
+import { createHash } from 'node:crypto';
+import { crc32 } from 'node:zlib';
+import type { ObjectVersion } from '../memory/byte-slices.js';
+import { StoreError } from '../store/errors.js';
+import type { ObjectStore, UploadedPart } from '../store/object-store.js';
+import type { ContentSource } from './content-source.js';
+import type { FileContent, Stretch } from './file-content.js';
+import { multipartEtag } from './multipart-upload.js';
+
+/** Bytes read of either at a time. */
+const PIECE_BYTES = 1024 * 1024;
+
+export interface ProofParts {
+  readonly store: ObjectStore;
+  readonly content: FileContent;
+  readonly source: ContentSource;
+}
+
+/** False where the object differs, is gone by now, or nothing can be told. Errors: StoreError; SpoolFullError. */
+export async function provesContent(parts: ProofParts, object: ObjectVersion): Promise<boolean> {
+  const { content } = parts;
+  if (object.size !== content.size) return false;
+  if (content.size === 0) return true;
+  if (object.etag === (await etagToBe(parts, object.etag))) return true;
+  try {
+    return await hasBytes(parts, object);
+  } catch (error) {
+    const isReplaced =
+      error instanceof StoreError && (error.kind === 'precondition-failed' || error.kind === 'not-found');
+    if (isReplaced) return false;
+    throw error;
+  }
+}
+
+/** The ETag of the upload's object, where `seen` may be it. Where keys of KMS encrypt parts, their ETags say nothing, nor does this. */
+async function etagToBe({ content, source }: ProofParts, seen: string): Promise<string | undefined> {
+  const { partMap, size } = content;
+  const last = partMap.indexAt(size - 1);
+  if (content.base !== undefined || !seen.endsWith(`-${last + 1}"`)) return undefined;
+  const etags: { etag: string }[] = [];
+  for (let index = 0; index <= last; index += 1) {
+    const uploaded = content.part(index)?.uploadedPart;
+    if (uploaded !== undefined) {
+      etags.push(uploaded);
+      continue;
+    }
+    const digest = createHash('md5');
+    const end = Math.min(partMap.end(index), size);
+    for (let at = partMap.start(index); at < end; at += PIECE_BYTES) {
+      const own = await source.read(at, Math.min(end, at + PIECE_BYTES));
+      for (const slice of own.slices) digest.update(slice);
+      own.release();
+    }
+    etags.push({ etag: digest.digest('hex') });
+  }
+  return multipartEtag(etags);
+}
+
+/** Cheap ranges first: an object that is another one is found out by them. */
+async function hasBytes(parts: ProofParts, object: ObjectVersion): Promise<boolean> {
+  const { content } = parts;
+  const stretches = content.stretches(0, content.size);
+  const inUpload = (stretch: Stretch): boolean => stretch.place === 'upload';
+  for (const stretch of stretches) {
+    if (inUpload(stretch) || stretch.place === 'base') continue;
+    for (let at = stretch.start; at < stretch.end; at += PIECE_BYTES)
+      if (!(await sameBytes(parts, object, at, Math.min(stretch.end, at + PIECE_BYTES)))) return false;
+  }
+  for (const stretch of stretches.filter(inUpload))
+    if (!(await sameDigest(parts, object, stretch))) return false;
+  return true;
+}
+
+async function sameBytes(
+  { store, source }: ProofParts,
+  { key, etag }: ObjectVersion,
+  start: number,
+  end: number,
+): Promise<boolean> {
+  const own = await source.read(start, end);
+  try {
+    const expected = Buffer.concat(own.slices);
+    let at = 0;
+    let same = true;
+    await store.get(key, { offset: start, length: end - start }, { ifMatch: etag }, (chunk) => {
+      same &&= chunk.equals(expected.subarray(at, at + chunk.length));
+      at += chunk.length;
+    });
+    return same && at === expected.length;
+  } finally {
+    own.release();
+  }
+}
+
+/** A part that only the upload has: its MD5 or CRC-32 is known. */
+async function sameDigest(
+  { store }: ProofParts,
+  { key, etag }: ObjectVersion,
+  { part, start, end }: Stretch,
+): Promise<boolean> {
+  const uploaded = part?.uploadedPart;
+  if (uploaded === undefined) return false;
+  const md5 = createHash('md5');
+  let sum = 0;
+  await store.get(key, { offset: start, length: end - start }, { ifMatch: etag }, (chunk) => {
+    md5.update(chunk);
+    sum = crc32(chunk, sum);
+  });
+  return isDigestOf(uploaded, md5.digest('hex'), sum);
+}
+
+function isDigestOf({ etag, checksum }: UploadedPart, md5: string, sum: number): boolean {
+  if (etag.replaceAll('"', '') === md5) return true;
+  if (checksum?.algorithm !== 'crc32') return false;
+  const expected = Buffer.alloc(4);
+  expected.writeUInt32BE(sum);
+  return checksum.value === expected.toString('base64');
+}
