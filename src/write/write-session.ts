@@ -24,6 +24,7 @@ import { createPartMap, PARTS_MAX } from './part-map.js';
 import type { Spiller } from './spiller.js';
 import type { SpoolSegments } from './spool-segments.js';
 import { FileUpload } from './file-upload.js';
+import { sessionAborted, tooLarge } from './session-errors.js';
 import {
   published,
   WRITE_OPTIONS_DEFAULT,
@@ -392,16 +393,10 @@ export class WriteSession {
   }
 
   #assertSize(size: number): void {
-    if (size <= this.#sizeMax) return;
-    const about = { operation: 'UploadPart', bucket: this.#store.bucket };
-    const message = `expected a file of at most ${this.#sizeMax} bytes, got ${size}`;
-    throw new StoreError('too-large', message, about);
+    if (size > this.#sizeMax) throw tooLarge(this.#store.bucket, this.#sizeMax, size);
   }
 
   #aborted(cause: unknown): StoreError {
-    const about = { operation: 'PutObject', bucket: this.#store.bucket };
-    return new StoreError('aborted', 'the write session was discarded or its publication aborted', about, {
-      cause,
-    });
+    return sessionAborted(this.#store.bucket, cause);
   }
 }
