@@ -101,11 +101,13 @@ async function start(config: ServeConfig, options: DaemonOptions, started: Teard
   const budget = new MemoryBudget(config.memoryLimitBytes - requestBytesMax);
   const diskCache = await openDiskCache(config, budget, log);
   if (diskCache !== undefined) started.add('disk cache', () => diskCache.close());
+  const spool = new Spool({ directory: state.spoolPath, limitBytes: config.spoolLimitBytes, log });
+  started.add('spool', () => spool.close());
   const files = await createFileSystem({
     exports: config.exports.map((entry) => exportRules(entry, stores, options.volumeName)),
     state,
     budget,
-    spool: new Spool({ directory: state.spoolPath, limitBytes: config.spoolLimitBytes, log }),
+    spool,
     log,
     writeOptions: { partBytes: config.partSizeBytes, putBytesMax: config.partSizeBytes },
     journalRestMs: config.journalRestMs,

@@ -46,6 +46,8 @@ export class Part implements Retained, Spillable {
   readonly #budget: MemoryBudget;
   readonly #spool: Spool;
   #file: SpoolFile | undefined;
+  /** Every byte of the part has been written to the file. */
+  #isFileWhole = false;
   #lock: Promise<void> | undefined;
   #uploaded:
     { readonly upload: UploadName; readonly length: number; readonly part: UploadedPart } | undefined;
@@ -217,10 +219,12 @@ export class Part implements Retained, Spillable {
     const held: Extent[] = [...this.memory.held];
     const unlock = this.acquire();
     try {
-      this.#file ??= await this.#spool.create();
+      const whole = this.memory.held.covers(this.start, this.end);
+      this.#file ??= await this.#spool.create(whole ? this.end - this.start : undefined);
       for (const { start, end } of held)
         await this.#file.write(this.memory.slices(start, end), start - this.start);
       for (const { start, end } of held) this.#spooled.add(start, end);
+      this.#isFileWhole ||= this.#spooled.covers(this.start, this.end);
     } catch (error) {
       this.#spool.release(reserved);
       unlock();
@@ -250,7 +254,8 @@ export class Part implements Retained, Spillable {
   }
 
   #removeFile(): void {
-    this.#file?.remove();
+    this.#file?.remove(this.#isFileWhole ? this.end - this.start : undefined);
     this.#file = undefined;
+    this.#isFileWhole = false;
   }
 }

@@ -8,6 +8,7 @@ import { mkdir, open, readdir, rm, unlink, type FileHandle } from 'node:fs/promi
 import { join } from 'node:path';
 import type { MemoryBudget } from '../memory/memory-budget.js';
 import type { Logger } from '../telemetry/log.js';
+import { SpareFiles } from './spare-files.js';
 import { Spiller } from './spiller.js';
 
 export { SpoolFullError } from './spool-full.js';
@@ -31,6 +32,8 @@ export interface SpoolOptions {
   /** Bytes in all files together; 0 for none. */
   readonly limitBytes: number;
   readonly log: Logger;
+  /** How long files are kept to be written over, in milliseconds. 10 s. */
+  readonly spareRestMs?: number;
 }
 
 export class Spool {
@@ -42,6 +45,7 @@ export class Spool {
   /** The disk refused a write: nothing more goes in before this time. */
   #refusedUntilMs = 0;
   #ready: Promise<void> | undefined;
+  readonly #spares: SpareFiles;
   /** Oldest first. */
   readonly retained = new Set<Retained>();
   readonly #removals = new Set<Promise<void>>();
@@ -51,10 +55,16 @@ export class Spool {
     this.directory = options.directory;
     this.limitBytes = options.limitBytes;
     this.#log = options.log;
+    this.#spares = new SpareFiles((path) => this.#remove(path), options.spareRestMs);
   }
 
   get usedBytes(): number {
     return this.#usedBytes;
+  }
+
+  /** What files take on the disk that are kept to be written over; together with `usedBytes` no more than the limit. */
+  get spareBytes(): number {
+    return this.#spares.bytes;
   }
 
   /** What moves unpublished data from this budget's memory into the spool: one for all sessions of both. */
@@ -80,6 +90,7 @@ export class Spool {
     }
     if (!this.hasRoom(bytes)) return false;
     this.#usedBytes += bytes;
+    this.#spares.shrink(this.limitBytes - this.#usedBytes);
     return true;
   }
 
@@ -95,8 +106,11 @@ export class Spool {
     this.#log.error({ err: error, directory: this.directory }, 'cannot write to the spool');
   }
 
-  /** A file that isn't on the disk before something is written to it. */
-  async create(): Promise<SpoolFile> {
+  /**
+   * A file that isn't on the disk before something is written to it. Where all of `bytes` are written to it from its start before anything
+   * else, it may be one that was given up.
+   */
+  async create(bytes?: number): Promise<SpoolFile> {
     this.#ready ??= this.#prepare();
     try {
       await this.#ready;
@@ -104,14 +118,28 @@ export class Spool {
       this.#ready = undefined;
       throw error;
     }
+    const spare = bytes === undefined ? undefined : this.#spares.take(bytes);
+    if (spare !== undefined) return this.#file(spare);
     this.#files += 1;
-    const path = join(this.directory, `${process.pid}-${this.#files}${FILE_SUFFIX}`);
-    return new SpoolFile(path, (file) => this.#remove(file));
+    return this.#file(join(this.directory, `${process.pid}-${this.#files}${FILE_SUFFIX}`));
   }
 
   /** Resolves when every file given up so far is off the disk. */
   async settled(): Promise<void> {
     await Promise.all(this.#removals);
+  }
+
+  #file(path: string): SpoolFile {
+    return new SpoolFile(path, (wholeBytes) => {
+      if (wholeBytes === undefined) this.#remove(path);
+      else this.#spares.keep(path, wholeBytes, this.limitBytes - this.#usedBytes);
+    });
+  }
+
+  /** Removes what is only kept to be written over. The spool can still be used. */
+  async close(): Promise<void> {
+    this.#spares.shrink(0);
+    await this.settled();
   }
 
   async #prepare(): Promise<void> {
@@ -135,9 +163,9 @@ export class Spool {
 
 export class SpoolFile {
   readonly path: string;
-  readonly #onRemove: (path: string) => void;
+  readonly #onRemove: (wholeBytes: number | undefined) => void;
 
-  constructor(path: string, onRemove: (path: string) => void) {
+  constructor(path: string, onRemove: (wholeBytes: number | undefined) => void) {
     this.path = path;
     this.#onRemove = onRemove;
   }
@@ -169,9 +197,9 @@ export class SpoolFile {
     });
   }
 
-  /** Off the disk, soon. */
-  remove(): void {
-    this.#onRemove(this.path);
+  /** Nobody uses it any more. Off the disk, soon, or kept for another part where it has `wholeBytes` without a hole. */
+  remove(wholeBytes?: number): void {
+    this.#onRemove(wholeBytes);
   }
 
   /** Opened for each use: sessions have thousands of parts, and descriptors are few. */

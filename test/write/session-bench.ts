@@ -97,9 +97,9 @@ export class SessionBench {
     );
   }
 
-  /** Files in the spool. */
+  /** Files in the spool, but for those that are kept to be written over. */
   async spooledFiles(): Promise<string[]> {
-    await this.spool.settled();
+    await this.spool.close();
     return await readdir(this.spool.directory).catch((error: unknown) => {
       if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return [];
       throw error;
@@ -107,7 +107,7 @@ export class SessionBench {
   }
 
   async close(): Promise<void> {
-    await this.spool.settled();
+    await this.spool.close();
     await rm(this.directory, { recursive: true, force: true });
   }
 
