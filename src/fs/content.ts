@@ -162,7 +162,12 @@ export class Content {
     witness?: ChangeWitness,
     patience?: AbortSignal,
   ): Promise<void> {
-    await this.#volume.touching(node, () => this.setattrHeld(node, changes, witness, patience), patience);
+    const setting = (): Promise<void> => {
+      // The first SETATTR ends it (RFC 1813 3.3.8); an UNCHECKED CREATE that truncates the file doesn't.
+      node.exclusiveVerifier = undefined;
+      return this.setattrHeld(node, changes, witness, patience);
+    };
+    await this.#volume.touching(node, setting, patience);
   }
 
   /** As `setattr`, for a caller that holds the file's key. */
@@ -203,7 +208,6 @@ export class Content {
       if (!node.created) node.attributesDirty = true;
     }
     if (typeof changes.mtimeNs === 'bigint') node.timesGiven = true;
-    node.exclusiveVerifier = undefined;
     node.touchCtime(nowNs);
     witness?.after();
     volume.nodes.trackBusy(node);

@@ -318,6 +318,14 @@ await t.test('CREATE by its three modes', async (t) => {
   await exclusive('12345678');
   t.equal(await codeOf(exclusive('12345678')), 'none', 'a retransmission is answered again');
   t.equal(await codeOf(exclusive('87654321')), 'EEXIST');
+  await m.fs.create(m.context, root, Buffer.from('x'), { how: 'unchecked', attributes: { size: 0 } });
+  t.equal(await codeOf(exclusive('12345678')), 'none', 'another opens it by UNCHECKED: no SETATTR');
+  await m.fs.setattr(m.context, await m.at('x'), { mode: 0o600 });
+  t.equal(
+    await codeOf(exclusive('12345678')),
+    'EEXIST',
+    'its SETATTR has come: a new call by the same verifier',
+  );
   const results = await Promise.all(
     Array.from({ length: 8 }, (_, i) =>
       codeOf(
