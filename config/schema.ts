@@ -199,6 +199,26 @@ export const SERVE_OPTIONS = {
     1000,
     'With the commit policy journal: how long nothing is asked of a file before it is published.',
   ),
+  janitorInterval: option(
+    duration(0, 7 * 86_400_000),
+    3_600_000,
+    'How often unfinished uploads of this daemon, and old losers of conflicts, are looked for; 0: at the start alone.',
+  ),
+  uploadInitiator: optional(
+    text('PRINCIPAL', 'an ARN or account id without spaces', /^\S+$/),
+    'none: uploads that the state directory does not know are left alone',
+    'Principal that no other program uses: uploads that S3 lists as initiated by it are aborted when they are old.',
+  ),
+  uploadMaxAge: option(
+    duration(3_600_000, 3650 * 86_400_000),
+    7 * 86_400_000,
+    'Age at which such uploads are aborted.',
+  ),
+  conflictMaxAge: optional(
+    duration(3_600_000, 3650 * 86_400_000),
+    'never',
+    'Age at which losers of conflicts that happen from now on are removed.',
+  ),
   drainTimeout: option(
     duration(0, 3_600_000),
     25_000,

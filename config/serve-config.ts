@@ -31,6 +31,12 @@ export interface ServeConfig {
   readonly maxRequests: number;
   readonly journalRestMs: number;
   readonly smallFilesAhead: boolean;
+  readonly janitorIntervalMs: number;
+  /** Undefined: uploads that the state directory doesn't know are left alone. */
+  readonly uploadInitiator: string | undefined;
+  readonly uploadMaxAgeMs: number;
+  /** Undefined: losers of conflicts stay. */
+  readonly conflictMaxAgeMs: number | undefined;
   readonly drainTimeoutMs: number;
   readonly logLevel: ServeValues['logLevel'];
 }
@@ -99,6 +105,10 @@ export function serveConfig(resolved: Resolved<typeof SERVE_OPTIONS>, facts: Pro
     maxRequests: values.maxRequests,
     journalRestMs: values.journalRest,
     smallFilesAhead: values.smallFilesAhead === 'on',
+    janitorIntervalMs: values.janitorInterval,
+    uploadInitiator: values.uploadInitiator ?? undefined,
+    uploadMaxAgeMs: values.uploadMaxAge,
+    conflictMaxAgeMs: values.conflictMaxAge ?? undefined,
     drainTimeoutMs: values.drainTimeout,
     logLevel: values.logLevel,
   };

@@ -114,6 +114,12 @@ async function start(config: ServeConfig, options: DaemonOptions, started: Teard
     isStateEphemeral: config.isStateEphemeral,
     getsMax: config.maxRequests,
     smallFilesAhead: config.smallFilesAhead,
+    janitor: {
+      intervalMs: config.janitorIntervalMs,
+      initiator: config.uploadInitiator,
+      uploadAgeMs: config.uploadMaxAgeMs,
+      conflictAgeMs: config.conflictMaxAgeMs,
+    },
     ...optional('handleSecret', handleSecret),
     ...optional('diskCache', diskCache),
   });

@@ -6,6 +6,9 @@ import t, { type Test } from 'tap';
 import { statusOf } from '../support/nfs-client.js';
 import { Bucket, mount, namesIn, patternBytes, serveChild, MIB, type Mounted } from './fixture.js';
 
+// Twenty lives of the daemon, one after the other: no measure of anything, on a busy machine.
+t.setTimeout(300_000);
+
 /** What a promise left behind, looked at after the crash through the mount and in the bucket. */
 type Check = (mounted: Mounted) => Promise<unknown>;
 
