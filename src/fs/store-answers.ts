@@ -64,6 +64,10 @@ export function headersOnly(head: ObjectHead): ObjectHeaders {
     contentDisposition,
     cacheControl,
     storageClass,
+    expires,
+    websiteRedirect,
+    encryption,
+    tagCount,
   } = head;
   return {
     metadata,
@@ -73,5 +77,9 @@ export function headersOnly(head: ObjectHead): ObjectHeaders {
     ...(contentDisposition !== undefined && { contentDisposition }),
     ...(cacheControl !== undefined && { cacheControl }),
     ...(storageClass !== undefined && { storageClass }),
+    ...(expires !== undefined && { expires }),
+    ...(websiteRedirect !== undefined && { websiteRedirect }),
+    ...(encryption !== undefined && { encryption }),
+    ...(tagCount !== undefined && { tagCount }),
   };
 }

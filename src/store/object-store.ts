@@ -48,6 +48,20 @@ export interface ObjectHeaders {
   readonly contentDisposition?: string;
   readonly cacheControl?: string;
   readonly storageClass?: string;
+  /** As it is: S3 keeps what isn't a date as well. */
+  readonly expires?: string;
+  readonly websiteRedirect?: string;
+  /** Of objects that a key of KMS encrypts; of others the bucket's default decides. */
+  readonly encryption?: Encryption;
+  /** How many tags it has. Whoever is given headers with tags for an object that is there keeps its tags. */
+  readonly tagCount?: number;
+}
+
+/** SSE-KMS, by one layer or by two. */
+export interface Encryption {
+  readonly algorithm: 'aws:kms' | 'aws:kms:dsse';
+  readonly keyId?: string;
+  readonly bucketKey?: boolean;
 }
 
 /** HEAD's answer. `dateMs` is the server's Date header: what LastModified is compared with. */

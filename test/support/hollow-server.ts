@@ -40,7 +40,9 @@ interface Answered {
 }
 
 const ZEROS = Buffer.alloc(1024 * 1024);
-const KEPT = /^(x-amz-meta-.*|content-type|content-encoding|cache-control)$/;
+const PLACEMENT = /^(x-amz-storage-class|x-amz-website-redirect-location|x-amz-server-side-encryption.*)$/;
+const CONTENT = /^(x-amz-meta-.*|content-(type|encoding|language|disposition)|cache-control|expires)$/;
+const TAGGING = 'x-amz-tagging';
 
 export class HollowServer {
   readonly #bucket: string;
@@ -81,8 +83,13 @@ export class HollowServer {
   }
 
   /** Puts an object of so many zeros, as another S3 user would. */
-  putNow(key: string, size: number, parts?: number): void {
-    this.#put(key, size, {}, parts);
+  putNow(key: string, size: number, headers: Readonly<Record<string, string>> = {}): void {
+    this.#put(key, size, headers);
+  }
+
+  /** What the object was given: as HEAD tells it, with `x-amz-tagging` as it came. */
+  headersOf(key: string): Readonly<Record<string, string>> | undefined {
+    return this.#objects.get(key)?.headers;
   }
 
   /** Bytes of the object; undefined where there is none. */
@@ -160,7 +167,9 @@ export class HollowServer {
         const source = this.#sourceOf(headers);
         if (source === undefined) return error(404, 'NoSuchKey');
         const replaces = headers.get('x-amz-metadata-directive') === 'REPLACE';
-        const copied = this.#put(key, source.size, replaces ? keptOf(headers) : source.headers);
+        const content = replaces ? keptOf(headers, CONTENT) : kept(source.headers, CONTENT);
+        const tags = kept(source.headers, new RegExp(`^${TAGGING}$`));
+        const copied = this.#put(key, source.size, { ...content, ...tags, ...keptOf(headers, PLACEMENT) });
         return xml(`<CopyObjectResult><ETag>${copied.etag}</ETag></CopyObjectResult>`);
       }
       case 'CreateMultipartUpload': {
@@ -207,6 +216,8 @@ export class HollowServer {
           zeros: end - first + 1,
         };
       }
+      case 'GetObjectTagging':
+        return object === undefined ? error(404, 'NoSuchKey') : xml(tagSetOf(object.headers[TAGGING] ?? ''));
       case 'DeleteObject':
         this.#objects.delete(key);
         return { status: 204 };
@@ -274,6 +285,7 @@ function operationOf(
     case 'DELETE':
       return query.has('uploadId') ? 'AbortMultipartUpload' : 'DeleteObject';
     case 'GET':
+      if (query.has('tagging')) return 'GetObjectTagging';
       return key === '' ? 'ListObjectsV2' : 'GetObject';
     default:
       return 'Unknown';
@@ -293,12 +305,34 @@ function rangeOf(header: string): readonly number[] {
     .map(Number);
 }
 
-function keptOf(headers: ReadonlyMap<string, string>): Record<string, string> {
-  return Object.fromEntries([...headers].filter(([name]) => KEPT.test(name)));
+function keptOf(
+  headers: ReadonlyMap<string, string>,
+  ...names: readonly RegExp[]
+): Readonly<Record<string, string>> {
+  return kept(Object.fromEntries(headers), ...names);
+}
+
+function kept(
+  headers: Readonly<Record<string, string>>,
+  ...names: readonly RegExp[]
+): Readonly<Record<string, string>> {
+  const wanted = names.length === 0 ? [CONTENT, PLACEMENT, new RegExp(`^${TAGGING}$`)] : names;
+  return Object.fromEntries(
+    Object.entries(headers).filter(([name]) => wanted.some((pattern) => pattern.test(name))),
+  );
 }
 
 function describe({ size, etag, modified, headers }: HollowObject): Record<string, string> {
-  return { ...headers, 'content-length': String(size), etag, 'last-modified': modified };
+  const { [TAGGING]: tagging, ...told } = headers;
+  const count = tagging === undefined ? {} : { 'x-amz-tagging-count': String(tagging.split('&').length) };
+  return { ...told, ...count, 'content-length': String(size), etag, 'last-modified': modified };
+}
+
+function tagSetOf(tagging: string): string {
+  const tags = [...new URLSearchParams(tagging)].map(
+    ([name, value]) => `<Tag><Key>${name}</Key><Value>${value}</Value></Tag>`,
+  );
+  return `<Tagging><TagSet>${tags.join('')}</TagSet></Tagging>`;
 }
 
 function xml(text: string): Answered {

@@ -9,6 +9,7 @@ import { S3Client, type S3ClientConfig } from '@aws-sdk/client-s3';
 import type { Logger } from '../../telemetry/log.js';
 import { isDirectoryBucket } from './directory-bucket.js';
 import { fixEndpoint } from './directory-endpoint.js';
+import type { SdkHeaders } from './headers.js';
 import type { ResolvedOptions } from './options.js';
 import { Region } from './region.js';
 import { Sessions } from './sessions.js';
@@ -112,6 +113,8 @@ function addHeaders(client: S3Client, options: ResolvedOptions): void {
     (next) => async (args) => {
       const { request } = args as { request: { headers: Record<string, string> } };
       Object.assign(request.headers, headers);
+      const { ExpiresAsIs } = args.input as Partial<SdkHeaders>;
+      if (ExpiresAsIs !== undefined) request.headers['expires'] = ExpiresAsIs;
       return next(args);
     },
     { step: 'build', name: 'storeHeaders' },

@@ -40,7 +40,7 @@ export async function copyObject(
 
 /**
  * A HEAD unless the caller knows size and headers: CopyObject takes the user metadata along by itself, but not the storage
- * class, and a multipart copy takes nothing along.
+ * class, encryption and redirection, and a multipart copy takes nothing along.
  */
 async function describeSource(context: S3Context, key: string, options: CopyOptions): Promise<Source> {
   if (options.size !== undefined && options.headers !== undefined)
@@ -65,7 +65,22 @@ async function copyWhole(
 ): Promise<WrittenObject> {
   const beganMs = performance.now();
   const { condition, signal } = options;
-  const { StorageClass, ...replaced } = toSdkHeaders(source.headers);
+  // With the metadata goes what belongs to the content; what says where and how it is kept, and where it leads, doesn't.
+  const {
+    StorageClass,
+    WebsiteRedirectLocation,
+    ServerSideEncryption,
+    SSEKMSKeyId,
+    BucketKeyEnabled,
+    ...replaced
+  } = toSdkHeaders(source.headers);
+  const placed = {
+    StorageClass,
+    WebsiteRedirectLocation,
+    ServerSideEncryption,
+    SSEKMSKeyId,
+    BucketKeyEnabled,
+  };
   let lost = false;
   try {
     const output = await context.requests.run('CopyObject', targetKey, signal, async (attempt) => {
@@ -80,7 +95,7 @@ async function copyWhole(
             ...(options.headers === undefined
               ? { MetadataDirective: 'COPY' as const }
               : { MetadataDirective: 'REPLACE' as const, ...replaced }),
-            ...(StorageClass === undefined ? {} : { StorageClass }),
+            ...placed,
             ...context.conditions.headers(condition),
           }),
           { abortSignal: attempt.signal },
@@ -125,7 +140,7 @@ async function copyInParts(
       'NoSuchKey',
       404,
     );
-  const uploadId = await createUpload(context, targetKey, source.headers, options.signal);
+  const uploadId = await createUpload(context, targetKey, source.headers, options.signal, source.key);
   const stop = new AbortController();
   const onAbort = (): void => stop.abort();
   options.signal?.addEventListener('abort', onAbort, { once: true });

@@ -2,7 +2,7 @@
 import type { Body, ListRequest, ObjectHeaders, PartChecksum, WriteCondition } from '../object-store.js';
 import type { Attempt } from './attempt.js';
 import { checksumHeader, checksumsOfHeaders } from './checksum.js';
-import { decodeMetadata, encodeMetadata } from './headers.js';
+import { decodeMetadata, encodeMetadata, encryptionOf, tagCountOf } from './headers.js';
 import type { AnswerHead } from './http/answer-parser.js';
 import { ListAnswerError, parseListAnswer } from './http/list-answer.js';
 import type { Transport } from './http/transport.js';
@@ -102,6 +102,7 @@ export class DirectCalls implements ObjectCalls {
     body: Body,
     options: {
       readonly headers: ObjectHeaders;
+      readonly tagging: string | undefined;
       readonly condition: WriteCondition;
       readonly checksum: PartChecksum | undefined;
     },
@@ -115,6 +116,7 @@ export class DirectCalls implements ObjectCalls {
         query: { 'x-id': 'PutObject' },
         headers: {
           ...headersOf(options.headers),
+          'x-amz-tagging': options.tagging,
           'if-match': condition.ifMatch,
           'if-none-match': condition.ifNoneMatch,
           ...checksumOf(checksum),
@@ -182,6 +184,14 @@ function objectHeadersOf(headers: ReadonlyMap<string, string>): ObjectHeaders {
     ...optional('contentDisposition', 'content-disposition'),
     ...optional('cacheControl', 'cache-control'),
     ...optional('storageClass', 'x-amz-storage-class'),
+    ...optional('expires', 'expires'),
+    ...optional('websiteRedirect', 'x-amz-website-redirect-location'),
+    ...encryptionOf(
+      headers.get('x-amz-server-side-encryption'),
+      headers.get('x-amz-server-side-encryption-aws-kms-key-id'),
+      headers.get('x-amz-server-side-encryption-bucket-key-enabled') === 'true',
+    ),
+    ...tagCountOf(Number(headers.get('x-amz-tagging-count') ?? 0)),
   };
 }
 
@@ -197,6 +207,12 @@ function headersOf(headers: ObjectHeaders): Readonly<Record<string, string | und
     'content-disposition': headers.contentDisposition,
     'cache-control': headers.cacheControl,
     'x-amz-storage-class': headers.storageClass,
+    expires: headers.expires,
+    'x-amz-website-redirect-location': headers.websiteRedirect,
+    'x-amz-server-side-encryption': headers.encryption?.algorithm,
+    'x-amz-server-side-encryption-aws-kms-key-id': headers.encryption?.keyId,
+    'x-amz-server-side-encryption-bucket-key-enabled':
+      headers.encryption?.bucketKey === true ? 'true' : undefined,
   };
 }
 

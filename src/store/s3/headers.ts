@@ -3,7 +3,7 @@
  * 2047 encoded words (user guide, "User-defined object metadata"), and so does this module write them.
  */
 import type { StorageClass } from '@aws-sdk/client-s3';
-import type { ObjectHeaders } from '../object-store.js';
+import type { Encryption, ObjectHeaders } from '../object-store.js';
 
 /** What PutObject, CopyObject and CreateMultipartUpload take. */
 export interface SdkHeaders {
@@ -14,6 +14,12 @@ export interface SdkHeaders {
   ContentDisposition?: string;
   CacheControl?: string;
   StorageClass?: StorageClass;
+  /** The SDK takes a Date for Expires; S3 keeps any text, and so does a rewrite (client.ts). */
+  ExpiresAsIs?: string;
+  WebsiteRedirectLocation?: string;
+  ServerSideEncryption?: Encryption['algorithm'];
+  SSEKMSKeyId?: string;
+  BucketKeyEnabled?: boolean;
 }
 
 export function toSdkHeaders(headers: ObjectHeaders): SdkHeaders {
@@ -26,12 +32,42 @@ export function toSdkHeaders(headers: ObjectHeaders): SdkHeaders {
   if (headers.contentDisposition !== undefined) sdk.ContentDisposition = headers.contentDisposition;
   if (headers.cacheControl !== undefined) sdk.CacheControl = headers.cacheControl;
   if (headers.storageClass !== undefined) sdk.StorageClass = headers.storageClass as StorageClass;
+  if (headers.expires !== undefined) sdk.ExpiresAsIs = headers.expires;
+  if (headers.websiteRedirect !== undefined) sdk.WebsiteRedirectLocation = headers.websiteRedirect;
+  if (headers.encryption !== undefined) {
+    const { algorithm, keyId, bucketKey } = headers.encryption;
+    sdk.ServerSideEncryption = algorithm;
+    if (keyId !== undefined) sdk.SSEKMSKeyId = keyId;
+    if (bucketKey === true) sdk.BucketKeyEnabled = true;
+  }
   return sdk;
 }
 
 type Answered = {
-  readonly [name in Exclude<keyof SdkHeaders, 'Metadata'>]?: string | undefined;
-} & { readonly Metadata?: Record<string, string> | undefined };
+  readonly [name in Exclude<keyof SdkHeaders, 'Metadata' | 'BucketKeyEnabled' | 'ExpiresAsIs'>]?:
+    string | undefined;
+} & {
+  readonly Metadata?: Record<string, string> | undefined;
+  readonly BucketKeyEnabled?: boolean | undefined;
+  readonly ExpiresString?: string | undefined;
+  readonly TagCount?: number | undefined;
+};
+
+/** Of the answer's headers: nothing where the bucket's default may as well decide. */
+export function encryptionOf(
+  algorithm: string | undefined,
+  keyId: string | undefined,
+  bucketKey: boolean,
+): Pick<ObjectHeaders, 'encryption'> {
+  if (algorithm !== 'aws:kms' && algorithm !== 'aws:kms:dsse') return {};
+  return {
+    encryption: { algorithm, ...(keyId !== undefined && { keyId }), ...(bucketKey && { bucketKey }) },
+  };
+}
+
+export function tagCountOf(tagCount: number): Pick<ObjectHeaders, 'tagCount'> {
+  return tagCount > 0 ? { tagCount } : {};
+}
 
 export function fromSdkHeaders(output: Answered): ObjectHeaders {
   const metadata: Record<string, string> = {};
@@ -45,6 +81,12 @@ export function fromSdkHeaders(output: Answered): ObjectHeaders {
     ...(output.ContentDisposition === undefined ? {} : { contentDisposition: output.ContentDisposition }),
     ...(output.CacheControl === undefined ? {} : { cacheControl: output.CacheControl }),
     ...(output.StorageClass === undefined ? {} : { storageClass: output.StorageClass }),
+    ...(output.ExpiresString === undefined ? {} : { expires: output.ExpiresString }),
+    ...(output.WebsiteRedirectLocation === undefined
+      ? {}
+      : { websiteRedirect: output.WebsiteRedirectLocation }),
+    ...encryptionOf(output.ServerSideEncryption, output.SSEKMSKeyId, output.BucketKeyEnabled === true),
+    ...tagCountOf(output.TagCount ?? 0),
   };
 }
 

@@ -30,6 +30,7 @@ import { storeError } from './error-map.js';
 import { toSdkHeaders } from './headers.js';
 import { decodeListed } from './listed-key.js';
 import { findOurs } from './lost-answer.js';
+import { taggingOf } from './tagging.js';
 
 /** S3's limit: parts of an upload, and the greatest part number. */
 export const PARTS_MAX = 10_000;
@@ -46,13 +47,18 @@ function checksumOfTheWhole({ checksum }: S3Context): {
   return { ChecksumAlgorithm: SDK_ALGORITHM[checksum.algorithm], ChecksumType: 'FULL_OBJECT' };
 }
 
-/** A retry after a lost answer leaves a second, empty upload behind: the janitor's to find. */
+/**
+ * A retry after a lost answer leaves a second, empty upload behind: the janitor's to find. Tags are those of the object at `tagsFrom`,
+ * where `headers` tell of any.
+ */
 export async function createUpload(
   context: S3Context,
   key: string,
   headers: ObjectHeaders,
   signal: AbortSignal | undefined,
+  tagsFrom = key,
 ): Promise<string> {
+  const tagging = await taggingOf(context, tagsFrom, headers, signal);
   const output = await context.requests.run(
     'CreateMultipartUpload',
     key,
@@ -63,6 +69,7 @@ export async function createUpload(
           Bucket: context.bucket,
           Key: key,
           ...toSdkHeaders(headers),
+          ...(tagging === undefined ? {} : { Tagging: tagging }),
           ...checksumOfTheWhole(context),
         }),
         { abortSignal: attempt.signal },

@@ -71,6 +71,8 @@ export interface ObjectCalls {
     body: Body,
     options: {
       readonly headers: ObjectHeaders;
+      /** As of `x-amz-tagging`. */
+      readonly tagging: string | undefined;
       readonly condition: WriteCondition;
       readonly checksum: PartChecksum | undefined;
     },

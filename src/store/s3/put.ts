@@ -4,6 +4,7 @@ import type { Body, ObjectHeaders, WriteCondition, WrittenObject } from '../obje
 import { bodyLength, md5Etag } from './checksum.js';
 import { answerMayBeLost, type S3Context } from './context.js';
 import { findOurs } from './lost-answer.js';
+import { taggingOf } from './tagging.js';
 
 export async function putObject(
   context: S3Context,
@@ -16,6 +17,7 @@ export async function putObject(
   const beganMs = performance.now();
   const size = bodyLength(body);
   const checksum = context.checksum?.of(body);
+  const tagging = await taggingOf(context, key, headers, signal);
   let lost = false;
   try {
     const etag = await context.requests.run('PutObject', key, signal, async (attempt) => {
@@ -25,7 +27,7 @@ export async function putObject(
         calls.put(
           key,
           body,
-          { headers, condition: context.conditions.applied(condition), checksum },
+          { headers, tagging, condition: context.conditions.applied(condition), checksum },
           attempt,
         ),
       );

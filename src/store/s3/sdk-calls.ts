@@ -102,25 +102,27 @@ export class SdkCalls implements ObjectCalls {
     body: Body,
     options: {
       readonly headers: ObjectHeaders;
+      readonly tagging: string | undefined;
       readonly condition: WriteCondition;
       readonly checksum: PartChecksum | undefined;
     },
     attempt: Attempt,
   ): Promise<string | undefined> {
-    const { condition, checksum } = options;
-    const output = await this.#clients.client.send(
-      new PutObjectCommand({
-        Bucket: this.#bucket,
-        Key: key,
-        Body: requestBody(body),
-        ContentLength: bodyLength(body),
-        ...toSdkHeaders(options.headers),
-        ...(condition.ifMatch === undefined ? {} : { IfMatch: condition.ifMatch }),
-        ...(condition.ifNoneMatch === undefined ? {} : { IfNoneMatch: condition.ifNoneMatch }),
-        ...sdkChecksum(checksum),
-      }),
-      { abortSignal: attempt.signal },
-    );
+    const { headers, tagging, condition, checksum } = options;
+    const command = new PutObjectCommand({
+      Bucket: this.#bucket,
+      Key: key,
+      Body: requestBody(body),
+      ContentLength: bodyLength(body),
+      ...toSdkHeaders(headers),
+      ...(tagging === undefined ? {} : { Tagging: tagging }),
+      ...(condition.ifMatch === undefined ? {} : { IfMatch: condition.ifMatch }),
+      ...(condition.ifNoneMatch === undefined ? {} : { IfNoneMatch: condition.ifNoneMatch }),
+      ...sdkChecksum(checksum),
+    });
+    const output = await this.#clients.client.send(command, {
+      abortSignal: attempt.signal,
+    });
     return output.ETag;
   }
 
