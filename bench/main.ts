@@ -6,7 +6,8 @@ import { writeFile } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
 import { CASES } from './cases/all.js';
 import { XDR_CASES } from './cases/xdr-codec.js';
-import { LOADS } from './loads.js';
+import { FULL_SIZE_LOADS } from './full-size.js';
+import { LOADS as COMPARED_LOADS } from './loads.js';
 import { runCase, type Case } from './measure.js';
 import { runAgainst } from './peer.js';
 import { rclonePeer } from './peers/rclone.js';
@@ -33,6 +34,8 @@ const { values, positionals: names } = parseArgs({
     help: { type: 'boolean', default: false },
   },
 });
+
+const LOADS = [...COMPARED_LOADS, ...FULL_SIZE_LOADS];
 
 const USAGE = `npm run bench -- [NAME...] [OPTIONS]
 

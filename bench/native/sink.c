@@ -1,6 +1,6 @@
 /*
  * A store that costs little: takes what S3 clients write, counts it and drops it. One bucket, path style, no signatures, no conditions, no
- * checksums, and no GET of an object: what has been written can be listed and asked for by HEAD, and that is all that is left of it.
+ * checksums: what has been written can be listed, asked for by HEAD and copied, and is zeros when it is read.
  *
  *   sink          prints `port N`, serves 127.0.0.1 until its standard input ends
  *
@@ -21,10 +21,12 @@
 #define PARTS_MAX 10000u
 #define UPLOADS_MAX 4096u
 
-enum operation { PUT_OBJECT, UPLOAD_PART, CREATE_UPLOAD, COMPLETE_UPLOAD, ABORT_UPLOAD, HEAD_OBJECT, LIST_OBJECTS, DELETE_OBJECT, OPERATIONS };
+enum operation { PUT_OBJECT, UPLOAD_PART, CREATE_UPLOAD, COMPLETE_UPLOAD, ABORT_UPLOAD, HEAD_OBJECT, LIST_OBJECTS, DELETE_OBJECT,
+                 UPLOAD_PART_COPY, COPY_OBJECT, GET_OBJECT, OPERATIONS };
 static const char *const OPERATION_NAMES[OPERATIONS] = {
     "PutObject",  "UploadPart",    "CreateMultipartUpload", "CompleteMultipartUpload", "AbortMultipartUpload",
-    "HeadObject", "ListObjectsV2", "DeleteObject"};
+    "HeadObject", "ListObjectsV2", "DeleteObject",          "UploadPartCopy",          "CopyObject",
+    "GetObject"};
 
 struct part {
   uint64_t size;
@@ -40,7 +42,7 @@ struct upload {
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct objects objects;
 static struct upload *uploads[UPLOADS_MAX];
-static uint64_t counts[OPERATIONS], bytes_in, etags, compared;
+static uint64_t counts[OPERATIONS], bytes_in, bytes_out, bytes_copied, etags, compared;
 static atomic_bool checking;
 static char wrong[256];
 
@@ -56,6 +58,9 @@ struct visit {
   char query[HEAD_MAX];
   char meta[META_MAX];
   char crc32[32];
+  char source[KEY_MAX]; /* of a copy: the key */
+  bool ranged;
+  uint64_t first, last; /* of a range to get or to copy */
   uint64_t length;
   bool expects;
   bool gone; /* the connection broke within this request */
@@ -99,6 +104,13 @@ static void read_header(struct visit *visit, const char *line, size_t length) {
     die("a body without a length");
   } else if (name == 6 && strncasecmp(line, "Expect", name) == 0) {
     visit->expects = true;
+  } else if (name == 17 && strncasecmp(line, "x-amz-copy-source", name) == 0) {
+    const char *slash = memchr(value, '/', value_length);
+    if (slash == NULL) die("a source without a key");
+    keep(visit->source, sizeof visit->source, slash + 1, (size_t)(value + value_length - slash - 1));
+  } else if ((name == 23 && strncasecmp(line, "x-amz-copy-source-range", name) == 0) ||
+             (name == 5 && strncasecmp(line, "Range", name) == 0)) {
+    visit->ranged = sscanf(value, "bytes=%" SCNu64 "-%" SCNu64, &visit->first, &visit->last) == 2;
   } else if (name == 20 && strncasecmp(line, "x-amz-checksum-crc32", name) == 0) {
     keep(visit->crc32, sizeof visit->crc32, value, value_length);
   } else if (name > 11 && strncasecmp(line, "x-amz-meta-", 11) == 0) {
@@ -138,7 +150,8 @@ static bool read_head(struct visit *visit) {
   visit->head_length = (size_t)(end + 4 - visit->head);
   visit->length = 0;
   visit->expects = false;
-  visit->meta[0] = visit->crc32[0] = '\0';
+  visit->meta[0] = visit->crc32[0] = visit->source[0] = '\0';
+  visit->ranged = false;
   char *line = visit->head;
   char *line_end = strstr(line, "\r\n");
   char *target = memchr(line, ' ', (size_t)(line_end - line));
@@ -231,6 +244,30 @@ static void drop_upload(struct upload **upload) {
   *upload = NULL;
 }
 
+/* CopyObject and UploadPartCopy. */
+static void on_copy(struct visit *visit) {
+  char number_text[KEY_MAX], etag[48], text[256] = "";
+  query_value(visit->query, "partNumber", number_text);
+  const bool is_part = number_text[0] != '\0';
+  pthread_mutex_lock(&lock);
+  counts[is_part ? UPLOAD_PART_COPY : COPY_OBJECT]++;
+  next_etag(etag, sizeof etag, 0);
+  const struct object *source = object_find(&objects, visit->source);
+  struct upload *upload = is_part ? *upload_of(visit) : NULL;
+  if (source != NULL && is_part && upload != NULL && visit->ranged && visit->last < source->size) {
+    const uint64_t copied = visit->last - visit->first + 1;
+    upload->parts[number(number_text, 1, PARTS_MAX) - 1] = (struct part){.size = copied, .from = visit->first};
+    bytes_copied += copied;
+    snprintf(text, sizeof text, "<?xml version=\"1.0\"?><CopyPartResult><ETag>%s</ETag></CopyPartResult>", etag);
+  } else if (source != NULL && !is_part) {
+    bytes_copied += source->size;
+    object_put(&objects, visit->key, source->size, etag, visit->meta);
+    snprintf(text, sizeof text, "<?xml version=\"1.0\"?><CopyObjectResult><ETag>%s</ETag></CopyObjectResult>", etag);
+  }
+  pthread_mutex_unlock(&lock);
+  answer_text(visit, text[0] == '\0' ? "404 Not Found" : "200 OK", text);
+}
+
 static void on_put(struct visit *visit) {
   const uint64_t from = read_body(visit);
   if (visit->gone) return;
@@ -238,6 +275,7 @@ static void on_put(struct visit *visit) {
     checking = visit->key[3] == 'c';
     return answer_text(visit, "200 OK", "");
   }
+  if (visit->source[0] != '\0') return on_copy(visit);
   char number_text[KEY_MAX], etag[48], headers[160];
   query_value(visit->query, "partNumber", number_text);
   pthread_mutex_lock(&lock);
@@ -324,7 +362,32 @@ static void on_head(struct visit *visit) {
   if (!try_send(visit->fd, headers, strlen(headers))) visit->gone = true;
 }
 
+/* Zeros. */
+static void get_object(struct visit *visit) {
+  static const uint8_t zeros[BODY_BUFFER];
+  char headers[512];
+  pthread_mutex_lock(&lock);
+  counts[GET_OBJECT]++;
+  const struct object *object = object_find(&objects, visit->key);
+  const bool found = object != NULL && visit->ranged && visit->first < object->size;
+  uint64_t left = 0;
+  if (found) {
+    if (visit->last >= object->size) visit->last = object->size - 1;
+    left = visit->last - visit->first + 1;
+    bytes_out += left;
+    snprintf(headers, sizeof headers,
+             "HTTP/1.1 206 Partial Content\r\nContent-Length: %" PRIu64 "\r\nETag: %s\r\nContent-Range: bytes %" PRIu64
+             "-%" PRIu64 "/%" PRIu64 "\r\n\r\n", left, object->etag, visit->first, visit->last, object->size);
+  }
+  pthread_mutex_unlock(&lock);
+  if (!found) return answer_text(visit, "404 Not Found", "");
+  if (!try_send(visit->fd, headers, strlen(headers))) visit->gone = true;
+  for (; left > 0 && !visit->gone; left -= left < BODY_BUFFER ? left : BODY_BUFFER)
+    if (!try_send(visit->fd, zeros, left < BODY_BUFFER ? (size_t)left : BODY_BUFFER)) visit->gone = true;
+}
+
 static void on_get(struct visit *visit) {
+  if (visit->key[0] != '\0' && strcmp(visit->key, "/-/stats") != 0) return get_object(visit);
   struct text text = {0};
   const char *status = "200 OK";
   pthread_mutex_lock(&lock);
@@ -332,8 +395,9 @@ static void on_get(struct visit *visit) {
     add(&text, "{\"requests\":{");
     for (int each = 0; each < OPERATIONS; each++)
       add(&text, "%s\"%s\":%" PRIu64, each == 0 ? "" : ",", OPERATION_NAMES[each], counts[each]);
-    add(&text, "},\"bytesIn\":%" PRIu64 ",\"bytesCompared\":%" PRIu64 ",\"cpuSeconds\":%.6f,\"wrong\":\"%s\"}", bytes_in,
-        compared, cpu_seconds(), wrong);
+    add(&text, "},\"bytesIn\":%" PRIu64 ",\"bytesOut\":%" PRIu64 ",\"bytesCopied\":%" PRIu64
+        ",\"bytesCompared\":%" PRIu64 ",\"cpuSeconds\":%.6f,\"wrong\":\"%s\"}", bytes_in,
+        bytes_out, bytes_copied, compared, cpu_seconds(), wrong);
   } else if (strstr(visit->query, "list-type=2") != NULL) {
     counts[LIST_OBJECTS]++;
     list_objects(&objects, visit->query, &text);

@@ -9,6 +9,8 @@ import type { Store, StoreUse } from './store.js';
 interface SinkStats {
   readonly requests: Readonly<Record<string, number>>;
   readonly bytesIn: number;
+  readonly bytesOut: number;
+  readonly bytesCopied: number;
   readonly bytesCompared: number;
   readonly cpuSeconds: number;
   readonly wrong: string;
@@ -30,8 +32,14 @@ export class Sink implements Store {
   }
 
   async use(): Promise<StoreUse> {
-    const { requests, bytesIn, cpuSeconds } = await this.#stats();
-    return { requests, bytes: bytesIn, cpuSeconds };
+    const { requests, bytesIn, bytesOut, cpuSeconds } = await this.#stats();
+    return { requests, bytes: bytesIn + bytesOut, cpuSeconds };
+  }
+
+  /** Bytes it was sent, sent itself, and copied inside, since its start. */
+  async moved(): Promise<{ readonly in: number; readonly out: number; readonly copied: number }> {
+    const { bytesIn, bytesOut, bytesCopied } = await this.#stats();
+    return { in: bytesIn, out: bytesOut, copied: bytesCopied };
   }
 
   /** Compares the bytes of objects `NAME-SEED` with the pattern while `work` runs; fails unless all of at least `bytes` were right. */
