@@ -4,16 +4,38 @@
  * would hold for what is counted only. So free ones are dropped only where buffers of other sizes take their room. Not on
  * SharedArrayBuffers: V8 copies into and out of those with atomic steps, three times as slowly
  * (docs/decisions/0019-direct-transport.md).
+ *
+ * Four blocks lie in a slab, which may be had whole as well, as long as nobody has one of its blocks:
+ *
+ *   whole slabs --takeSlab--> taken <--> whole
+ *        \------take a block--> partial: blocks are taken from these first --the fourth comes back--> whole
  */
 
 /** Bytes of a block. 64 readers under 256 MiB have 16 blocks each; a WRITE of 1 MiB takes four. */
 export const BLOCK_BYTES = 256 * 1024;
+/** Bytes of a slab: a READ of the size that Linux sends, in one slice and filled by few reads of a socket. */
+export const SLAB_BYTES = 1024 * 1024;
+
+interface Slab {
+  readonly whole: Buffer;
+  /** Its blocks that nobody has; all four while it is free or taken whole. */
+  readonly free: Buffer[];
+}
+
+const BLOCKS_PER_SLAB = SLAB_BYTES / BLOCK_BYTES;
 
 export class Blocks {
   /** Of all buffers together. */
   readonly #limitBytes: number;
-  readonly #free: Buffer[] = [];
+  /** Blocks with memory of their own, where there was no room for a slab. */
+  readonly #singles: Buffer[] = [];
+  readonly #whole: Slab[] = [];
+  /** Slabs with one to three blocks free; the one used last at the end. */
+  readonly #partial: Slab[] = [];
+  /** All slabs, by their memory. */
+  readonly #slabs = new Map<ArrayBufferLike, Slab>();
   #takenBytes = 0;
+  #freeBytes = 0;
 
   /** For at most `limitBytes`, which those who take have reserved. */
   constructor(limitBytes: number) {
@@ -22,7 +44,7 @@ export class Blocks {
 
   /** Bytes in blocks that nobody uses. */
   get freeBytes(): number {
-    return this.#free.length * BLOCK_BYTES;
+    return this.#freeBytes;
   }
 
   /** Bytes in buffers that somebody has. */
@@ -32,12 +54,21 @@ export class Blocks {
 
   /** A buffer with any bytes in it; of BLOCK_BYTES it is a block. */
   take(bytes: number): Buffer {
-    const used = bytes === BLOCK_BYTES ? this.#free.pop() : undefined;
     this.#takenBytes += bytes;
+    const used = bytes === BLOCK_BYTES ? this.#freeBlock() : undefined;
     if (used !== undefined) return used;
-    const room = Math.max(0, Math.floor((this.#limitBytes - this.#takenBytes) / BLOCK_BYTES));
-    if (this.#free.length > room) this.#free.length = room;
+    this.#makeRoom();
     return Buffer.allocUnsafeSlow(bytes);
+  }
+
+  /** A whole slab; undefined where there is none, and only memory for single blocks. */
+  takeSlab(): Buffer | undefined {
+    if (this.#whole.length === 0) this.#joinSingles();
+    const slab = this.#whole.pop() ?? this.#newSlab(SLAB_BYTES);
+    if (slab === undefined) return undefined;
+    this.#takenBytes += SLAB_BYTES;
+    this.#freeBytes -= SLAB_BYTES;
+    return slab.whole;
   }
 
   /** Buffers of `bytes` together: blocks, and another one for what is left. */
@@ -50,9 +81,78 @@ export class Blocks {
 
   /** Takes a buffer back, all of it and only once. */
   giveBack(buffer: Buffer): void {
-    if (buffer.length > this.#takenBytes)
-      throw new RangeError(`given back ${buffer.length} bytes of ${this.#takenBytes}`);
-    this.#takenBytes -= buffer.length;
-    if (buffer.length === BLOCK_BYTES) this.#free.push(buffer);
+    const { length } = buffer;
+    if (length > this.#takenBytes) throw new RangeError(`given back ${length} bytes of ${this.#takenBytes}`);
+    this.#takenBytes -= length;
+    const slab = this.#slabs.get(buffer.buffer);
+    if (slab !== undefined) {
+      this.#freeBytes += length;
+      if (length === SLAB_BYTES) this.#whole.push(slab);
+      else this.#blockBack(slab, buffer);
+    } else if (length === BLOCK_BYTES) {
+      this.#freeBytes += length;
+      this.#singles.push(buffer);
+    }
+  }
+
+  /** What slabs have left first, so that as few as possible are broken. Undefined where there is no room but for the block alone. */
+  #freeBlock(): Buffer | undefined {
+    const single = this.#partial.length === 0 ? this.#singles.pop() : undefined;
+    if (single !== undefined) {
+      this.#freeBytes -= BLOCK_BYTES;
+      return single;
+    }
+    // The block itself counts as taken already.
+    const slab = this.#partial.at(-1) ?? this.#whole.pop() ?? this.#newSlab(SLAB_BYTES - BLOCK_BYTES);
+    const block = slab?.free.pop();
+    if (slab === undefined || block === undefined) return undefined;
+    this.#freeBytes -= BLOCK_BYTES;
+    if (slab.free.length === BLOCKS_PER_SLAB - 1) this.#partial.push(slab);
+    else if (slab.free.length === 0) this.#partial.pop();
+    return block;
+  }
+
+  #blockBack(slab: Slab, block: Buffer): void {
+    slab.free.push(block);
+    if (slab.free.length === 1) this.#partial.push(slab);
+    if (slab.free.length < BLOCKS_PER_SLAB) return;
+    this.#partial.splice(this.#partial.lastIndexOf(slab), 1);
+    this.#whole.push(slab);
+  }
+
+  /** A free slab, if there is room for so many bytes more than are taken or free. */
+  #newSlab(bytes: number): Slab | undefined {
+    if (this.#takenBytes + this.#freeBytes + bytes > this.#limitBytes) return undefined;
+    const whole = Buffer.allocUnsafeSlow(SLAB_BYTES);
+    const free = Array.from({ length: BLOCKS_PER_SLAB }, (_, at) =>
+      whole.subarray(at * BLOCK_BYTES, (at + 1) * BLOCK_BYTES),
+    );
+    // Taken from the end: those taken one after the other are neighbours, and leave as one piece.
+    free.reverse();
+    const slab = { whole, free };
+    this.#slabs.set(whole.buffer, slab);
+    this.#freeBytes += SLAB_BYTES;
+    return slab;
+  }
+
+  /** Drops what is free and beyond the limit, but for what is left of slabs of which somebody has a block. */
+  #makeRoom(): void {
+    while (this.#takenBytes + this.#freeBytes > this.#limitBytes) {
+      if (this.#singles.pop() !== undefined) {
+        this.#freeBytes -= BLOCK_BYTES;
+        continue;
+      }
+      const slab = this.#whole.pop();
+      if (slab === undefined) return;
+      this.#slabs.delete(slab.whole.buffer);
+      this.#freeBytes -= SLAB_BYTES;
+    }
+  }
+
+  /** Blocks for which there was no room in a slab become one. */
+  #joinSingles(): void {
+    if (this.#singles.length < BLOCKS_PER_SLAB) return;
+    this.#singles.length -= BLOCKS_PER_SLAB;
+    this.#freeBytes -= SLAB_BYTES;
   }
 }

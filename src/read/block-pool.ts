@@ -1,19 +1,31 @@
 /**
  * Buffers for blocks. Every byte of them is reserved in the memory budget, whose blocks they are where the size is the same:
- * those are used again. A few whole ones stay reserved for the next fetch.
+ * those are used again. What a few of them need stays reserved for the next fetch.
  */
+import { SLAB_BYTES } from '../memory/blocks.js';
 import type { MemoryBudget } from '../memory/memory-budget.js';
+import { lengthOf, type Span } from './span.js';
 
-/** Whole blocks kept for the next fetch: two parts of 8 MiB. They stay reserved, and are the first to go when asked for. */
-const FREE_BLOCKS_MAX = 64;
+/** Kept reserved for the next fetch: two parts of 8 MiB. It is the first to go when asked for. */
+const KEPT_BYTES_MAX = 16 * 1024 * 1024;
 
 /** Shorter buffers are multiples of this, as the allocator hands out pages anyway. */
 const PAGE_BYTES = 4096;
 
+/** So many blocks are in a large one. */
+const BLOCKS_PER_LARGE = 4;
+
+/** A piece of an object and its buffer, as long or longer. */
+export interface Place {
+  readonly span: Span;
+  readonly buffer: Buffer;
+}
+
 export class BlockPool {
   readonly #budget: MemoryBudget;
   readonly #blockBytes: number;
-  readonly #free: Buffer[] = [];
+  /** Reserved, and nobody has a buffer for it. */
+  #keptBytes = 0;
   #retired = false;
 
   constructor(budget: MemoryBudget, blockBytes: number) {
@@ -21,73 +33,94 @@ export class BlockPool {
     this.#blockBytes = blockBytes;
   }
 
-  /** Bytes that buffers of these lengths reserve. */
-  bytesFor(lengths: readonly number[]): number {
-    return lengths.reduce((sum, length) => sum + this.#bufferBytes(length), 0);
+  /** Bytes of a large block. */
+  get largeBytes(): number {
+    return BLOCKS_PER_LARGE * this.#blockBytes;
   }
 
-  /**
-   * Buffers of these lengths at once, or undefined. `reserve` is the way to ask the budget for what the free blocks don't
-   * cover.
-   */
-  tryTake(lengths: readonly number[], reserve: (bytes: number) => boolean): Buffer[] | undefined {
-    const whole = lengths.filter((length) => this.#bufferBytes(length) === this.#blockBytes).length;
-    // Taken out first: a relief would otherwise give them back to the budget.
-    const reused = this.#free.splice(Math.max(0, this.#free.length - whole));
-    if (!reserve(this.bytesFor(lengths) - reused.length * this.#blockBytes)) {
-      this.#free.push(...reused);
-      return undefined;
+  /** Spans cut where blocks end; in large blocks where a span covers one. Those become smaller when no large ones are to be had. */
+  cut(spans: readonly Span[], large: boolean): Span[] {
+    const pieces: Span[] = [];
+    for (const { start, end } of spans) {
+      for (let from = start; from < end;) {
+        const whole = large && from % this.largeBytes === 0 && from + this.largeBytes <= end;
+        const unit = whole ? this.largeBytes : this.#blockBytes;
+        const to = Math.min((Math.floor(from / unit) + 1) * unit, end);
+        pieces.push({ start: from, end: to });
+        from = to;
+      }
     }
-    return lengths.map((length) => this.#bufferFrom(reused, length));
+    return pieces;
   }
 
-  /** Buffers of these lengths from bytes reserved by the caller, at least `bytesFor(lengths)`; what is left is released. */
-  takeReserved(lengths: readonly number[], reservedBytes: number): Buffer[] {
-    const buffers = lengths.map((length) => this.#bufferFrom([], length));
-    const left = reservedBytes - this.bytesFor(lengths);
+  /** Bytes that buffers for these pieces reserve. */
+  bytesFor(pieces: readonly Span[]): number {
+    return pieces.reduce((sum, piece) => sum + this.#bufferBytes(lengthOf(piece)), 0);
+  }
+
+  /** Buffers for pieces at once, or undefined. `reserve` is the way to ask the budget for what isn't kept. */
+  tryTake(pieces: readonly Span[], reserve: (bytes: number) => boolean): Place[] | undefined {
+    const bytes = this.bytesFor(pieces);
+    // Taken out first: a relief would otherwise give it back to the budget.
+    const kept = Math.min(this.#keptBytes, bytes);
+    this.#keptBytes -= kept;
+    if (reserve(bytes - kept)) return this.#placed(pieces);
+    this.#keptBytes += kept;
+    return undefined;
+  }
+
+  /** Buffers for pieces from bytes reserved by the caller, at least `bytesFor(pieces)`; what is left is released. */
+  takeReserved(pieces: readonly Span[], reservedBytes: number): Place[] {
+    const places = this.#placed(pieces);
+    const left = reservedBytes - this.bytesFor(pieces);
     if (left > 0) this.#budget.release(left);
-    return buffers;
+    return places;
   }
 
-  /** Takes a buffer back: keeps it for the next fetch when `keep`, else releases its bytes. */
+  /** Takes a buffer back: keeps its bytes for the next fetch when `keep`, else releases them. */
   giveBack(buffer: Buffer, keep: boolean): void {
-    const whole = buffer.length === this.#blockBytes;
-    if (keep && whole && !this.#retired && this.#free.length < FREE_BLOCKS_MAX && this.#budget.waiting === 0)
-      this.#free.push(buffer);
-    else this.#release(buffer);
+    const { length } = buffer;
+    // First the block, so that whoever is admitted by the release finds it.
+    this.#budget.blocks.giveBack(buffer);
+    const whole = length >= this.#blockBytes;
+    const room = this.#keptBytes + length <= KEPT_BYTES_MAX;
+    if (keep && whole && room && !this.#retired && this.#budget.waiting === 0) this.#keptBytes += length;
+    else this.#budget.release(length);
   }
 
-  /** Releases free blocks until `bytes` are released or none is left; the bytes released. */
+  /** Releases what is kept, up to `bytes`; the bytes released. */
   drain(bytes: number): number {
-    let released = 0;
-    for (let block = this.#free.pop(); block !== undefined; block = this.#free.pop()) {
-      released += block.length;
-      this.#release(block);
-      if (released >= bytes) break;
-    }
+    const released = Math.min(this.#keptBytes, bytes);
+    this.#keptBytes -= released;
+    if (released > 0) this.#budget.release(released);
     return released;
   }
 
-  /** Releases the free blocks; what comes back later is released at once. */
+  /** Releases what is kept; what comes back later is released at once. */
   retire(): void {
     this.#retired = true;
     this.drain(Infinity);
   }
 
   #bufferBytes(length: number): number {
-    return Math.min(Math.ceil(length / PAGE_BYTES) * PAGE_BYTES, this.#blockBytes);
+    return Math.min(Math.ceil(length / PAGE_BYTES) * PAGE_BYTES, Math.max(length, this.#blockBytes));
   }
 
-  #bufferFrom(reused: Buffer[], length: number): Buffer {
-    const bytes = this.#bufferBytes(length);
-    const used = bytes === this.#blockBytes ? reused.pop() : undefined;
-    if (used !== undefined) return used;
-    return this.#budget.blocks.take(bytes);
-  }
-
-  #release(buffer: Buffer): void {
-    // First the block, so that whoever is admitted by the release finds it.
-    this.#budget.blocks.giveBack(buffer);
-    this.#budget.release(buffer.length);
+  #placed(pieces: readonly Span[]): Place[] {
+    const { blocks } = this.#budget;
+    const places: Place[] = [];
+    for (const span of pieces) {
+      const bytes = this.#bufferBytes(lengthOf(span));
+      if (bytes <= this.#blockBytes) {
+        places.push({ span, buffer: blocks.take(bytes) });
+        continue;
+      }
+      const buffer = bytes === SLAB_BYTES ? blocks.takeSlab() : blocks.take(bytes);
+      if (buffer !== undefined) places.push({ span, buffer });
+      else
+        for (const part of this.cut([span], false))
+          places.push({ span: part, buffer: blocks.take(lengthOf(part)) });
+    }
+    return places;
   }
 }

@@ -9,7 +9,7 @@ import type { Span } from './span.js';
 import type { Stream } from './stream.js';
 
 /**
- * A block: contiguous bytes of one object version in one buffer, at most `blockBytes` long. Bytes arrive in order.
+ * A block: contiguous bytes of one object version in one buffer, at most `blockBytes` long or four times that. Bytes arrive in order.
  *
  *   filling --all bytes there--> full --evicted or forgotten--> detached --last pin gone--> buffer given back
  *      \------------- fetch failed, cancelled or forgotten ------->/
@@ -30,6 +30,8 @@ export interface Block {
   pins: number;
   /** It was read to its end, or nobody is expected to: the first to go when memory is asked for. */
   consumed: boolean;
+  /** Bytes that READs have had; those that were read twice are counted twice. */
+  readBytes: number;
   /** Nobody is expected to come by again for as long as it could be kept: when memory is short it goes as soon as it was read. */
   passing: boolean;
   /** No index leads to it any more. */

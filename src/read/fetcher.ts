@@ -8,7 +8,7 @@ import type { GetResult, ObjectStore } from '../store/object-store.js';
 import type { Logger } from '../telemetry/log.js';
 import type { BlockCache } from './block-cache.js';
 import type { BlockIndex } from './block-index.js';
-import type { BlockPool } from './block-pool.js';
+import type { BlockPool, Place } from './block-pool.js';
 import type { DiskVolume, VersionBlocks } from './disk/version-blocks.js';
 import type { ObjectVersion } from '../memory/byte-slices.js';
 import type { Beginnings } from './beginnings.js';
@@ -80,22 +80,20 @@ export class Fetcher {
     return this.#fetches.size < max || countOf(this.#fetches.keys(), pace.wanted.worthBytes) < max;
   }
 
-  /** Begins GETs, one for each run of adjacent pieces, each piece with its buffer. */
-  begin(pieces: readonly Span[], buffers: readonly Buffer[], stream: Stream, how: Beginning): void {
+  /** Begins GETs, one for each run of adjacent places. */
+  begin(places: readonly Place[], stream: Stream, how: Beginning): void {
     const begun: Fetch[] = [];
     let fetch: Fetch | undefined;
-    pieces.forEach((piece, at) => {
-      const buffer = buffers[at];
-      if (buffer === undefined) throw new Error(`${buffers.length} buffers for ${pieces.length} pieces`);
+    for (const { span: piece, buffer } of places) {
       const onDisk = this.#disk?.has(piece.start, lengthOf(piece)) ?? false;
       if (fetch?.span.end !== piece.start || fetch.fromDisk !== onDisk)
-        fetch = how === 'joined' && !onDisk ? this.#queuedNear(piece, pieces.length === 1) : undefined;
+        fetch = how === 'joined' && !onDisk ? this.#queuedNear(piece, places.length === 1) : undefined;
       if (fetch === undefined) {
         begun.push((fetch = new Fetch(piece.start, stream, onDisk)));
         if (how === 'joined' && !onDisk) this.#queued.add(fetch);
       }
       this.#extend(fetch, piece, buffer, false);
-    });
+    }
     // The slot is for the first GET; others, where some of the pieces are on disk, stand in line.
     let slotLeft = how === 'with slot';
     for (const each of begun) {
@@ -173,16 +171,24 @@ export class Fetcher {
     if (lengthOf(between) === 0) return true;
     const { pool, budget } = this.#shared;
     if (this.#index.within(between).length > 0) return false;
-    const buffer = pool.tryTake([lengthOf(between)], (bytes) => budget.tryReserveFree(bytes))?.[0];
-    if (buffer === undefined) return false;
-    this.#extend(fetch, between, buffer, true);
+    const [place] = pool.tryTake([between], (bytes) => budget.tryReserveFree(bytes)) ?? [];
+    if (place === undefined) return false;
+    this.#extend(fetch, between, place.buffer, true);
     return true;
   }
 
   #extend(fetch: Fetch, piece: Span, buffer: Buffer, consumed: boolean): void {
     const offset = piece.start;
     const length = lengthOf(piece);
-    const state = { filled: 0, pins: 1, consumed, passing: false, detached: false, use: 'none' as const };
+    const state = {
+      filled: 0,
+      pins: 1,
+      consumed,
+      readBytes: 0,
+      passing: false,
+      detached: false,
+      use: 'none' as const,
+    };
     const block: Block = { offset, length, buffer, fetch, ...state };
     if (piece.end === fetch.span.start && lengthOf(fetch.span) > 0) fetch.prepend(block);
     else fetch.append(block);

@@ -11,12 +11,16 @@
 import type { ByteSlices, ObjectVersion } from '../memory/byte-slices.js';
 import type { GetResult } from '../store/object-store.js';
 import { BlockIndex } from './block-index.js';
+import type { Place } from './block-pool.js';
 import type { Block } from './fetch.js';
 import { Fetcher, type ReaderShared } from './fetcher.js';
 import type { ReadPolicy } from './options.js';
 import { lengthOf, type Span } from './span.js';
 import { Stream } from './stream.js';
 import { Window, type Plan } from './window.js';
+
+/** A stream has room for several large blocks where its readahead may be as long as so many. */
+const LARGE_BLOCKS_MIN = 8;
 
 export class Reader {
   readonly version: ObjectVersion;
@@ -107,15 +111,15 @@ export class Reader {
     const { slots, options } = this.#shared;
     if (!waits && !slots.tryTakeAhead()) return undefined;
     const pieces = this.#pieces;
-    const buffers = this.#takeAhead(pieces.map(lengthOf));
-    if (buffers === undefined) {
+    const places = this.#takeAhead(pieces);
+    if (places === undefined) {
       if (!waits) slots.giveBack();
       return undefined;
     }
     this.#usedMs = options.now();
     // No READ follows this stream: the first one begins its own.
     const stream = new Stream({ start: 0, end: 0 }, this.#usedMs, 0);
-    this.#fetcher.begin(pieces, buffers, stream, waits ? 'apart' : 'with slot');
+    this.#fetcher.begin(places, stream, waits ? 'apart' : 'with slot');
     // Nothing was there: the one GET under way is this.
     return this.#fetcher.results().then(([result]) => result);
   }
@@ -164,11 +168,12 @@ export class Reader {
 
   /** Fetches what the plan wants for the READ, if there is memory for that that nobody uses. */
   #fetchDemand({ demand, alone, stream }: Plan): boolean {
-    const runs = demand.map((span) => this.#cut(this.#index.gaps(span)));
-    const buffers = this.#takeAhead(runs.flat().map(lengthOf));
-    if (buffers === undefined) return false;
-    for (const run of runs)
-      this.#fetcher.begin(run, buffers.splice(0, run.length), stream, alone ? 'joined' : 'apart');
+    const places = this.#takeAhead(demand.flatMap((span) => this.#cut(this.#index.gaps(span))));
+    if (places === undefined) return false;
+    for (const { start, end } of demand) {
+      const its = places.filter(({ span }) => span.start >= start && span.start < end);
+      this.#fetcher.begin(its, stream, alone ? 'joined' : 'apart');
+    }
     this.#window.started(stream, demand.at(-1)?.end ?? 0);
     return true;
   }
@@ -178,9 +183,9 @@ export class Reader {
     const { pool, budget } = this.#shared;
     const narrow = this.#aligned(asked);
     const pieces = this.#cut(this.#index.gaps(narrow));
-    const buffers = pool.tryTake(pieces.map(lengthOf), (bytes) => budget.tryReserve(bytes));
-    if (buffers === undefined) return undefined;
-    this.#fetcher.begin(pieces, buffers, stream, 'joined');
+    const places = pool.tryTake(pieces, (bytes) => budget.tryReserve(bytes));
+    if (places === undefined) return undefined;
+    this.#fetcher.begin(places, stream, 'joined');
     this.#window.started(stream, narrow.end);
     return this.#pinned(asked);
   }
@@ -188,7 +193,7 @@ export class Reader {
   /** Waits in line for all the memory this READ may need, then does the same. */
   async #waitAndHold(asked: Span, stream: Stream, signal: AbortSignal | undefined): Promise<Block[]> {
     const { budget, pool, closing } = this.#shared;
-    const bytes = pool.bytesFor(this.#cut([this.#aligned(asked)]).map(lengthOf));
+    const bytes = pool.bytesFor(this.#cut([this.#aligned(asked)]));
     const until = signal === undefined ? closing : AbortSignal.any([signal, closing]);
     try {
       await budget.reserve(bytes, until);
@@ -201,7 +206,7 @@ export class Reader {
     }
     const pieces = this.#cut(this.#index.gaps(this.#aligned(asked)));
     const present = this.#pinned(asked);
-    this.#fetcher.begin(pieces, pool.takeReserved(pieces.map(lengthOf), bytes), stream, 'joined');
+    this.#fetcher.begin(pool.takeReserved(pieces, bytes), stream, 'joined');
     const blocks = this.#pinned(asked);
     this.#unpin(present);
     return blocks;
@@ -227,25 +232,25 @@ export class Reader {
         }
         if (!slots.tryTakeAhead()) return;
         const pieces = this.#cut([gap]);
-        const buffers = this.#takeAhead(pieces.map(lengthOf));
-        if (buffers === undefined) {
+        const places = this.#takeAhead(pieces);
+        if (places === undefined) {
           slots.giveBack();
           return;
         }
-        this.#fetcher.begin(pieces, buffers, stream, 'with slot');
+        this.#fetcher.begin(places, stream, 'with slot');
       }
       this.#window.started(stream, span.end);
     }
   }
 
   /** Buffers from what is free or was read already; nothing is taken from anybody else. */
-  #takeAhead(lengths: readonly number[]): Buffer[] | undefined {
+  #takeAhead(pieces: readonly Span[]): Place[] | undefined {
     const { pool, cache, budget } = this.#shared;
     const reserve = (bytes: number): boolean => budget.tryReserveFree(bytes);
-    const buffers = pool.tryTake(lengths, reserve);
-    if (buffers !== undefined || budget.waiting > 0) return buffers;
-    cache.recycle(pool.bytesFor(lengths));
-    return pool.tryTake(lengths, reserve);
+    const places = pool.tryTake(pieces, reserve);
+    if (places !== undefined || budget.waiting > 0) return places;
+    cache.recycle(pool.bytesFor(pieces));
+    return pool.tryTake(pieces, reserve);
   }
 
   /** Nobody follows these streams: their fetches end, unless a READ waits, and what they read ahead may go. */
@@ -280,12 +285,13 @@ export class Reader {
   #letGo(blocks: readonly Block[], read: Span): void {
     const passing = this.#passing;
     for (const block of blocks) {
+      const end = block.offset + block.length;
+      block.readBytes += Math.min(read.end, end) - Math.max(read.start, block.offset);
       // The rest of a page isn't asked for again by who read the page.
-      if (read.end + this.#shared.options.alignBytes > block.offset + block.length) {
-        block.consumed = true;
-        // The disk takes a block only when its GET has ended well.
-        block.passing = passing && (this.#shared.disk === undefined || block.fetch.finished);
-      }
+      if (read.end + this.#shared.options.alignBytes > end) block.consumed = true;
+      // READs overtake one another: not before all of it was read. The disk takes a block only when its GET has ended well.
+      const done = block.consumed && block.readBytes >= block.length;
+      block.passing = passing && done && (this.#shared.disk === undefined || block.fetch.finished);
       this.#fetcher.served(block);
     }
     this.#unpin(blocks);
@@ -331,18 +337,13 @@ export class Reader {
     return this.#cut([{ start: 0, end: this.version.size }]);
   }
 
-  /** Spans cut where blocks end. */
+  /**
+   * Spans cut where blocks end. Large ones cost less, but are held until all of them was read: not where many streams share the memory. The disk
+   * cache takes none.
+   */
   #cut(spans: readonly Span[]): Span[] {
-    const { blockBytes } = this.#shared.options;
-    const pieces: Span[] = [];
-    for (const { start, end } of spans) {
-      for (let from = start; from < end;) {
-        const to = Math.min((Math.floor(from / blockBytes) + 1) * blockBytes, end);
-        pieces.push({ start: from, end: to });
-        from = to;
-      }
-    }
-    return pieces;
+    const { pool, share, disk } = this.#shared;
+    return pool.cut(spans, disk === undefined && share.bytes >= LARGE_BLOCKS_MIN * pool.largeBytes);
   }
 
   #recount(): void {

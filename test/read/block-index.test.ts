@@ -15,6 +15,7 @@ function block(offset: number, length: number): Block {
     filled: 0,
     pins: 0,
     consumed: false,
+    readBytes: 0,
     passing: false,
     detached: false,
     use: 'none',
