@@ -37,6 +37,7 @@ export interface ExportOptions {
   readonly requestPayer: boolean;
   readonly dualStack: boolean;
   readonly uploadChecksums: ExportValues['uploadChecksums'];
+  readonly verifyReads: ExportValues['verifyReads'];
   readonly expectedBucketOwner?: string;
   /** Path of a file of PEM certificates. */
   readonly caBundle?: string;
@@ -152,6 +153,7 @@ function exportOf(
     requestPayer: of('requestPayer'),
     dualStack: of('dualStack'),
     uploadChecksums: of('uploadChecksums'),
+    verifyReads: of('verifyReads'),
     ...present('expectedBucketOwner', of('expectedBucketOwner')),
     ...present('caBundle', of('caBundle')),
     ...present('endpointUrl', of('endpointUrl')),

@@ -121,6 +121,11 @@ export const EXPORT_OPTIONS = {
     'crc32',
     'Checksum computed here and sent with uploads; off for stores that refuse it.',
   ),
+  verifyReads: option<'auto' | 'on' | 'off'>(
+    choice('auto', 'on', 'off'),
+    'auto',
+    "Check what is read against the store's checksums: small files before they are given out, larger ones once they were read through. auto: over plain HTTP.",
+  ),
 };
 
 const LOG_LEVEL = option<'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace' | 'silent'>(

@@ -89,6 +89,7 @@ function storeOptions(entry: ExportOptions): Omit<S3StoreOptions, 'log'> {
     requesterPays: entry.requestPayer,
     useDualstackEndpoint: entry.dualStack,
     uploadChecksums: entry.uploadChecksums,
+    verifyReads: entry.verifyReads,
     ...(endpointUrl === undefined ? {} : { endpointUrl }),
     ...(region === undefined ? {} : { region }),
     ...(profile === undefined ? {} : { profile }),

@@ -3,7 +3,8 @@
  *
  *   queued --slot--> started --> over: finished, failed or cancelled
  *
- * Until it has started it may still grow at its ends. Once over it takes no more bytes: its buffers may hold other bytes by then.
+ * Bytes that have arrived are given out by `publish`, most of them at once; some wait until they were checked (verification.ts). Until it has
+ * started it may still grow at its ends. Once over it takes no more bytes: its buffers may hold other bytes by then.
  */
 import type { Span } from './span.js';
 import type { Stream } from './stream.js';
@@ -25,7 +26,7 @@ export interface Block {
   readonly buffer: Buffer;
   /** Who fills it, or filled it. */
   readonly fetch: Fetch;
-  /** Bytes that have arrived. */
+  /** Bytes that have arrived and may be read. */
   filled: number;
   pins: number;
   /** It was read to its end, or nobody is expected to: the first to go when memory is asked for. */
@@ -60,6 +61,9 @@ export class Fetch {
   #position: number;
   /** The block that gets the next byte. */
   #filling = 0;
+  /** The first block that hasn't been published to its end, and up to where bytes were. */
+  #publishing = 0;
+  #published: number;
   /** The block last lent by `room`. */
   #lent: Block | undefined;
   #started = false;
@@ -72,6 +76,7 @@ export class Fetch {
     this.#start = start;
     this.#end = start;
     this.#position = start;
+    this.#published = start;
   }
 
   get span(): Span {
@@ -114,9 +119,9 @@ export class Fetch {
     return this.#position === this.#end;
   }
 
-  /** Blocks that aren't full, each with one pin of this fetch. */
+  /** Blocks of which bytes are to arrive or to be published, each with one pin of this fetch. */
   get unfilled(): readonly Block[] {
-    return this.#blocks.slice(this.#filling);
+    return this.#blocks.slice(this.#publishing);
   }
 
   /** A READ waits for bytes of it. */
@@ -141,6 +146,7 @@ export class Fetch {
     this.#blocks.unshift(block);
     this.#start = block.offset;
     this.#position = block.offset;
+    this.#published = block.offset;
   }
 
   /** Its range is fixed from now on. */
@@ -153,7 +159,8 @@ export class Fetch {
     const block = this.#over ? undefined : this.#blocks[this.#filling];
     if (block === undefined) return undefined;
     this.#lent = block;
-    const { buffer, filled, length } = block;
+    const { buffer, length } = block;
+    const filled = this.#position - block.offset;
     return filled === 0 && length === buffer.length ? buffer : buffer.subarray(filled, length);
   }
 
@@ -162,7 +169,7 @@ export class Fetch {
     return this.#lent === this.#blocks[this.#filling] ? this.#lent : undefined;
   }
 
-  /** Copies bytes into the blocks, unless they lie there already; returns those that became full. Bytes beyond the range are an error of the store. */
+  /** Copies bytes into the blocks, unless they lie there already; returns those that became full, to be published. Bytes beyond the range are an error of the store. */
   deliver(chunk: Buffer): readonly Block[] {
     const full: Block[] = [];
     if (this.#over) return full;
@@ -172,35 +179,60 @@ export class Fetch {
     for (let at = 0; at < chunk.length;) {
       const block = this.#blocks[this.#filling];
       if (block === undefined) throw new Error(`no block for the byte at ${this.#position}`);
-      const count = Math.min(block.length - block.filled, chunk.length - at);
-      if (!isThere(chunk, at, block)) chunk.copy(block.buffer, block.filled, at, at + count);
-      block.filled += count;
+      const filled = this.#position - block.offset;
+      const count = Math.min(block.length - filled, chunk.length - at);
+      if (!isThere(chunk, at, block, filled)) chunk.copy(block.buffer, filled, at, at + count);
       at += count;
       this.#position += count;
-      if (block.filled === block.length) {
+      if (filled + count === block.length) {
         full.push(block);
         this.#filling += 1;
       }
     }
-    this.#wake();
     return full;
   }
 
   /** The next block has got all of its bytes in another way. */
   filled(block: Block): void {
     if (this.#over) return;
-    if (this.#blocks[this.#filling] !== block || block.filled > 0)
+    if (this.#blocks[this.#filling] !== block || this.#position > block.offset)
       throw new Error(`the block at ${block.offset} is not the next of a fetch at ${this.#position}`);
-    block.filled = block.length;
     this.#position += block.length;
     this.#filling += 1;
+  }
+
+  /** What has arrived may be read from now on: all of it, or the blocks that are full. Returns those that became full by it. */
+  publish(what: 'all' | 'full blocks'): readonly Block[] {
+    const full: Block[] = [];
+    if (this.#over) return full;
+    const until = what === 'all' ? this.#position : (this.#blocks[this.#filling]?.offset ?? this.#position);
+    if (until <= this.#published) return full;
+    for (;;) {
+      const block = this.#blocks[this.#publishing];
+      if (block === undefined || block.offset >= until) break;
+      block.filled = Math.min(until - block.offset, block.length);
+      if (block.filled < block.length) break;
+      full.push(block);
+      this.#publishing += 1;
+    }
+    this.#published = until;
     this.#wake();
+    return full;
+  }
+
+  /** What has arrived and wasn't published is to come again, from the start of a block: none was published in part. */
+  rewind(): void {
+    const block = this.#blocks[this.#publishing];
+    if (block === undefined || block.filled > 0) throw new Error('nothing to fetch again');
+    this.#filling = this.#publishing;
+    this.#position = block.offset;
+    this.#lent = undefined;
   }
 
   /** Resolves when the bytes up to `until` are there; rejects with the fetch's error or the signal's reason. */
   async waitFor(until: number, signal: AbortSignal | undefined): Promise<void> {
     signal?.throwIfAborted();
-    if (until <= this.#position) return;
+    if (until <= this.#published) return;
     if (this.#over) throw this.#error;
     let waiter: Waiter | undefined;
     let onAbort: (() => void) | undefined;
@@ -222,7 +254,7 @@ export class Fetch {
   }
 
   #wake(): void {
-    for (const waiter of this.#waiters) if (waiter.until <= this.#position) waiter.resolve();
+    for (const waiter of this.#waiters) if (waiter.until <= this.#published) waiter.resolve();
   }
 
   finish(): void {
@@ -243,7 +275,7 @@ export class Fetch {
   }
 }
 
-/** The chunk's bytes from `at` on are already where the block's next bytes belong. */
-function isThere(chunk: Buffer, at: number, { buffer, filled }: Block): boolean {
+/** The chunk's bytes from `at` on are already where the block's bytes from `filled` on belong. */
+function isThere(chunk: Buffer, at: number, { buffer }: Block, filled: number): boolean {
   return chunk.buffer === buffer.buffer && chunk.byteOffset + at === buffer.byteOffset + filled;
 }

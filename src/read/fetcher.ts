@@ -5,6 +5,7 @@
 import type { MemoryBudget } from '../memory/memory-budget.js';
 import { StoreError } from '../store/errors.js';
 import type { GetResult, ObjectStore } from '../store/object-store.js';
+import type { BodyChecks } from '../store/s3/body-checks.js';
 import type { Logger } from '../telemetry/log.js';
 import type { BlockCache } from './block-cache.js';
 import type { BlockIndex } from './block-index.js';
@@ -20,6 +21,7 @@ import { countOf, lastBytesOf } from './succession.js';
 import type { ReadaheadShare } from './readahead-share.js';
 import { lengthOf, type Span } from './span.js';
 import type { Stream } from './stream.js';
+import { WrongBytes, type FetchCheck, type Verification } from './verification.js';
 
 /**
  * A GET that nobody wants any more may run out when no more than so many bytes are to come: to cut it off would cost its connection, and a
@@ -43,6 +45,7 @@ export interface ReaderShared {
   readonly pace: Pace;
   readonly disk: DiskVolume | undefined;
   readonly beginnings: Beginnings;
+  readonly checks: BodyChecks;
   /** Aborted when the readers close. */
   readonly closing: AbortSignal;
 }
@@ -52,6 +55,7 @@ export class Fetcher {
   readonly #index: BlockIndex;
   readonly #shared: ReaderShared;
   readonly #disk: VersionBlocks | undefined;
+  readonly #verification: Verification;
   /** Fetches under way and when their GET settles. */
   readonly #fetches = new Map<Fetch, Promise<GetResult | undefined>>();
   /** Those that wait for a slot and that neighbours may be joined to. */
@@ -60,8 +64,15 @@ export class Fetcher {
   readonly #onRoom: () => void;
 
   /** `onRoom` hears when there may be room for another GET of readahead. */
-  constructor(version: ObjectVersion, index: BlockIndex, shared: ReaderShared, onRoom: () => void) {
+  constructor(
+    version: ObjectVersion,
+    index: BlockIndex,
+    verification: Verification,
+    shared: ReaderShared,
+    onRoom: () => void,
+  ) {
     this.#version = version;
+    this.#verification = verification;
     this.#onRoom = onRoom;
     this.#index = index;
     this.#shared = shared;
@@ -84,8 +95,10 @@ export class Fetcher {
   begin(places: readonly Place[], stream: Stream, how: Beginning): void {
     const begun: Fetch[] = [];
     let fetch: Fetch | undefined;
+    // What is checked as a whole comes from one place.
+    const apart = this.#verification.isWhole && !places.every(({ span }) => this.#isOnDisk(span));
     for (const { span: piece, buffer } of places) {
-      const onDisk = this.#disk?.has(piece.start, lengthOf(piece)) ?? false;
+      const onDisk = !apart && this.#isOnDisk(piece);
       if (fetch?.span.end !== piece.start || fetch.fromDisk !== onDisk)
         fetch = how === 'joined' && !onDisk ? this.#queuedNear(piece, places.length === 1) : undefined;
       if (fetch === undefined) {
@@ -113,7 +126,11 @@ export class Fetcher {
 
   /** Some of the pieces are on disk. */
   anyOnDisk(pieces: readonly Span[]): boolean {
-    return pieces.some((piece) => this.#disk?.has(piece.start, lengthOf(piece)) === true);
+    return pieces.some((piece) => this.#isOnDisk(piece));
+  }
+
+  #isOnDisk({ start, end }: Span): boolean {
+    return this.#disk?.has(start, end - start) === true;
   }
 
   /** What the GETs under way give: undefined for one that failed or was cancelled. */
@@ -197,37 +214,21 @@ export class Fetcher {
 
   /** Runs a GET to its end; never rejects. */
   async #run(fetch: Fetch, hasSlot: boolean): Promise<GetResult | undefined> {
-    const { slots, store, log, pace, options } = this.#shared;
-    const { key, etag } = this.#version;
+    const { slots, log } = this.#shared;
+    const { key } = this.#version;
     try {
       if (fetch.fromDisk && (await this.#readFromDisk(fetch))) return undefined;
       if (!hasSlot) await slots.take(fetch.signal);
       this.#queued.delete(fetch);
       fetch.start();
       try {
-        const { start, end } = fetch.rest;
-        const range = { offset: start, length: end - start };
-        const timing = range.length < pace.bytesMin ? undefined : new GetTiming(options.now);
-        const how = { ifMatch: etag, signal: fetch.signal, room: () => fetch.room() };
-        const lastBytes = lastBytesOf(pace.wanted.worthBytes);
-        const result = await store.get(key, range, how, (chunk) => {
-          timing?.received(chunk.length);
-          const leftBefore = lengthOf(fetch.rest);
-          for (const block of fetch.deliver(chunk)) this.#shared.cache.unpin(block, this.#index);
-          if (leftBefore > lastBytes && lengthOf(fetch.rest) <= lastBytes) this.#onRoom();
-        });
-        if (result.etag !== etag)
-          throw this.#error('precondition-failed', `asked for ${etag}, got ${result.etag}`);
-        if (!fetch.complete)
-          throw this.#error('unavailable', `asked for ${end - start} bytes, got ${result.length}`);
-        this.#finish(fetch);
-        if (timing !== undefined && result.retried !== true) timing.tell(pace);
-        return result;
+        return await this.#getChecked(fetch);
       } finally {
         slots.giveBack();
       }
     } catch (error) {
-      if (!fetch.over) log.debug({ err: error, key, ...fetch.span }, 'fetch failed');
+      if (error instanceof WrongBytes) this.#tellWrong(error, fetch);
+      else if (!fetch.over) log.debug({ err: error, key, ...fetch.span }, 'fetch failed');
       this.#fail(fetch, this.#versionGone(error));
       return undefined;
     } finally {
@@ -237,6 +238,73 @@ export class Fetcher {
       this.#queued.delete(fetch);
       if (fetch.finished) this.#onRoom();
     }
+  }
+
+  /** GETs what is left, again where that brings wrong bytes that nobody has read. */
+  async #getChecked(fetch: Fetch): Promise<GetResult> {
+    const check = await this.#verification.begin(fetch);
+    for (let asked = 1; ; asked += 1) {
+      try {
+        return await this.#get(fetch, check);
+      } catch (error) {
+        const again = error instanceof WrongBytes && error.again && !fetch.over;
+        if (!again || asked === this.#verification.askedMax) throw error;
+        this.#shared.log.warn(
+          { key: this.#version.key, ...fetch.rest, err: error },
+          'wrong bytes: asked again',
+        );
+        fetch.rewind();
+      }
+    }
+  }
+
+  async #get(fetch: Fetch, check: FetchCheck | undefined): Promise<GetResult> {
+    const { store, pace, options } = this.#shared;
+    const { key, etag } = this.#version;
+    const { start, end } = fetch.rest;
+    const range = { offset: start, length: end - start };
+    const timing = range.length < pace.bytesMin ? undefined : new GetTiming(options.now);
+    const whole = check?.whole;
+    const how = {
+      ...{ ifMatch: etag, signal: fetch.signal, room: () => fetch.room() },
+      ...(whole !== undefined && { whole }),
+    };
+    const lastBytes = lastBytesOf(pace.wanted.worthBytes);
+    const result = await store.get(key, range, how, (chunk) => {
+      timing?.received(chunk.length);
+      const leftBefore = lengthOf(fetch.rest);
+      const full = fetch.deliver(chunk);
+      const ready = check === undefined ? 'all' : check.arrived(full);
+      if (ready !== 'none') this.#publish(fetch, ready);
+      if (leftBefore > lastBytes && lengthOf(fetch.rest) <= lastBytes) this.#onRoom();
+    });
+    if (result.etag !== etag)
+      throw this.#error('precondition-failed', `asked for ${etag}, got ${result.etag}`);
+    if (!fetch.complete)
+      throw this.#error('unavailable', `asked for ${end - start} bytes, got ${result.length}`);
+    // Its buffers may be somebody else's since.
+    if (fetch.over) return result;
+    check?.ended(fetch.blocks);
+    this.#publish(fetch, 'all');
+    this.#finish(fetch);
+    if (timing !== undefined && result.retried !== true) timing.tell(pace);
+    return result;
+  }
+
+  #publish(fetch: Fetch, what: 'all' | 'full blocks'): void {
+    for (const block of fetch.publish(what)) this.#shared.cache.unpin(block, this.#index);
+  }
+
+  /** Loudly. What READs before this one had of the version can't be taken back: none of it is served again, and nothing of it for a while. */
+  #tellWrong(error: WrongBytes, fetch: Fetch): void {
+    const { log, cache } = this.#shared;
+    const { key, etag } = this.#version;
+    log.error({ err: error, key, etag, ...fetch.span, served: !error.again }, error.message);
+    if (error.again) return;
+    this.#verification.condemn();
+    for (const each of this.#fetches.keys()) this.#fail(each, error);
+    for (const block of [...this.#index.all()]) cache.detach(block, this.#index);
+    this.#disk?.forget();
   }
 
   /**
@@ -256,13 +324,17 @@ export class Fetcher {
     const ended = new Promise<false>((resolve) => {
       fetch.signal.addEventListener('abort', () => resolve(false), { once: true });
     });
+    const whole = this.#verification.isWhole;
+    if (whole) await Promise.race([Promise.all(reads), ended]);
+    if (whole && !fetch.over && (await Promise.all(reads)).includes(false)) return false;
     let sound = true;
     for (const [at, block] of [...fetch.blocks.entries()]) {
       sound = (await Promise.race([reads[at], ended])) === true && sound;
       if (fetch.over) return true;
       if (!sound) continue;
       fetch.filled(block);
-      cache.unpin(block, this.#index);
+      this.#verification.fromDisk(block);
+      this.#publish(fetch, 'all');
     }
     if (!fetch.complete) return false;
     this.#finish(fetch);

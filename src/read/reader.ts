@@ -17,6 +17,7 @@ import { Fetcher, type ReaderShared } from './fetcher.js';
 import type { ReadPolicy } from './options.js';
 import { lengthOf, type Span } from './span.js';
 import { Stream } from './stream.js';
+import { Verification } from './verification.js';
 import { Window, type Plan } from './window.js';
 
 /** A stream has room for several large blocks where its readahead may be as long as so many. */
@@ -28,6 +29,7 @@ export class Reader {
   readonly #index = new BlockIndex();
   readonly #window: Window;
   readonly #fetcher: Fetcher;
+  readonly #verification: Verification;
   #reads = 0;
   #usedMs: number;
   #sequentialStreams = 0;
@@ -38,13 +40,16 @@ export class Reader {
   constructor(version: ObjectVersion, shared: ReaderShared) {
     this.version = version;
     this.#shared = shared;
-    this.#fetcher = new Fetcher(version, this.#index, shared, () => this.#readOnward());
+    this.#verification = new Verification(version, shared);
+    this.#fetcher = new Fetcher(version, this.#index, this.#verification, shared, () => this.#readOnward());
     this.#window = new Window(version.size, shared.options, shared.beginnings);
     this.#usedMs = shared.options.now();
   }
 
   /** Bytes of `asked`, which lies within the object and isn't empty. Fails with StoreError, `aborted` for the signal. */
   async read(asked: Span, signal: AbortSignal | undefined, policy: ReadPolicy): Promise<ByteSlices> {
+    const { refusal } = this.#verification;
+    if (refusal !== undefined) throw refusal;
     this.#reads += 1;
     this.#usedMs = this.#shared.options.now();
     try {
@@ -168,10 +173,13 @@ export class Reader {
 
   /** Fetches what the plan wants for the READ, if there is memory for that that nobody uses. */
   #fetchDemand({ demand, alone, stream }: Plan): boolean {
-    const places = this.#takeAhead(demand.flatMap((span) => this.#cut(this.#index.gaps(span))));
+    const isWhole = this.#verification.isWhole;
+    const wanted = isWhole ? demand.slice(0, 1) : demand;
+    const places = this.#takeAhead(wanted.flatMap((span) => this.#cut(this.#missing(span))));
     if (places === undefined) return false;
-    for (const { start, end } of demand) {
-      const its = places.filter(({ span }) => span.start >= start && span.start < end);
+    if (places.length > 0) this.#makeWay();
+    for (const { start, end } of wanted) {
+      const its = isWhole ? places : places.filter(({ span }) => span.start >= start && span.start < end);
       this.#fetcher.begin(its, stream, alone ? 'joined' : 'apart');
     }
     this.#window.started(stream, demand.at(-1)?.end ?? 0);
@@ -182,9 +190,10 @@ export class Reader {
   #tryHold(asked: Span, stream: Stream): Block[] | undefined {
     const { pool, budget } = this.#shared;
     const narrow = this.#aligned(asked);
-    const pieces = this.#cut(this.#index.gaps(narrow));
+    const pieces = this.#cut(this.#missing(narrow));
     const places = pool.tryTake(pieces, (bytes) => budget.tryReserve(bytes));
     if (places === undefined) return undefined;
+    if (pieces.length > 0) this.#makeWay();
     this.#fetcher.begin(places, stream, 'joined');
     this.#window.started(stream, narrow.end);
     return this.#pinned(asked);
@@ -204,8 +213,9 @@ export class Reader {
       budget.release(bytes);
       throw this.#fetcher.aborted(closing.reason);
     }
-    const pieces = this.#cut(this.#index.gaps(this.#aligned(asked)));
+    const pieces = this.#cut(this.#missing(this.#aligned(asked)));
     const present = this.#pinned(asked);
+    if (pieces.length > 0) this.#makeWay();
     this.#fetcher.begin(pool.takeReserved(pieces, bytes), stream, 'joined');
     const blocks = this.#pinned(asked);
     this.#unpin(present);
@@ -225,7 +235,7 @@ export class Reader {
     const { slots } = this.#shared;
     this.#short = undefined;
     for (const span of ahead) {
-      for (const gap of this.#index.gaps(span)) {
+      for (const gap of this.#missing(span)) {
         if (!this.#fetcher.hasRoom) {
           this.#short = { stream, policy };
           return;
@@ -237,6 +247,7 @@ export class Reader {
           slots.giveBack();
           return;
         }
+        this.#makeWay();
         this.#fetcher.begin(places, stream, 'with slot');
       }
       this.#window.started(stream, span.end);
@@ -327,7 +338,20 @@ export class Reader {
     return blocks;
   }
 
+  /** What is to be fetched for the span: what isn't there, or all of a version that is checked as a whole. */
+  #missing(span: Span): readonly Span[] {
+    const gaps = this.#index.gaps(span);
+    return gaps.length > 0 && this.#verification.isWhole ? [{ start: 0, end: this.version.size }] : gaps;
+  }
+
+  /** Drops what is left of a version that is fetched whole again. */
+  #makeWay(): void {
+    if (!this.#verification.isWhole) return;
+    for (const block of [...this.#index.all()]) this.#shared.cache.detach(block, this.#index);
+  }
+
   #aligned(span: Span): Span {
+    if (this.#verification.isWhole) return { start: 0, end: this.version.size };
     const { alignBytes } = this.#shared.options;
     const end = Math.min(Math.ceil(span.end / alignBytes) * alignBytes, this.version.size);
     return { start: span.start - (span.start % alignBytes), end };

@@ -17,6 +17,7 @@ import type { ReaderShared } from './fetcher.js';
 import { GetSlots } from './get-slots.js';
 import { READ_DEFAULTS, type ReadOptions, type ReadPolicy } from './options.js';
 import { Pace } from './pace.js';
+import { BodyChecks } from '../store/s3/body-checks.js';
 import { ReadaheadShare } from './readahead-share.js';
 import { Reader } from './reader.js';
 import { GETS_MIN } from './parts.js';
@@ -72,6 +73,7 @@ export class Readers {
       share,
       pace,
       beginnings,
+      checks: new BodyChecks(),
       disk,
       closing,
     };

@@ -156,9 +156,39 @@ export interface GetResult {
   readonly retried?: true;
 }
 
+/** Of all bytes of an object in one, as S3 tells it: base64. */
+export interface ObjectChecksum {
+  readonly algorithm: 'crc32' | 'crc32c' | 'crc64nvme' | 'sha1' | 'sha256';
+  readonly value: string;
+}
+
+/** What a GET of all of a version asks for. */
+export interface WholeGet {
+  /** Called with the object's checksum before the first byte, undefined where the store has none; again after a retry. */
+  told(checksum: ObjectChecksum | undefined): void;
+}
+
+/** Checksums of object versions, for those who check what they read. */
+export interface ObjectChecksums {
+  /** What answers have told of a version lately: null where the store has none, undefined where it isn't known. */
+  known(key: string, etag: string): ObjectChecksum | null | undefined;
+  /** The same, asked for with a HeadObject where it isn't known. A version that is gone has none. */
+  of(key: string, etag: string, signal?: AbortSignal): Promise<ObjectChecksum | undefined>;
+}
+
+export interface GetOptions {
+  readonly ifMatch?: string;
+  readonly signal?: AbortSignal;
+  readonly room?: Room;
+  /** The range is all of the version that `ifMatch` names. */
+  readonly whole?: WholeGet;
+}
+
 export interface ObjectStore {
   readonly bucket: string;
   readonly capabilities: Capabilities;
+  /** There where what is read is to be checked. */
+  readonly checksums?: ObjectChecksums | undefined;
 
   /** Fails unless the bucket is there and may be listed below `prefix`: what a start-up check asks (ListObjectsV2, one key). */
   probe(prefix: string, signal?: AbortSignal): Promise<void>;
@@ -171,7 +201,7 @@ export interface ObjectStore {
   get(
     key: string,
     range: ByteRange,
-    options: { readonly ifMatch?: string; readonly signal?: AbortSignal; readonly room?: Room },
+    options: GetOptions,
     sink: ByteSink,
   ): Promise<GetResult>;
   /** One page of ListObjectsV2. */

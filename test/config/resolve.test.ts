@@ -218,6 +218,7 @@ exports:
     requestPayer: false,
     dualStack: false,
     uploadChecksums: 'crc32',
+    verifyReads: 'auto',
     region: 'eu-west-1',
   });
   t.match(exports[1], {

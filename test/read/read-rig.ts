@@ -4,6 +4,7 @@ import { MemoryBudget } from '../../src/memory/memory-budget.js';
 import type { ByteSlices, ObjectVersion } from '../../src/memory/byte-slices.js';
 import type { ReadOptions } from '../../src/read/options.js';
 import { Readers } from '../../src/read/readers.js';
+import type { Logger } from '../../src/telemetry/log.js';
 import { MemoryStore } from '../support/memory-store.js';
 
 export const KIB = 1024;
@@ -27,15 +28,23 @@ export class ReadRig {
   nowMs = 0;
 
   constructor(
-    options: Partial<ReadOptions> & { budgetBytes?: number; chunkBytes?: number; fillsRooms?: boolean } = {},
+    options: Partial<ReadOptions> & {
+      budgetBytes?: number;
+      chunkBytes?: number;
+      fillsRooms?: boolean;
+      /** In place of the rig's own. */
+      store?: MemoryStore;
+      log?: Logger;
+    } = {},
   ) {
-    const { budgetBytes = 256 * MIB, chunkBytes = 64 * KIB, fillsRooms = false, ...readOptions } = options;
-    this.store = new MemoryStore({ chunkBytes, fillsRooms });
+    const { budgetBytes = 256 * MIB, chunkBytes = 64 * KIB, fillsRooms = false, ...others } = options;
+    const { store, log = pino({ level: 'silent' }), ...readOptions } = others;
+    this.store = store ?? new MemoryStore({ chunkBytes, fillsRooms });
     this.budget = new MemoryBudget(budgetBytes);
     this.readers = new Readers({
       store: this.store,
       budget: this.budget,
-      log: pino({ level: 'silent' }),
+      log,
       options: { now: () => this.nowMs, ...readOptions },
     });
   }

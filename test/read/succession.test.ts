@@ -7,6 +7,7 @@ import { Beginnings } from '../../src/read/beginnings.js';
 import { BlockCache } from '../../src/read/block-cache.js';
 import { BlockPool } from '../../src/read/block-pool.js';
 import type { ReaderShared } from '../../src/read/fetcher.js';
+import { BodyChecks } from '../../src/store/s3/body-checks.js';
 import { GetSlots } from '../../src/read/get-slots.js';
 import { READ_DEFAULTS, type ReadOptions } from '../../src/read/options.js';
 import { ReadaheadShare } from '../../src/read/readahead-share.js';
@@ -103,6 +104,7 @@ function sharedOver(store: MemoryStore, more: Partial<ReadOptions>): ReaderShare
     pace: newPace(),
     disk: undefined,
     beginnings: new Beginnings(),
+    checks: new BodyChecks(),
     closing: new AbortController().signal,
   };
 }

@@ -4,7 +4,7 @@ import { NfsStatusError, type NfsClient } from '../support/nfs-client.js';
 import { judge, sizeOf, type SoakObject } from './content.js';
 import type { Versions } from './versions.js';
 
-/** What went wrong, by kind. `flipped` is counted apart, where bits are flipped on purpose. */
+/** What went wrong, by kind. */
 export interface Findings {
   /** Bytes that no version has there; of two versions; single bits. In READs. */
   wrong: number;
@@ -21,6 +21,10 @@ export interface Findings {
 
 /** A kernel waits 5 s. */
 const JUKEBOX_RETRY_MS = 200;
+/** A version in which bits were found flipped is refused for 5 s. */
+const EIO_MS_MAX = 20_000;
+/** Files up to this size are checked before they are given out (READ_DEFAULTS.smallFileBytes). */
+const CHECKED_BYTES_MAX = 2 * 1024 * 1024;
 const TOLD_MAX = 20;
 
 export class Judge {
@@ -35,11 +39,16 @@ export class Judge {
   jukebox = 0;
   /** Longest time to an answer, whichever it was. */
   slowestMs = 0;
-  /** Where bits are flipped on purpose they are counted, and nothing is made of them. */
-  flipsExpected = false;
+  /** READs of single bits that S3's checksums can't find before they are given out: of files larger than what is fetched whole. */
+  flippedUnchecked = 0;
+  /** Calls answered with EIO, and made again: wrong bytes were noticed. */
+  eio = 0;
+  /** Files are checked at all. */
+  readonly #verifying: boolean;
 
-  constructor(versions: Versions) {
+  constructor(versions: Versions, verifying: boolean) {
     this.versions = versions;
+    this.#verifying = verifying;
   }
 
   /** One READ; its bytes and eof, and the version they are of. Undefined where it went wrong; then it was noted. */
@@ -61,12 +70,13 @@ export class Judge {
       return { count: 0, eof, version: undefined };
     }
     const verdict = judge(object, offset, data, () => this.versions.since(object, floor));
-    if ('fault' in verdict && !(verdict.fault === 'flipped' && this.flipsExpected))
+    if ('fault' in verdict && verdict.fault === 'flipped' && !this.#isChecked(object, verdict.version))
+      this.flippedUnchecked++;
+    else if ('fault' in verdict)
       this.note(
         verdict.fault,
         `${about}: version ${String(verdict.version)}, floor ${floor}, ${verdict.about}`,
       );
-    else if ('fault' in verdict) this.findings.flipped++;
     const { version } = verdict;
     if (version === undefined) return { count: data.length, eof, version };
     this.#judgeVersion(object, floor, version, about);
@@ -95,19 +105,22 @@ export class Judge {
     return Number(size);
   }
 
-  /** Makes the call again after JUKEBOX. Any other status is a finding, and thrown. */
+  /** Makes the call again after JUKEBOX, and for a while after EIO. Any other status is a finding, and thrown. */
   async patiently<T>(call: () => Promise<T>): Promise<T> {
+    const beganMs = performance.now();
     for (;;) {
       const sentMs = performance.now();
       try {
         return await call();
       } catch (error) {
         if (!(error instanceof NfsStatusError)) throw error;
-        if (error.status !== 'NFS3ERR_JUKEBOX') {
+        const noticed = error.status === 'NFS3ERR_IO' && performance.now() - beganMs < EIO_MS_MAX;
+        if (error.status !== 'NFS3ERR_JUKEBOX' && !noticed) {
           this.note('refused', error.message);
           throw error;
         }
-        this.jukebox++;
+        if (noticed) this.eio++;
+        else this.jukebox++;
         await delay(JUKEBOX_RETRY_MS);
       } finally {
         this.slowestMs = Math.max(this.slowestMs, performance.now() - sentMs);
@@ -122,8 +135,11 @@ export class Judge {
 
   /** What is wrong is there in no run. */
   get clean(): boolean {
-    const { flipped, ...rest } = this.findings;
-    return Object.values(rest).every((count) => count === 0) && (this.flipsExpected || flipped === 0);
+    return Object.values(this.findings).every((count) => count === 0);
+  }
+
+  #isChecked(object: SoakObject, version: number | undefined): boolean {
+    return this.#verifying && version !== undefined && sizeOf(object, version) <= CHECKED_BYTES_MAX;
   }
 
   #judgeVersion(object: SoakObject, floor: number, version: number, about: string): void {

@@ -10,7 +10,7 @@ const { values } = parseArgs({
     'memory-limit': { type: 'string', default: '64MiB' },
     ttl: { type: 'string', default: '300' },
     weather: { type: 'string', default: '6' },
-    corrupt: { type: 'boolean', default: false },
+    'verify-reads': { type: 'string', default: 'auto' },
     'disk-cache': { type: 'boolean', default: false },
   },
 });
@@ -24,7 +24,7 @@ try {
     weatherMs: Number(values.weather) * 1000,
     memoryLimit: values['memory-limit'],
     ttlMs: Number(values.ttl),
-    corrupt: values.corrupt,
+    verifyReads: values['verify-reads'] === 'off' ? 'off' : 'auto',
     diskCache: values['disk-cache'],
     say,
   });

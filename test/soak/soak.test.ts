@@ -37,11 +37,11 @@ await t.test('bytes are judged by themselves: their version, or what is wrong wi
 });
 
 await t.test(
-  'readers over a failing store and replaced objects: no wrong byte, no mixed version, none older than one before',
+  'readers over a failing store, corrupted bodies and replaced objects: no wrong byte, no mixed version, none older than one before',
   async (t) => {
     const { told, clean, ...report } = await runSoak(t, {
       ...{ seed: SEED, seconds: (WEATHERS.length * WEATHER_MS) / 1000, weatherMs: WEATHER_MS },
-      ...{ memoryLimit: '64MiB', ttlMs: 200, corrupt: false, diskCache: false },
+      ...{ memoryLimit: '64MiB', ttlMs: 200, verifyReads: 'auto', diskCache: false },
       say: () => undefined,
     });
     t.comment(JSON.stringify(report));

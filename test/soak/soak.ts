@@ -12,9 +12,9 @@ import { Bucket, BUCKET, mount, serveChild, type Ends } from '../end-to-end/fixt
 import { bytesOf, sizeOf, type Kind, type SoakObject } from './content.js';
 import { Judge, type Findings } from './judge-reads.js';
 import { harmFiles } from './harm-files.js';
-import { open, through, WAYS, type Way } from './readers.js';
+import { open, through, WAYS, type Reading, type Way } from './readers.js';
 import { Versions } from './versions.js';
-import { CALM, CORRUPTING, planOf, WEATHERS } from './weather.js';
+import { CALM, planOf, WEATHERS } from './weather.js';
 
 export interface SoakOptions {
   readonly seed: number;
@@ -25,8 +25,8 @@ export interface SoakOptions {
   readonly memoryLimit: string;
   /** Of `--metadata-ttl`. */
   readonly ttlMs: number;
-  /** Bits are flipped as well, and counted. */
-  readonly corrupt: boolean;
+  /** Of the daemon: with `off`, flipped bits are counted and nothing is made of them. */
+  readonly verifyReads: 'auto' | 'off';
   /** With a disk cache, whose files somebody harms. */
   readonly diskCache: boolean;
   /** Told of each weather. */
@@ -42,6 +42,9 @@ export interface SoakReport {
   /** What the disk cache did, and how often a file of it was harmed. */
   readonly disk?: Readonly<Record<string, number>>;
   readonly jukebox: number;
+  /** Calls answered with EIO since wrong bytes were noticed, and READs of flipped bits in large files before they were. */
+  readonly eio: number;
+  readonly flippedUnchecked: number;
   readonly slowestMs: number;
   /** Rounds of each reader. */
   readonly passes: Readonly<Record<string, number>>;
@@ -88,11 +91,16 @@ export async function runSoak(ends: Ends, options: SoakOptions): Promise<SoakRep
   const proxy = await startFaultProxy({ to: bucket.endpoint, host: '127.0.0.1', port: 0 });
   ends.teardown(() => proxy.close());
   const versions = new Versions(options.ttlMs);
-  const judge = new Judge(versions);
-  judge.flipsExpected = options.corrupt;
+  const judge = new Judge(versions, options.verifyReads !== 'off');
   const objects = soakObjects();
   for (const object of objects) await replace(bucket, versions, object);
-  const args = [`s3://${BUCKET}`, '--metadata-ttl', `${options.ttlMs}ms`];
+  const args = [
+    `s3://${BUCKET}`,
+    '--metadata-ttl',
+    `${options.ttlMs}ms`,
+    '--verify-reads',
+    options.verifyReads,
+  ];
   const disk = options.diskCache ? mkdtempSync(join(tmpdir(), 's3nfsd-soak-disk-')) : undefined;
   if (disk !== undefined) {
     ends.teardown(() => rmSync(disk, { recursive: true, force: true }));
@@ -130,13 +138,14 @@ export async function runSoak(ends: Ends, options: SoakOptions): Promise<SoakRep
     running.push(harmFiles(join(disk, 'blocks'), random, stopped).then((count) => void (harmed = count)));
   }
   await Promise.all([...running, changeWeather(proxy, options, stopped, faults)]);
-  await lookAtAll(ends, report, judge, objects, options.ttlMs);
+  await lookAtAll(ends, report, judge, objects, options);
   const counts = diskCounts(await ended(child));
   return {
     ...{ seed: options.seed, seconds: options.seconds, reads: judge.reads },
     mib: Math.round(judge.bytes / KIB / KIB),
     replaced: objects.reduce((sum, object) => sum + versions.newest(object) - 1, 0),
     ...(disk === undefined ? {} : { disk: { harmed, ...counts } }),
+    ...{ eio: judge.eio, flippedUnchecked: judge.flippedUnchecked },
     ...{ jukebox: judge.jukebox, slowestMs: Math.round(judge.slowestMs), passes, faults },
     ...{ findings: judge.findings, told: judge.told, clean: judge.clean },
   };
@@ -166,13 +175,12 @@ async function replace(bucket: Bucket, versions: Versions, object: SoakObject): 
 
 async function changeWeather(
   proxy: FaultProxy,
-  { seed, weatherMs, corrupt, say }: SoakOptions,
+  { seed, weatherMs, say }: SoakOptions,
   stopped: () => boolean,
   faults: Record<string, number>,
 ): Promise<void> {
-  const weathers = corrupt ? [...WEATHERS, CORRUPTING] : WEATHERS;
   for (let round = 0; !stopped(); round++) {
-    const weather = weathers[(round + seed) % weathers.length] ?? CALM;
+    const weather = WEATHERS[(round + seed) % WEATHERS.length] ?? CALM;
     proxy.faults.setPlan(planOf(weather, seed + round));
     await delay(weatherMs);
     const { fired } = proxy.faults.report();
@@ -188,24 +196,39 @@ async function lookAtAll(
   report: DaemonReport,
   judge: Judge,
   objects: readonly SoakObject[],
-  ttlMs: number,
+  { ttlMs, verifyReads }: SoakOptions,
 ): Promise<void> {
+  const verifying = verifyReads !== 'off';
   await delay(2 * ttlMs);
   const mounted = { judge, ...(await mount(ends, report)) };
-  for (const object of objects) {
-    const file = await open(mounted, object);
-    const size = await judge.size(mounted.nfs, file, object);
-    if (size !== sizeOf(object, judge.versions.newest(object)))
-      judge.note('stale', `${object.key} at the end: ${size} bytes, not those of the newest version`);
-    for (let offset = 0; offset < size; offset += KIB * KIB)
-      await through(mounted, file, object, offset, Math.min(KIB * KIB, size - offset));
-  }
+  // What was flipped in blocks that are still held is noticed when a file has been read through: from then on nothing is.
+  for (const object of objects) await lookAt(mounted, object);
+  const { flippedUnchecked } = judge;
+  for (const object of objects) await lookAt(mounted, object);
+  if (verifying && judge.flippedUnchecked > flippedUnchecked)
+    judge.note(
+      'flipped',
+      `${judge.flippedUnchecked - flippedUnchecked} READs of files that had been read through`,
+    );
 }
 
-/** The daemon ends well, and told of no defect; its log. */
+/** All of an object, which is the newest. */
+async function lookAt(mounted: Pick<Reading, 'judge' | 'nfs' | 'root'>, object: SoakObject): Promise<void> {
+  const { judge } = mounted;
+  const file = await open(mounted, object);
+  const size = await judge.size(mounted.nfs, file, object);
+  if (size !== sizeOf(object, judge.versions.newest(object)))
+    judge.note('stale', `${object.key} at the end: ${size} bytes, not those of the newest version`);
+  for (let offset = 0; offset < size; offset += KIB * KIB)
+    await through(mounted, file, object, offset, Math.min(KIB * KIB, size - offset));
+}
+
+/** The daemon ends well, and told of no defect but wrong bytes; its log. */
 async function ended(child: Awaited<ReturnType<typeof serveChild>>['child']): Promise<string[]> {
   const { code, stderr } = await child.end();
-  const defects = stderr.filter((line) => !line.startsWith('{') || /"level":(50|60)/.test(line));
+  const defects = stderr.filter(
+    (line) => (!line.startsWith('{') || /"level":(50|60)/.test(line)) && !line.includes('"WrongBytes"'),
+  );
   if (code !== 0 || defects.length > 0)
     throw new Error(`the daemon ended with ${String(code)}: ${defects.slice(0, 5).join(' / ')}`);
   return [...stderr];

@@ -1,4 +1,4 @@
-/** What the store does to requests: a plan of faults holds for some seconds, then another. All of them are such that the answers must be right. */
+/** What the store does to requests: a plan of faults holds for some seconds, then another. All of them are such that the answers must be right, but for bits flipped in large files (judge-reads.ts). */
 import type { FaultPlan } from '../../src/store/faults/plan.js';
 import { faultPlan, parseRule } from '../../src/store/faults/parse-plan.js';
 
@@ -45,12 +45,11 @@ export const WEATHERS: readonly Weather[] = [
       'error code=InternalError rate=5%',
       'error code=InternalError moment=after rate=5%',
       'stall at=anywhere time=1s rate=3% operation=GetObject',
+      'corrupt rate=5% operation=GetObject',
     ],
   },
+  { name: 'corrupted bodies', rules: ['corrupt rate=20% operation=GetObject'] },
 ];
-
-/** Bits that arrive flipped: nothing in an answer with a range tells of them. */
-export const CORRUPTING: Weather = { name: 'corrupted', rules: ['corrupt rate=20% operation=GetObject'] };
 
 export function planOf({ rules }: Weather, seed: number): FaultPlan {
   return faultPlan(

@@ -92,6 +92,14 @@ export class BlockTable {
     }
   }
 
+  /** Forgets all blocks of a version of so many bytes. */
+  removeAll(id: Buffer, size: number): void {
+    for (let offset = 0; offset < size; offset += SMALL_BYTES) {
+      const tags = [smallTag(id, offset), ...(offset % CELL_BYTES === 0 ? [cellTag(id, offset)] : [])];
+      for (const tag of tags) for (const at of this.#matching(tag)) this.#fields[at + SEGMENT] = 0;
+    }
+  }
+
   /** Blocks in live segments: goes through the whole table. */
   get size(): number {
     let size = 0;

@@ -196,6 +196,13 @@ export class DiskCache {
     return false;
   }
 
+  /** Forgets all blocks of a version, also those that are on their way. Never rejects. After a restart it may be there again. */
+  async forget(id: Buffer, size: number): Promise<void> {
+    this.#table.removeAll(id, size);
+    await this.#queue.settled();
+    this.#table.removeAll(id, size);
+  }
+
   /** Gives back about so many bytes of blocks that aren't being written: memory is short. */
   dropWaiting(bytes: number): void {
     this.#counts.dropped += this.#queue.dropWaiting(bytes);

@@ -65,6 +65,11 @@ export class VersionBlocks {
     return this.#cache.offer({ ...block, id: this.#id });
   }
 
+  /** None of it is to be had from the disk any more, until it is offered again. */
+  forget(): void {
+    void this.#cache.forget(this.#id, this.#version.size);
+  }
+
   get #id(): Buffer {
     this.#known ??= this.#cache.idOf(this.#name, this.#version);
     return this.#known;

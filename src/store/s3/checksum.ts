@@ -19,13 +19,15 @@ export const SDK_ALGORITHM = {
   crc64nvme: 'CRC64NVME',
 } as const satisfies Readonly<Record<ChecksumAlgorithm, string>>;
 
-const CRCS: Readonly<Record<ChecksumAlgorithm, Crc>> = {
+/** By algorithm. */
+export const CRCS: Readonly<Record<ChecksumAlgorithm, Crc>> = {
   crc32: CRC32,
   crc32c: CRC32C,
   crc64nvme: CRC64NVME,
 };
 
-type Update = (bytes: Uint8Array, before: bigint) => bigint;
+/** The CRC of bytes, going on from that of what came before them. */
+export type Update = (bytes: Uint8Array, before: bigint) => bigint;
 
 /** Computes checksums by one algorithm. */
 export class BodyChecksum {
@@ -50,7 +52,8 @@ export class BodyChecksum {
   }
 }
 
-function updateOf(algorithm: ChecksumAlgorithm): Update {
+/** Has a machine of its own: worth keeping. */
+export function updateOf(algorithm: ChecksumAlgorithm): Update {
   const { polynomial, width } = CRCS[algorithm];
   if (algorithm === 'crc32') return ofNumbers(foldedCrc(CRC32_DISTANCES, crc32));
   const table = new TableCrc(polynomial, width);

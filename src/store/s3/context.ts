@@ -5,6 +5,7 @@ import type { Attempt } from './attempt.js';
 import type { BodyChecksum } from './checksum.js';
 import type { S3Clients } from './client.js';
 import { toStoreError } from './error-map.js';
+import type { KnownChecksums } from './full-checksum.js';
 import type { ObjectCalls } from './object-calls.js';
 import type { ResolvedOptions } from './options.js';
 import type { Patience } from './patience.js';
@@ -22,6 +23,8 @@ export interface S3Context {
   readonly conditions: ConditionalWrites;
   /** Computes what is sent with uploads; undefined for none. */
   readonly checksum: BodyChecksum | undefined;
+  /** Of objects that were looked at, where what is read is to be checked. */
+  readonly known: KnownChecksums | undefined;
   readonly log: Logger;
 }
 

@@ -35,6 +35,54 @@ function zeros(crc: Crc, bytes: number): bigint {
   return power;
 }
 
+/** Multiplies by `power`, a byte of the other factor at a time, by tables. */
+function multiplier(crc: Crc, power: bigint): (factor: bigint) => bigint {
+  const tables = new BigUint64Array((crc.width / 8) * 256);
+  let product = power;
+  for (let bit = crc.width - 1; bit >= 0; bit -= 1) {
+    tables[(bit >> 3) * 256 + (1 << (bit & 7))] = product;
+    product = (product >> 1n) ^ ((product & 1n) * crc.polynomial);
+  }
+  for (let at = 0; at < tables.length; at += 1) {
+    const byte = at & 0xff;
+    const rest = byte & (byte - 1);
+    if (rest !== 0) tables[at] = (tables[at - byte + rest] ?? 0n) ^ (tables[at - rest] ?? 0n);
+  }
+  const low = new BigUint64Array(1);
+  const bytes = new Uint8Array(low.buffer, 0, crc.width / 8);
+  return (factor) => {
+    low[0] = factor;
+    let sum = 0n;
+    for (let at = 0; at < bytes.length; at += 1) sum ^= tables[at * 256 + (bytes[at] ?? 0)] ?? 0n;
+    return sum;
+  };
+}
+
+/** The CRC of pieces as they come one after the other: quick where most are of one length. */
+export class RunningJoin {
+  readonly #crc: Crc;
+  readonly #multipliers = new Map<number, (factor: bigint) => bigint>();
+  #value = 0n;
+
+  constructor(crc: Crc) {
+    this.#crc = crc;
+  }
+
+  /** Of all of them so far. */
+  get value(): bigint {
+    return this.#value;
+  }
+
+  add(value: bigint, bytes: number): void {
+    let multiply = this.#multipliers.get(bytes);
+    if (multiply === undefined) {
+      multiply = multiplier(this.#crc, zeros(this.#crc, bytes));
+      this.#multipliers.set(bytes, multiply);
+    }
+    this.#value = multiply(this.#value) ^ value;
+  }
+}
+
 /** The CRC of pieces one after the other. */
 export function joinedCrc(
   crc: Crc,

@@ -3,6 +3,7 @@ import type { Body, ListRequest, ObjectHeaders, PartChecksum, WriteCondition } f
 import type { Attempt } from './attempt.js';
 import { checksumHeader, checksumsOfHeaders } from './checksum.js';
 import { decodeMetadata, encodeMetadata, encryptionOf, tagCountOf } from './headers.js';
+import { fullChecksumOf } from './full-checksum.js';
 import type { AnswerHead } from './http/answer-parser.js';
 import { ListAnswerError, parseListAnswer } from './http/list-answer.js';
 import type { Transport } from './http/transport.js';
@@ -36,14 +37,16 @@ export class DirectCalls implements ObjectCalls {
         // As the SDK names it: the parameter tells servers and logs which operation this is.
         query: { 'x-id': 'GetObject' },
         headers: {
-          range: `bytes=${String(options.first)}-${String(options.last)}`,
+          ...(options.whole
+            ? { 'x-amz-checksum-mode': 'ENABLED' }
+            : { range: `bytes=${String(options.first)}-${String(options.last)}` }),
           'if-match': options.ifMatch,
         },
         repeatable: true,
       },
       attempt,
       {
-        head: (head) => handler.head(objectOf(head)),
+        head: (head) => handler.head(objectOf(head, options.whole)),
         body: (chunk) => handler.body(chunk),
         room: () => handler.room?.(),
       },
@@ -56,7 +59,8 @@ export class DirectCalls implements ObjectCalls {
     attempt: Attempt,
   ): Promise<AnsweredObject> {
     const headers = options.checksums ? { 'x-amz-checksum-mode': 'ENABLED' } : {};
-    return objectOf(await this.#transport.send({ method: 'HEAD', key, headers, repeatable: true }, attempt));
+    const head = await this.#transport.send({ method: 'HEAD', key, headers, repeatable: true }, attempt);
+    return objectOf(head, options.checksums);
   }
 
   async list(request: ListRequest, attempt: Attempt): Promise<ListedPage> {
@@ -155,7 +159,7 @@ function checksumOf(checksum: PartChecksum | undefined): Readonly<Record<string,
   return checksum === undefined ? {} : { [checksumHeader(checksum.algorithm)]: checksum.value };
 }
 
-function objectOf({ headers }: AnswerHead): AnsweredObject {
+function objectOf({ headers }: AnswerHead, asked: boolean): AnsweredObject {
   const length = headers.get('content-length');
   return {
     headers: objectHeadersOf(headers),
@@ -165,6 +169,7 @@ function objectOf({ headers }: AnswerHead): AnsweredObject {
     lastModifiedMs: timeOf(headers.get('last-modified')),
     dateMs: timeOf(headers.get('date')),
     checksums: checksumsOfHeaders(headers),
+    fullChecksum: asked ? fullChecksumOf((name) => headers.get(name)) : undefined,
   };
 }
 

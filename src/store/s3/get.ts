@@ -2,7 +2,15 @@
  * GetObject of a range, resumed after a reset: each attempt asks for the bytes that are still missing, under If-Match of the
  * ETag first seen, and is checked against what it should be before a byte of it reaches the sink.
  */
-import type { ByteRange, ByteSink, GetResult, ObjectHead, Room } from '../object-store.js';
+import type {
+  ByteRange,
+  ByteSink,
+  GetOptions,
+  GetResult,
+  ObjectHead,
+  Room,
+  WholeGet,
+} from '../object-store.js';
 import type { Attempt } from './attempt.js';
 import { unquoted } from './checksum.js';
 import type { S3Context } from './context.js';
@@ -26,20 +34,21 @@ interface Progress {
 interface Target {
   readonly sink: ByteSink;
   readonly room: Room | undefined;
+  readonly whole: WholeGet | undefined;
 }
 
 export async function getRange(
   context: S3Context,
   key: string,
   range: ByteRange,
-  options: { readonly ifMatch?: string; readonly signal?: AbortSignal; readonly room?: Room },
+  options: GetOptions,
   sink: ByteSink,
 ): Promise<GetResult> {
   const about: About = { operation: 'GetObject', bucket: context.bucket, key };
   if (range.length < 1 || range.offset < 0)
     throw storeError('range', `range of ${String(range.length)} bytes at ${String(range.offset)}`, about);
   const progress: Progress = { etag: options.ifMatch, head: undefined, delivered: 0, lent: false };
-  const target = { sink, room: options.room };
+  const target = { sink, room: options.room, whole: options.whole };
   let last: Promise<GetResult> | undefined;
   try {
     return await context.requests.run(
@@ -71,13 +80,18 @@ async function attemptRange(
   if (known !== undefined && first >= Math.min(known.size, end))
     return resultOf(known, progress.delivered, attempt);
   const calls = await context.calls();
+  // What is left of a version after an attempt is asked for by its range.
+  const whole = first === 0 ? target.whole : undefined;
   let span: Span | undefined;
   let received = 0;
   const watch = new Watch(attempt, context.patience);
   const handler: GetHandler = {
     head: (head) => {
       watch.answered();
-      span = checkedSpan(head, first, end, about);
+      span =
+        whole === undefined
+          ? checkedSpan(head, first, end, about)
+          : wholeSpan(head, end, progress.etag, about);
       if (progress.etag !== undefined && unquoted(progress.etag) !== unquoted(span.etag))
         throw storeError(
           'precondition-failed',
@@ -86,6 +100,10 @@ async function attemptRange(
         );
       progress.etag ??= span.etag;
       progress.head = objectHead(key, head, span);
+      if (whole !== undefined) {
+        context.known?.set(key, span.etag, head.fullChecksum);
+        whole.told(head.fullChecksum);
+      }
       attempt.limit(context.options.timeouts.idleMs);
     },
     body: (chunk) => {
@@ -116,7 +134,8 @@ async function attemptRange(
     },
   };
   try {
-    await calls.get(key, { first, last: end - 1, ifMatch: progress.etag }, attempt, handler);
+    const asked = { first, last: end - 1, ifMatch: progress.etag, whole: whole !== undefined };
+    await calls.get(key, asked, attempt, handler);
   } finally {
     watch.end();
   }
@@ -140,6 +159,20 @@ interface Span {
   readonly length: number;
   readonly size: number;
   readonly etag: string;
+}
+
+/** As `checkedSpan`, of all `size` bytes of a version, asked for without a range. A chunked body tells its length by its end. */
+function wholeSpan(head: AnsweredObject, size: number, version: string | undefined, about: About): Span {
+  const { contentLength = size, contentRange, etag = '' } = head;
+  // Of another version it is refused for that.
+  const expected = contentLength === size || unquoted(etag) !== unquoted(version ?? '');
+  if (contentRange === undefined && expected) return { length: contentLength, size: contentLength, etag };
+  throw storeError(
+    'unavailable',
+    `asked for all ${String(size)} bytes, got ${String(contentRange)} in ${String(contentLength)} bytes`,
+    about,
+    'WrongRange',
+  );
 }
 
 /** What the answer's head promises, checked against what was asked. */

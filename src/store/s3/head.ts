@@ -9,8 +9,10 @@ export async function headObject(
   key: string,
   signal: AbortSignal | undefined,
 ): Promise<ObjectHead | undefined> {
-  const answer = await headAnswer(context, key, signal, false);
+  const { known } = context;
+  const answer = await headAnswer(context, key, signal, known !== undefined);
   if (answer === undefined) return undefined;
+  if (answer.etag !== undefined) known?.set(key, answer.etag, answer.fullChecksum);
   return objectHead(key, answer);
 }
 

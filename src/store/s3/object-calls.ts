@@ -2,7 +2,14 @@
  * The calls that carry nearly all the traffic, each one attempt and in plain values: made by the SDK (sdk-calls.ts) or by our own
  * transport (direct-calls.ts). Both give the same answers and the same errors (error-map.ts); retries and checks are above them.
  */
-import type { Body, ListRequest, ObjectHeaders, PartChecksum, WriteCondition } from '../object-store.js';
+import type {
+  Body,
+  ListRequest,
+  ObjectChecksum,
+  ObjectHeaders,
+  PartChecksum,
+  WriteCondition,
+} from '../object-store.js';
 import type { Attempt } from './attempt.js';
 
 /** What the head of an answer tells of an object. */
@@ -19,6 +26,8 @@ export interface AnsweredObject {
   readonly dateMs: number | undefined;
   /** Where they were asked for and are there. */
   readonly checksums: readonly PartChecksum[];
+  /** That of all bytes in one, likewise. */
+  readonly fullChecksum?: ObjectChecksum | undefined;
 }
 
 export interface ListedPage {
@@ -41,6 +50,8 @@ export interface GetOptions {
   readonly first: number;
   readonly last: number;
   readonly ifMatch: string | undefined;
+  /** No range is asked for, as it is all of the object, but the checksum is: S3 tells none with most ranges. */
+  readonly whole: boolean;
 }
 
 export interface GetHandler {

@@ -49,6 +49,11 @@ export interface S3StoreOptions {
   readonly signPayload?: boolean;
   /** Sent with PUT and parts. `off` for servers that refuse the header. Default `crc32`. */
   readonly uploadChecksums?: ChecksumAlgorithm | 'off';
+  /**
+   * Checksums are asked for with what is read, so that readers can check it. `auto`: at endpoints over plain HTTP, where nothing else
+   * protects bodies on their way. Default `auto`.
+   */
+  readonly verifyReads?: 'auto' | 'on' | 'off';
   /** Who makes the frequent calls: our own transport, or the SDK. Default `direct`. */
   readonly transport?: 'direct' | 'sdk';
   readonly requesterPays?: boolean;
@@ -63,7 +68,7 @@ export interface S3StoreOptions {
   readonly copyPartBytes?: number;
 }
 
-export interface ResolvedOptions extends S3StoreOptions {
+export interface ResolvedOptions extends Omit<S3StoreOptions, 'verifyReads'> {
   readonly forcePathStyle: boolean;
   readonly noSignRequest: boolean;
   readonly maxRequests: number;
@@ -72,6 +77,7 @@ export interface ResolvedOptions extends S3StoreOptions {
   readonly conditionalWrites: boolean;
   readonly signPayload: boolean;
   readonly uploadChecksums: ChecksumAlgorithm | 'off';
+  readonly verifyReads: boolean;
   readonly transport: 'direct' | 'sdk';
   readonly copyBytesMax: number;
   readonly copyPartBytes: number;
@@ -109,10 +115,16 @@ export function resolveOptions(options: S3StoreOptions): ResolvedOptions {
     conditionalWrites: options.conditionalWrites ?? true,
     signPayload: options.signPayload ?? false,
     uploadChecksums: options.uploadChecksums ?? 'crc32',
+    verifyReads: isVerified(options),
     transport: options.transport ?? 'direct',
     copyBytesMax: options.copyBytesMax ?? 5 * GIB,
     copyPartBytes: options.copyPartBytes ?? 256 * MIB,
   };
+}
+
+function isVerified({ verifyReads = 'auto', endpointUrl }: S3StoreOptions): boolean {
+  if (verifyReads !== 'auto') return verifyReads === 'on';
+  return endpointUrl !== undefined && new URL(endpointUrl).protocol === 'http:';
 }
 
 /** `bucket.10.0.0.1` is no host name, and `bucket.localhost` resolves on few machines. */

@@ -7,15 +7,16 @@ import type {
   ByteRange,
   ByteSink,
   Capabilities,
+  GetOptions,
   GetResult,
   ListPage,
   ListRequest,
+  ObjectChecksums,
   ObjectHead,
   ObjectHeaders,
   ObjectStore,
   RenameOptions,
   RenamingStore,
-  Room,
   UnfinishedUpload,
   UploadedPart,
   WriteCondition,
@@ -29,6 +30,7 @@ import { ConditionalWrites, type S3Context } from './context.js';
 import { copyObject, copyPart, type CopyOptions } from './copy.js';
 import { deleteMany, deleteObject } from './delete.js';
 import { isDirectoryBucket } from './directory-bucket.js';
+import { KnownChecksums } from './full-checksum.js';
 import { getRange } from './get.js';
 import { headObject } from './head.js';
 import { listPage, probeBucket } from './list.js';
@@ -41,6 +43,7 @@ import {
   uploadPart,
 } from './multipart.js';
 import { resolveOptions, type S3StoreOptions } from './options.js';
+import { checksumsOf } from './object-checksums.js';
 import { Patience } from './patience.js';
 import { putObject } from './put.js';
 import { renameObject } from './rename.js';
@@ -65,6 +68,7 @@ export function createS3Store(options: S3StoreOptions): ObjectStore {
     patience: new Patience(),
     conditions: new ConditionalWrites(resolved.conditionalWrites, log),
     checksum: resolved.uploadChecksums === 'off' ? undefined : new BodyChecksum(resolved.uploadChecksums),
+    known: resolved.verifyReads ? new KnownChecksums() : undefined,
   };
   return new S3Store(context, () => {
     calls.close();
@@ -79,10 +83,13 @@ class S3Store implements AppendingStore, RenamingStore {
 
   readonly #disconnect: () => void;
 
+  readonly checksums: ObjectChecksums | undefined;
+
   constructor(context: S3Context, disconnect: () => void) {
     this.#context = context;
     this.#disconnect = disconnect;
     this.#isDirectory = isDirectoryBucket(context.bucket);
+    this.checksums = context.known === undefined ? undefined : checksumsOf(context, context.known);
   }
 
   get bucket(): string {
@@ -112,12 +119,7 @@ class S3Store implements AppendingStore, RenamingStore {
     return headObject(this.#context, key, signal);
   }
 
-  async get(
-    key: string,
-    range: ByteRange,
-    options: { readonly ifMatch?: string; readonly signal?: AbortSignal; readonly room?: Room },
-    sink: ByteSink,
-  ): Promise<GetResult> {
+  async get(key: string, range: ByteRange, options: GetOptions, sink: ByteSink): Promise<GetResult> {
     return getRange(this.#context, key, range, options, sink);
   }
 

@@ -13,6 +13,7 @@ import type { Body, ListRequest, ObjectHeaders, PartChecksum, WriteCondition } f
 import type { Attempt } from './attempt.js';
 import { bodyLength, checksumsOfSdk, sdkChecksum } from './checksum.js';
 import type { S3Clients } from './client.js';
+import { fullChecksumOf, type ChecksumHeader } from './full-checksum.js';
 import { fromSdkHeaders, toSdkHeaders } from './headers.js';
 import type {
   AnsweredObject,
@@ -38,14 +39,16 @@ export class SdkCalls implements ObjectCalls {
       new GetObjectCommand({
         Bucket: this.#bucket,
         Key: key,
-        Range: `bytes=${String(options.first)}-${String(options.last)}`,
+        ...(options.whole
+          ? { ChecksumMode: 'ENABLED' as const }
+          : { Range: `bytes=${String(options.first)}-${String(options.last)}` }),
         ...(options.ifMatch === undefined ? {} : { IfMatch: options.ifMatch }),
       }),
       { abortSignal: attempt.signal },
     );
     const body = output.Body as Readable;
     try {
-      handler.head(this.#objectOf(output));
+      handler.head(this.#objectOf(output, options.whole));
       await drain(body, attempt, (chunk) => handler.body(chunk));
     } finally {
       // After the end this does nothing; before it, it closes a connection whose rest nobody wants.
@@ -66,7 +69,7 @@ export class SdkCalls implements ObjectCalls {
       }),
       { abortSignal: attempt.signal },
     );
-    return this.#objectOf(output);
+    return this.#objectOf(output, options.checksums);
   }
 
   async list(request: ListRequest, attempt: Attempt): Promise<ListedPage> {
@@ -147,7 +150,7 @@ export class SdkCalls implements ObjectCalls {
     return output.ETag;
   }
 
-  #objectOf(output: GetObjectCommandOutput | HeadObjectCommandOutput): AnsweredObject {
+  #objectOf(output: GetObjectCommandOutput | HeadObjectCommandOutput, asked: boolean): AnsweredObject {
     return {
       headers: fromSdkHeaders(output),
       etag: output.ETag,
@@ -156,7 +159,29 @@ export class SdkCalls implements ObjectCalls {
       lastModifiedMs: output.LastModified?.getTime(),
       dateMs: this.#clients.dateOf(output),
       checksums: checksumsOfSdk(output),
+      fullChecksum: asked ? fullChecksumOf((header) => checksumFieldOf(output, header)) : undefined,
     };
+  }
+}
+
+/** What the SDK made of a header of full-checksum.ts. */
+function checksumFieldOf(
+  output: GetObjectCommandOutput | HeadObjectCommandOutput,
+  header: ChecksumHeader,
+): string | undefined {
+  switch (header) {
+    case 'x-amz-checksum-crc32':
+      return output.ChecksumCRC32;
+    case 'x-amz-checksum-crc32c':
+      return output.ChecksumCRC32C;
+    case 'x-amz-checksum-crc64nvme':
+      return output.ChecksumCRC64NVME;
+    case 'x-amz-checksum-sha1':
+      return output.ChecksumSHA1;
+    case 'x-amz-checksum-sha256':
+      return output.ChecksumSHA256;
+    case 'x-amz-checksum-type':
+      return output.ChecksumType;
   }
 }
 
