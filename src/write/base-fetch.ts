@@ -4,10 +4,17 @@
  */
 import type { ByteSlices, ObjectVersion } from '../memory/byte-slices.js';
 import type { ObjectStore } from '../store/object-store.js';
+import { canBeChecked, getWhole } from '../store/whole-object.js';
 import { Filling } from './filling.js';
 
 /** Ranges no further apart are fetched by one GET: what lies between is written over, and takes no longer than another request. */
 const JOIN_GAP_BYTES = 512 * 1024;
+
+/**
+ * Where what is read is checked, an object up to this size is fetched whole for it, as readers do: wrong bytes would be published. S3 tells
+ * nothing of ranges of larger ones.
+ */
+const CHECKED_BYTES_MAX = 2 * 1024 * 1024;
 
 /** Bytes of the base, and where they are to be. */
 export interface Wanted {
@@ -28,6 +35,11 @@ export async function fetchBase(
   signal: AbortSignal | undefined,
 ): Promise<void> {
   const missing = wanted.filter((each) => !fillHeld(version, each, held));
+  if (missing.length > 0 && version.size <= CHECKED_BYTES_MAX && canBeChecked(store, version)) {
+    const whole = await getWhole(store, version, signal);
+    for (const { start, end, targets } of missing) new Filling(targets).add(whole.subarray(start, end));
+    return;
+  }
   for (const run of runsOf(missing)) await fetchRun(store, version, run, signal);
 }
 

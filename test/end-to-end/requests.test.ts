@@ -50,7 +50,7 @@ const ACTIONS: readonly Action[] = [
   {
     name: 'cat',
     run: (serving) => readPath(serving, 'dir/one'),
-    requests: [ROOT, 'ListObjectsV2 dir/ delimited', 'HeadObject dir/one', 'GetObject dir/one 0-6 if-match'],
+    requests: [ROOT, 'ListObjectsV2 dir/ delimited', 'HeadObject dir/one', 'GetObject dir/one if-match'],
   },
   {
     name: 'cat of each file of a directory, in the order of ls',
@@ -64,11 +64,9 @@ const ACTIONS: readonly Action[] = [
     requests: [
       ROOT,
       'ListObjectsV2 many/ delimited',
-      ...['a', 'b', 'c'].flatMap((name) => [
-        `HeadObject many/${name}`,
-        `GetObject many/${name} 0-5 if-match`,
-      ]),
-      Array.from('defghijkl', (name) => `GetObject many/${name} 0-5 if-match`),
+      // Put there past the server, they have no checksums: their HEADs have told so.
+      ...['a', 'b', 'c'].flatMap((name) => [`HeadObject many/${name}`, `GetObject many/${name} 0-5 if-match`]),
+      Array.from('defghijkl', (name) => `GetObject many/${name} if-match`),
     ],
   },
   {
@@ -187,7 +185,7 @@ const ACTIONS: readonly Action[] = [
   {
     name: 'symlink and readlink',
     run: async ({ nfs, root }) => nfs.readlink((await nfs.symlink(root, 'link', 'dir/one')).handle),
-    requests: [ROOT, 'PutObject link if-none-match', 'GetObject link 0-6 if-match'],
+    requests: [ROOT, 'PutObject link if-none-match', 'GetObject link if-match'],
   },
   {
     name: 'chmod of a file',
@@ -206,7 +204,7 @@ const ACTIONS: readonly Action[] = [
   {
     name: 'append to a small file',
     run: async ({ nfs, root }) => nfs.write((await nfs.lookup(root, 'top')).handle, 3, Buffer.from('!')),
-    requests: [ROOT, 'HeadObject top', 'GetObject top 0-2 if-match', 'PutObject top if-match'],
+    requests: [ROOT, 'HeadObject top', 'GetObject top if-match', 'PutObject top if-match'],
   },
   {
     name: 'truncate and write anew',
