@@ -41,8 +41,20 @@ export class VersionCheck {
     return this.#state;
   }
 
-  /** Bytes of one cell that were fetched; false where they aren't what the version has there. */
+  /** Bytes that were fetched; false where they aren't what the version has there. */
   add(offset: number, bytes: Uint8Array): boolean {
+    let good = true;
+    for (let at = 0; at < bytes.length && good;) {
+      // What lies between two READs is fetched in one piece with them, over the edges of cells.
+      const count = Math.min(bytes.length - at, this.#cellBytes - ((offset + at) % this.#cellBytes));
+      good = this.#addWithin(offset + at, count === bytes.length ? bytes : bytes.subarray(at, at + count));
+      at += count;
+    }
+    return good;
+  }
+
+  /** Of one cell. */
+  #addWithin(offset: number, bytes: Uint8Array): boolean {
     if (this.#state === 'wrong') return false;
     const cell = Math.floor(offset / this.#cellBytes);
     const start = cell * this.#cellBytes;

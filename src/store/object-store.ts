@@ -198,12 +198,7 @@ export interface ObjectStore {
    * GetObject of one range, pinned to a version by `ifMatch`: bytes go to `sink` as they arrive, checked for length. A retry
    * goes on after the last byte delivered, under the same ETag; so the sink never sees a byte twice, nor two versions.
    */
-  get(
-    key: string,
-    range: ByteRange,
-    options: GetOptions,
-    sink: ByteSink,
-  ): Promise<GetResult>;
+  get(key: string, range: ByteRange, options: GetOptions, sink: ByteSink): Promise<GetResult>;
   /** One page of ListObjectsV2. */
   list(request: ListRequest, signal?: AbortSignal): Promise<ListPage>;
   /** PutObject. */

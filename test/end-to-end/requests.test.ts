@@ -65,7 +65,10 @@ const ACTIONS: readonly Action[] = [
       ROOT,
       'ListObjectsV2 many/ delimited',
       // Put there past the server, they have no checksums: their HEADs have told so.
-      ...['a', 'b', 'c'].flatMap((name) => [`HeadObject many/${name}`, `GetObject many/${name} 0-5 if-match`]),
+      ...['a', 'b', 'c'].flatMap((name) => [
+        `HeadObject many/${name}`,
+        `GetObject many/${name} 0-5 if-match`,
+      ]),
       Array.from('defghijkl', (name) => `GetObject many/${name} if-match`),
     ],
   },

@@ -156,6 +156,16 @@ await t.test(
   },
 );
 
+/** Bytes of the object were fetched again: those before them may have been wrong, and nobody knows. */
+function askedTwice({ calls }: CheckedStore, key: string): boolean {
+  const ranges = calls.flatMap((call) => (call.key === key && call.range !== undefined ? [call.range] : []));
+  ranges.sort((one, other) => one.offset - other.offset);
+  return ranges.some(({ offset }, at) => {
+    const before = ranges[at - 1];
+    return before !== undefined && before.offset + before.length > offset;
+  });
+}
+
 const step = fc.record({
   file: fc.integer({ min: 0, max: 2 }),
   offset: fc.integer({ min: 0, max: LARGE }),
@@ -205,7 +215,7 @@ await t.test(
             await rig.bytes(large, offset, 30 * KIB).catch((error: unknown) => {
               if (!(error instanceof StoreError) || error.kind !== 'checksum') throw error;
             });
-          if (wrong > 0 && budgetBytes > 1024 * KIB && errors().length === 0)
+          if (wrong > 0 && errors().length === 0 && !askedTwice(store, 'k2'))
             throw new Error(`${wrong} READs of wrong bytes, and nobody was told`);
           if ((await rig.leaked()) !== 0) throw new Error('memory leaked');
         },

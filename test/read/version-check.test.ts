@@ -8,17 +8,18 @@ import { pattern } from './read-rig.js';
 const CELL = 64;
 const checks = new BodyChecks();
 
-/** Cuts at random places within cells, in random order. */
+/** Cuts at random places, where cells end as well or not. */
 const scene = fc
   .record({
     size: fc.integer({ min: 1, max: 1000 }),
     cuts: fc.uniqueArray(fc.integer({ min: 1, max: 999 }), { maxLength: 20 }),
     algorithm: fc.constantFrom(...CHECKSUM_ALGORITHMS),
     seed: fc.integer(),
+    across: fc.boolean(),
   })
-  .map(({ size, cuts, algorithm, seed }) => {
+  .map(({ size, cuts, algorithm, seed, across }) => {
     const edges = new Set([0, size, ...cuts.filter((cut) => cut < size)]);
-    for (let at = 0; at < size; at += CELL) edges.add(at);
+    if (!across) for (let at = 0; at < size; at += CELL) edges.add(at);
     const sorted = [...edges].sort((a, b) => a - b);
     const pieces = sorted.slice(1).map((end, at) => ({ start: sorted[at] ?? 0, end }));
     return { size, algorithm, seed, pieces };
