@@ -434,7 +434,8 @@ export class MemoryFileSystem implements FileSystem {
       resize(node, changes.size);
       node.mtimeNs = nowNs;
     }
-    if (changes.mode !== undefined) node.mode = changes.mode;
+    // A symlink's mode is no one's to change: it lets everybody through.
+    if (changes.mode !== undefined && node.type !== 'symlink') node.mode = changes.mode;
     if (changes.uid !== undefined) node.uid = changes.uid;
     if (changes.gid !== undefined) node.gid = changes.gid;
     if (changes.atimeNs !== undefined) node.atimeNs = timeOf(changes.atimeNs);
