@@ -170,7 +170,7 @@ const RESOURCE_OPTIONS = {
   smallFilesAhead: option<'on' | 'off'>(
     choice('on', 'off'),
     'on',
-    'Fetch small files before they are read, for clients that read a directory file after file.',
+    'Fetch small files, and the first MiBs of larger ones, before they are read, for clients that read a directory file after file.',
   ),
 };
 

@@ -1,4 +1,7 @@
-/** Files of a few MiB from a store that is far away, one after the other: the floor asks for each whole, over one connection. */
+/**
+ * Files of a few MiB from a store that is far away, one after the other in the order of their directory: the floor asks for each whole, over one
+ * connection. What 32 connections give that ask for many at a time is the most that could be had.
+ */
 import { httpLoad, type PlannedRequest } from '../clients/http-load.js';
 import { nfsLoad } from '../clients/nfs-load.js';
 import {
@@ -19,6 +22,8 @@ const FILES = 40;
 const FILE_BYTES = 5 * MIB;
 /** Of them the floor asks for so many: one takes two thirds of a second. */
 const FILES_OF_FLOOR = 5;
+/** As many as one stream may have (src/read/options.ts). */
+const CONNECTIONS_MAX = 32;
 /** What Linux has in flight when it reads a file front to back. */
 const READ_BYTES = 128 * KIB;
 const DEPTH = 2;
@@ -28,7 +33,7 @@ const UNSHAPED: Distance = { wait: '15ms' };
 function about({ wait, speed }: Distance): string {
   const reads = `READs of ${READ_BYTES / KIB} KiB, ${DEPTH} in flight`;
   const far = `${wait} to the first byte, ${speed === undefined ? 'any speed' : `${speed} a connection`}`;
-  return `${FILES} files of ${FILE_BYTES / MIB} MiB, one after the other: LOOKUP, ${reads}, every byte compared; the store ${far}`;
+  return `${FILES} files of ${FILE_BYTES / MIB} MiB, one after the other: READDIRPLUS, then of each in its order LOOKUP, ${reads}, every byte compared; the store ${far}`;
 }
 
 async function prepare(setup: Setup, distance: Distance): Promise<Prepared> {
@@ -44,9 +49,10 @@ async function prepare(setup: Setup, distance: Distance): Promise<Prepared> {
   const store = await FarStore.start(near, distance);
   setup.defer(() => store.close());
   const { daemon, nfs, root } = await serve(setup, store);
-  const plan = Array.from({ length: Math.min(count, FILES_OF_FLOOR) }, (_, index): PlannedRequest => {
+  const all = Array.from({ length: count }, (_, index): PlannedRequest => {
     return { method: 'GET', target: Nginx.target(`${first}/f-${index}`), length: FILE_BYTES };
   });
+  const plan = all.slice(0, FILES_OF_FLOOR);
   return {
     unit: 'GiB',
     floors: {
@@ -55,6 +61,13 @@ async function prepare(setup: Setup, distance: Distance): Promise<Prepared> {
         run: () =>
           rawSample(store, (plan.length * FILE_BYTES) / GIB, () =>
             httpLoad(store.url, plan, { connections: 1 }),
+          ),
+      },
+      thirtyTwo: {
+        about: `raw client in C, ${CONNECTIONS_MAX} connections, one GET of a whole file at a time each`,
+        run: () =>
+          rawSample(store, (count * FILE_BYTES) / GIB, () =>
+            httpLoad(store.url, all, { connections: CONNECTIONS_MAX }),
           ),
       },
     },
@@ -68,7 +81,13 @@ async function prepare(setup: Setup, distance: Distance): Promise<Prepared> {
         () => nfsLoad(daemon.port, { mode: 'turns', directory, ...files }),
       );
     },
-    ratios: { timeToOne: over('one', time), timesFasterThanOne: (round) => 1 / over('one', time)(round) },
+    ratios: {
+      timeToOne: over('one', time),
+      timesFasterThanOne: (round) => 1 / over('one', time)(round),
+      timeToThirtyTwo: over('thirtyTwo', time),
+      wastedShare: ({ work: { storeMiB = 0 } }) =>
+        storeMiB === 0 ? 0 : 1 - (count * FILE_BYTES) / (storeMiB * MIB),
+    },
   };
 }
 

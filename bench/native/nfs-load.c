@@ -10,7 +10,7 @@
  *   nfs-load PORT write HANDLE SEED SIZE TRANSFER DEPTH           UNSTABLE, then COMMIT
  *   nfs-load PORT create DIRECTORY COUNT SIZE DEPTH               files f-0, f-1, ...: CREATE, WRITE, COMMIT
  *   nfs-load PORT files DIRECTORY COUNT SIZE DEPTH                LOOKUP, READ; file f-N is of seed N, every byte compared
- *   nfs-load PORT turns DIRECTORY COUNT SIZE TRANSFER DEPTH       file after file: LOOKUP, then READs; as files otherwise
+ *   nfs-load PORT turns DIRECTORY COUNT SIZE TRANSFER DEPTH       READDIRPLUS, all of it, then file after file in its order: LOOKUP, READs
  *   nfs-load PORT walk DIRECTORY COUNT SIZE DEPTH ORDER           READDIRPLUS, all of it, then as files: in its order, or shuffled by ORDER
  *   nfs-load PORT list DIRECTORY                                  READDIRPLUS, all of it
  *   nfs-load PORT stream SIZE                                     no RPC: as many bytes, in records of 1 MiB, until the other side closes
@@ -343,14 +343,31 @@ static void call_alone(struct slot *slot) {
   while (!on_reply(&slot));
 }
 
+/* Lists the directory, which has so many files; they are told by walk_order. */
+static void list_files(uint64_t files) {
+  const enum mode then = mode;
+  walk_files = files;
+  walk_order = allocate(files * sizeof *walk_order);
+  mode = MODE_LIST;
+  jobs = 1;
+  run_jobs(1);
+  if (walk_listed != files) die("%" PRIu64 " files are listed, not %" PRIu64, walk_listed, files);
+  mode = then;
+  begun = 0;
+}
+
+/* Lists the directory, then reads file after file, `depth` READs of one at a time. */
 static void take_turns(uint64_t files, uint64_t depth) {
   const struct handle directory = target;
-  for (uint64_t index = 0; index < files; index++) {
+  const uint64_t reads_of_one = jobs;
+  list_files(files);
+  jobs = reads_of_one;
+  for (uint64_t turn = 0; turn < files; turn++) {
     target = directory;
-    slots[0] = (struct slot){.procedure = LOOKUP, .file = directory, .index = index};
+    slots[0] = (struct slot){.procedure = LOOKUP, .file = directory, .index = walk_order[turn]};
     call_alone(&slots[0]);
     target = slots[0].file;
-    seed = (uint32_t)index;
+    seed = (uint32_t)walk_order[turn];
     begun = 0;
     run_jobs(depth);
   }
@@ -358,20 +375,13 @@ static void take_turns(uint64_t files, uint64_t depth) {
 
 /* Lists the directory, then reads its files. */
 static void walk(uint64_t files, uint64_t depth) {
-  walk_files = files;
-  walk_order = allocate(files * sizeof *walk_order);
-  mode = MODE_LIST;
-  jobs = 1;
-  run_jobs(1);
-  if (walk_listed != files) die("%" PRIu64 " files are listed, not %" PRIu64, walk_listed, files);
+  list_files(files);
   for (uint64_t left = files; left > 1 && random_state != 0; left--) {
     const uint64_t other = random_next() % left, moved = walk_order[left - 1];
     walk_order[left - 1] = walk_order[other];
     walk_order[other] = moved;
   }
-  mode = MODE_WALK;
   jobs = files;
-  begun = 0;
   run_jobs(depth);
 }
 

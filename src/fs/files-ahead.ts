@@ -1,7 +1,8 @@
 /**
- * Fetches the next small files of clients that read a directory file after file, in the order of its listing. What is opened goes to the
+ * Fetches the next files of clients that read a directory file after file, in the order of its listing: small ones, and of larger ones the first
+ * MiBs. What is opened goes to the
  * walk policy (src/read/walk.ts) by its number on a route, a stretch of the listing; the policy says which files to have ahead, and each
- * is one GET (whole-gets.ts) that brings attributes and bytes.
+ * is one GET, or a few (whole-gets.ts), that brings attributes and bytes.
  *
  * A route is made when a few files of a directory were opened, from listings that are held. Where none reaches there, LIST is asked,
  * but only of directories that a client has listed, for names that were opened in order, and less and less often while that leads nowhere.
@@ -10,7 +11,6 @@
 import { setImmediate } from 'node:timers/promises';
 import { LRUCache } from 'lru-cache';
 import type { ObjectVersion } from '../memory/byte-slices.js';
-import { READ_DEFAULTS } from '../read/options.js';
 import { Walks, type Walk } from '../read/walk.js';
 import type { Freshness } from './freshness.js';
 import { compareKeys } from './names.js';
@@ -194,13 +194,12 @@ export class FilesAhead {
     const node = record === undefined ? undefined : volume.nodes.get(record.id);
     if (node !== undefined && (node.kind !== 'file' || node.unpublished || node.relocating)) return 'nothing';
     const version = this.#gets.versionOf(directory, name, node, file);
-    if (version === undefined || version.size === 0 || version.size > READ_DEFAULTS.smallFileBytes)
-      return 'nothing';
-    const whole = { key: volume.prefixOf(directory) + name, etag: version.etag, size: version.size };
-    if (!this.#gets.isUntouched(whole)) return 'nothing';
-    const answer = this.#gets.ahead(whole, directory, node);
+    if (version === undefined) return 'nothing';
+    const object = { key: volume.prefixOf(directory) + name, etag: version.etag, size: version.size };
+    if (!this.#gets.mayFetch(object)) return 'nothing';
+    const answer = this.#gets.ahead(object, directory, node);
     if (answer === undefined) return 'later';
-    stretch.fetched.set(position, whole);
+    stretch.fetched.set(position, object);
     answer
       .then((told) => {
         if (told === undefined) {
@@ -209,7 +208,7 @@ export class FilesAhead {
         } else this.#apply(directory, name, node, told);
         this.#goOn(directory, stretch, walk);
       })
-      .catch((error: unknown) => volume.log.debug({ err: error, key: whole.key }, 'fetched ahead in vain'));
+      .catch((error: unknown) => volume.log.debug({ err: error, key: object.key }, 'fetched ahead in vain'));
     return 'begun';
   }
 

@@ -1,7 +1,7 @@
 /**
- * GETs of small files as a whole, before a client reads them: their answers tell the attributes as well, so that a file costs one request
- * where a HEAD and a GET were two. Begun ahead of a client that walks a directory (files-ahead.ts), or for a LOOKUP where what is looked
- * up is read. All are pinned to the version that was listed, bounded by an account of what was fetched in vain, and merely nice to have: one
+ * GETs of small files as a whole and of larger ones' beginnings, before a client reads them: their answers tell the attributes as well, so
+ * that a file costs one request less. Begun ahead of a client that walks a directory (files-ahead.ts), or of small ones for a LOOKUP where
+ * what is looked up is read. All are pinned to the version that was listed, bounded by an account of what was fetched in vain, and merely nice to have: one
  * that fails leaves everything to be asked for as it would have been.
  */
 import { LRUCache } from 'lru-cache';
@@ -12,6 +12,14 @@ import { READ_DEFAULTS } from '../read/options.js';
 import type { ObjectHead } from '../store/object-store.js';
 import { NEVER_MS, type DirectoryNode, type FileNode, type FsNode, type PublishedVersion } from './node.js';
 import type { Volume } from './volume.js';
+
+/** Of a larger file the beginning is fetched, as its first READ would fetch it; not less of it than a GET of readahead. */
+const BEGINNING_BYTES = READ_DEFAULTS.beginningBytes;
+const BEGINNING_BYTES_MIN = READ_DEFAULTS.partBytesMin;
+/** Beyond, a HEAD and a first wait are a small part of what the file takes, and its beginning would lie there for long. */
+const FILE_BYTES_MAX = 64 * 1024 * 1024;
+/** Files being read for the first time that are remembered. */
+const FRESH_MAX = 64;
 
 /** A file that nobody has read for so long after it was fetched isn't going to be. */
 const UNREAD_MS_MAX = 30_000;
@@ -40,6 +48,8 @@ interface Asked {
 interface Fetched {
   readonly version: ObjectVersion;
   readonly begunMs: number;
+  /** From its start on. */
+  readonly bytes: number;
   readBytes: number;
 }
 
@@ -50,6 +60,8 @@ export class WholeGets {
   readonly #underWay = new Map<string, Asked>();
   /** Fetched and not read to their end, by key, the oldest first. */
   readonly #fetched = new Map<string, Fetched>();
+  /** By key: files that are read for the first time, and how many of their bytes weren't so far. */
+  readonly #fresh = new LRUCache<string, { readonly etag: string; left: number }>({ max: FRESH_MAX });
   readonly #habits = new LRUCache<bigint, LookupReads>({ max: DIRECTORIES_MAX });
 
   constructor(volume: Volume) {
@@ -58,21 +70,35 @@ export class WholeGets {
 
   /** A READ of a version begins: what it reads of a file fetched before wasn't fetched in vain. Before its own GETs begin. */
   reading(version: ObjectVersion, offset: number, count: number): void {
-    if (version.size > READ_DEFAULTS.smallFileBytes) return;
-    const held = this.#volume.readers.holds(version);
-    const fetched = this.#fetched.get(version.key);
-    const ours = fetched?.version.etag === version.etag && held;
-    if (ours) {
-      const readBytes = Math.min(count, version.size - fetched.readBytes);
-      this.#account.read(readBytes, fetched.readBytes === 0);
+    const { key, etag, size } = version;
+    if (size > FILE_BYTES_MAX) return;
+    const { readers } = this.#volume;
+    const fetched = this.#fetched.get(key);
+    const ours = fetched === undefined ? 0 : Math.min(count, fetched.bytes - offset);
+    if (
+      fetched !== undefined &&
+      ours > 0 &&
+      fetched.version.etag === etag &&
+      readers.holds(version, offset, ours)
+    ) {
+      const readBytes = Math.min(ours, fetched.bytes - fetched.readBytes);
+      const isFirst = fetched.readBytes === 0;
+      this.#account.read(readBytes, isFirst);
+      this.#account.used(readBytes);
+      if (isFirst) this.#fresh.set(key, { etag, left: size - fetched.bytes });
       fetched.readBytes += readBytes;
-      if (fetched.readBytes === version.size) this.#settle(version.key, fetched);
+      if (fetched.readBytes === fetched.bytes) this.#settle(key, fetched);
+      this.#readFresh(version, count - ours);
       return;
     }
     // It was evicted meanwhile, or is another version.
-    if (fetched !== undefined) this.#settle(version.key, fetched);
+    if (fetched !== undefined && (ours > 0 || fetched.version.etag !== etag)) this.#settle(key, fetched);
     // What is read again from memory was paid for once.
-    if (offset === 0 && !held) this.#account.read(count, true);
+    if (offset === 0 && !readers.holds(version, 0, count)) {
+      this.#account.read(0, true);
+      this.#fresh.set(key, { etag, left: size });
+    }
+    this.#readFresh(version, count);
   }
 
   /** A client begins to read the file. */
@@ -104,7 +130,7 @@ export class WholeGets {
   }
 
   /**
-   * Fetches a file ahead, if there is room for it in all bounds. What it resolves to was true of the store at `askedMs`: undefined when
+   * Fetches a file ahead, or the beginning of a larger one, as far as there is room for it in all bounds. What it resolves to was true of the store at `askedMs`: undefined when
    * the GET failed.
    */
   ahead(
@@ -119,7 +145,8 @@ export class WholeGets {
   }
 
   /** Whether there is anything to fetch. */
-  isUntouched(version: ObjectVersion): boolean {
+  mayFetch(version: ObjectVersion): boolean {
+    if (version.size === 0 || version.size > FILE_BYTES_MAX) return false;
     return !this.#underWay.has(version.key) && this.#volume.readers.isUntouched(version);
   }
 
@@ -152,6 +179,16 @@ export class WholeGets {
     )?.version;
   }
 
+  /** Bytes of a file that is read for the first time, however much of it is read ahead; none twice. */
+  #readFresh({ key, etag }: ObjectVersion, count: number): void {
+    const fresh = this.#fresh.get(key);
+    if (fresh?.etag !== etag) return;
+    const bytes = Math.min(count, fresh.left);
+    fresh.left -= bytes;
+    this.#account.read(bytes, false);
+    if (fresh.left === 0) this.#fresh.delete(key);
+  }
+
   #habitOf(parent: DirectoryNode): LookupReads {
     const known = this.#habits.get(parent.id);
     if (known !== undefined) return known;
@@ -169,15 +206,19 @@ export class WholeGets {
     const { readers, budget, clock } = this.#volume;
     this.#expire();
     const { key, size } = version;
-    const room = this.#account.outstandingBytes + size <= budget.limitBytes * MEMORY_SHARE;
-    if (!room || this.#underWay.has(key) || !this.#account.admits(size)) return undefined;
+    const room = Math.min(
+      this.#account.roomBytes,
+      Math.floor(budget.limitBytes * MEMORY_SHARE) - this.#account.outstandingBytes,
+    );
+    const bytes = aheadOf(size, room);
+    if (bytes === 0 || this.#underWay.has(key)) return undefined;
     const askedMs = clock.nowMs();
-    const answer = readers.fetchWhole(version, how);
-    if (answer === undefined) return undefined;
+    const begun = readers.fetchAhead(version, bytes, how);
+    if (begun === undefined) return undefined;
     const before = this.#fetched.get(key);
     if (before !== undefined) this.#settle(key, before);
-    const fetched = { version, begunMs: askedMs, readBytes: 0 };
-    this.#account.began(size);
+    const fetched = { version, begunMs: askedMs, bytes: begun.bytes, readBytes: 0 };
+    this.#account.began(begun.bytes);
     this.#fetched.set(key, fetched);
     const { entryChanges } = parent;
     const asked: Asked = {
@@ -186,7 +227,7 @@ export class WholeGets {
       entryChanges,
       node,
       epoch: node?.epoch ?? 0,
-      answer: answer.then((head) => {
+      answer: begun.head.then((head) => {
         this.#underWay.delete(key);
         if (head === undefined && this.#fetched.get(key) === fetched) this.#settle(key, fetched);
         return head;
@@ -204,7 +245,7 @@ export class WholeGets {
 
   #settle(key: string, fetched: Fetched): void {
     this.#fetched.delete(key);
-    this.#account.settled(fetched.version.size, fetched.readBytes);
+    this.#account.settled(fetched.bytes - fetched.readBytes, fetched.readBytes > 0);
   }
 
   #expire(): void {
@@ -214,6 +255,13 @@ export class WholeGets {
       this.giveUp(version);
     }
   }
+}
+
+/** Bytes to fetch of a file of `size`: a small one whole or not at all. */
+function aheadOf(size: number, roomBytes: number): number {
+  if (size <= READ_DEFAULTS.smallFileBytes) return size <= roomBytes ? size : 0;
+  if (Math.min(size, BEGINNING_BYTES) <= roomBytes) return Math.min(size, BEGINNING_BYTES);
+  return roomBytes - (roomBytes % BEGINNING_BYTES_MIN);
 }
 
 /** Nothing was changed here since the GET was asked for; `node` is the one that has its name now. */

@@ -1,5 +1,5 @@
 /**
- * What files fetched ahead may cost. A file is outstanding from when its GET begins until a client reads it or nobody is expected to:
+ * What files fetched ahead may cost. Bytes are outstanding from when their GET begins until a client reads them or nobody is expected to:
  * then the bytes that were not read are wasted. At any time, in bytes and in files,
  *
  *   outstanding + wasted <= a tenth of what clients have read + a grant
@@ -33,11 +33,11 @@ export class AheadAccount {
     return this.#wasted.bytes;
   }
 
-  /** Whether a file of so many bytes may be fetched ahead now. */
-  admits(bytes: number): boolean {
-    const within = (more: number, unit: keyof Cost): boolean =>
-      this.#outstanding[unit] + this.#wasted[unit] + more <= this.#read[unit] * WASTE_SHARE + GRANT[unit];
-    return within(bytes, 'bytes') && within(1, 'files');
+  /** Bytes of one file more that may be fetched ahead now; 0 where none may. */
+  get roomBytes(): number {
+    const left = (unit: keyof Cost): number =>
+      this.#read[unit] * WASTE_SHARE + GRANT[unit] - this.#outstanding[unit] - this.#wasted[unit];
+    return left('files') < 1 ? 0 : Math.max(0, Math.floor(left('bytes')));
   }
 
   /** A file is fetched ahead. */
@@ -46,7 +46,7 @@ export class AheadAccount {
     this.#outstanding.files += 1;
   }
 
-  /** A client reads so many bytes of small files; `first` of a file's READs. */
+  /** A client reads so many bytes of files that may be fetched ahead; `first` of a file's READs. */
   read(bytes: number, first: boolean): void {
     this.#read.bytes += bytes;
     if (first) this.#read.files += 1;
@@ -57,11 +57,16 @@ export class AheadAccount {
     }
   }
 
-  /** A file that was fetched ahead is settled: so many of its bytes were read. */
-  settled(bytes: number, readBytes: number): void {
+  /** A client reads so many bytes of what was fetched ahead: they are outstanding no more. */
+  used(bytes: number): void {
     this.#outstanding.bytes -= bytes;
+  }
+
+  /** A file that was fetched ahead is settled: so many of its bytes weren't read, and any at all were. */
+  settled(unreadBytes: number, wasRead: boolean): void {
+    this.#outstanding.bytes -= unreadBytes;
     this.#outstanding.files -= 1;
-    this.#wasted.bytes += bytes - readBytes;
-    if (readBytes === 0) this.#wasted.files += 1;
+    this.#wasted.bytes += unreadBytes;
+    if (!wasRead) this.#wasted.files += 1;
   }
 }

@@ -133,9 +133,10 @@ export class Fetcher {
     return this.#disk?.has(start, end - start) === true;
   }
 
-  /** What the GETs under way give: undefined for one that failed or was cancelled. */
-  async results(): Promise<readonly (GetResult | undefined)[]> {
-    return Promise.all(this.#fetches.values());
+  /** What the oldest GET under way gives: undefined if it fails or is cancelled. */
+  get firstResult(): Promise<GetResult | undefined> | undefined {
+    for (const result of this.#fetches.values()) return result;
+    return undefined;
   }
 
   /** Ends a fetch unless a READ waits for bytes of it. One that has all of its bytes ends by itself. */

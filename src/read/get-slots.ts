@@ -23,9 +23,9 @@ export class GetSlots {
     return this.#busy;
   }
 
-  /** A slot for readahead, at once or not at all. */
-  tryTakeAhead(): boolean {
-    if (this.#line.length > 0 || this.#busy >= this.#aheadMax) return false;
+  /** A slot for readahead, at once or not at all; `spared` are left to other readahead. */
+  tryTakeAhead(spared = 0): boolean {
+    if (this.#line.length > 0 || this.#busy >= Math.max(1, this.#aheadMax - spared)) return false;
     this.#busy += 1;
     return true;
   }

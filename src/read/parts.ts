@@ -9,6 +9,7 @@
  *   - never smaller than a GET is worth: as many bytes as arrive in the time to its first byte.
  */
 import type { ReadOptions } from './options.js';
+import type { Span } from './span.js';
 
 /** What a store's GETs are like now. */
 export interface GetsWanted {
@@ -30,6 +31,23 @@ const LAST_SHARE = 64;
 /** How many GETs a window has room for. */
 export function sharesOf({ gets }: GetsWanted): number {
   return gets > GETS_MIN ? gets * SHARES_PER_GET : gets;
+}
+
+/**
+ * The GETs of the first `bytes` of a file that is fetched before it is read: a few, for nobody waits yet. Not smaller than `partBytesMin`, but
+ * for the last one.
+ */
+export function partsAhead(
+  bytes: number,
+  { worthBytes }: GetsWanted,
+  options: Pick<ReadOptions, 'partBytesMin' | 'partBytesEfficient'>,
+): Span[] {
+  const { partBytesMin, partBytesEfficient } = options;
+  const most = Math.min(Math.max(worthBytes, partBytesMin), Math.max(partBytesEfficient, partBytesMin));
+  const each = Math.max(1, Math.round(most / partBytesMin)) * partBytesMin;
+  const spans: Span[] = [];
+  for (let start = 0; start < bytes; start += each) spans.push({ start, end: Math.min(start + each, bytes) });
+  return spans;
 }
 
 export class Parts {

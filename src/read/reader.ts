@@ -15,6 +15,7 @@ import type { Place } from './block-pool.js';
 import type { Block } from './fetch.js';
 import { Fetcher, type ReaderShared } from './fetcher.js';
 import type { ReadPolicy } from './options.js';
+import { partsAhead } from './parts.js';
 import { lengthOf, type Span } from './span.js';
 import { Stream } from './stream.js';
 import { Verification } from './verification.js';
@@ -22,6 +23,17 @@ import { Window, type Plan } from './window.js';
 
 /** A stream has room for several large blocks where its readahead may be as long as so many. */
 const LARGE_BLOCKS_MIN = 8;
+
+/** One slot of so many that readahead may have is left to READs' own readahead by files that are fetched before they are read. */
+const SPARED_SHARE = 3;
+
+/** What was begun before anybody reads. */
+export interface FetchedAhead {
+  /** From the object's start on. */
+  readonly bytes: number;
+  /** What the first GET gives; undefined when it failed. */
+  readonly first: Promise<GetResult | undefined>;
+}
 
 export class Reader {
   readonly version: ObjectVersion;
@@ -91,9 +103,9 @@ export class Reader {
     return this.#slices(blocks, asked);
   }
 
-  /** All bytes are there or on their way. */
-  get whole(): boolean {
-    return this.#index.gaps({ start: 0, end: this.version.size }).length === 0;
+  /** All bytes of `asked` are there or on their way. */
+  covers(asked: Span): boolean {
+    return this.#index.gaps(asked).length === 0;
   }
 
   /** Nothing of it is in memory, on disk or on its way. */
@@ -107,26 +119,34 @@ export class Reader {
   }
 
   /**
-   * Fetches the object whole, before anybody reads it, from memory that is free or was read already. `waits` stands in line for a GET's
-   * slot, as READs do; otherwise it is had at once or not at all. Undefined where it can't be had now, or isn't `untouched`; else what the
-   * GET gives, undefined when it failed.
+   * Fetches the object's first `bytes` before anybody reads it, from memory that is free or was read already: one GET where that is a small
+   * file, several that others have slots to spare for where it is more. `waits` stands in line for the first one's slot, as READs do;
+   * otherwise it is had at once or not at all. Undefined where nothing can be had now, or isn't `untouched`.
    */
-  fetchWhole(waits: boolean): Promise<GetResult | undefined> | undefined {
+  fetchAhead(bytes: number, waits: boolean): FetchedAhead | undefined {
     if (!this.untouched) return undefined;
-    const { slots, options } = this.#shared;
-    if (!waits && !slots.tryTakeAhead()) return undefined;
-    const pieces = this.#pieces;
-    const places = this.#takeAhead(pieces);
-    if (places === undefined) {
-      if (!waits) slots.giveBack();
-      return undefined;
-    }
+    const { slots, options, pace } = this.#shared;
+    const whole = bytes <= options.smallFileBytes && bytes === this.version.size;
+    const spans = whole ? [{ start: 0, end: bytes }] : partsAhead(bytes, pace.wanted, options);
+    const spared = whole ? 0 : Math.floor(slots.aheadMax / SPARED_SHARE);
     this.#usedMs = options.now();
     // No READ follows this stream: the first one begins its own.
     const stream = new Stream({ start: 0, end: 0 }, this.#usedMs, 0);
-    this.#fetcher.begin(places, stream, waits ? 'apart' : 'with slot');
-    // Nothing was there: the one GET under way is this.
-    return this.#fetcher.results().then(([result]) => result);
+    let begun = 0;
+    for (const span of spans) {
+      const inLine = waits && begun === 0;
+      if (!inLine && !slots.tryTakeAhead(spared)) break;
+      const places = this.#takeAhead(this.#cut([span]));
+      if (places === undefined) {
+        if (!inLine) slots.giveBack();
+        break;
+      }
+      this.#fetcher.begin(places, stream, inLine ? 'apart' : 'with slot');
+      begun = span.end;
+    }
+    // Nothing was there: the first GET under way is the first of these.
+    const first = this.#fetcher.firstResult;
+    return begun === 0 || first === undefined ? undefined : { bytes: begun, first };
   }
 
   /** Nobody is expected to read what is there: it goes first. GETs that no READ waits for end. */

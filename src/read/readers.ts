@@ -124,10 +124,10 @@ export class Readers {
     return this.#readerOf(version).readHeld(asked, policy ?? this.#shared.options.policy);
   }
 
-  /** All bytes of the version are there or on their way. */
-  holds(version: ObjectVersion): boolean {
-    const reader = this.#readerIfAny(version);
-    return reader?.whole === true;
+  /** `count` bytes of the version from `offset` on are there or on their way. */
+  holds(version: ObjectVersion, offset: number, count: number): boolean {
+    const end = Math.min(offset + count, version.size);
+    return this.#readerIfAny(version)?.covers({ start: offset, end }) === true;
   }
 
   /** Nothing of the version is in memory, on disk or on its way, and no other one of its key is being read. */
@@ -139,17 +139,18 @@ export class Readers {
   }
 
   /**
-   * Fetches a version whole before anybody reads it, for as much memory as is free; its headers come with it. `waits` stands in line for
-   * a GET, as READs do. Undefined where it can't be had now, or isn't untouched; what it resolves to is undefined when the GET failed,
-   * which nobody needs to hear of: a READ tries again.
+   * Fetches the first `bytes` of a version before anybody reads it, for as much memory and as many GETs as are free; its headers come with
+   * the first GET. `waits` stands in line for that one, as READs do. Undefined where nothing can be had now, or it isn't untouched. A GET
+   * that fails is nothing anybody needs to hear of: a READ tries again.
    */
-  fetchWhole(
+  fetchAhead(
     version: ObjectVersion,
+    bytes: number,
     { waits }: { readonly waits: boolean },
-  ): Promise<ObjectHead | undefined> | undefined {
+  ): { readonly bytes: number; readonly head: Promise<ObjectHead | undefined> } | undefined {
     if (this.#closing.signal.aborted || version.size === 0 || !this.isUntouched(version)) return undefined;
-    const fetching = this.#readerOf(version).fetchWhole(waits);
-    return fetching?.then((result) => result?.head);
+    const fetched = this.#readerOf(version).fetchAhead(Math.min(bytes, version.size), waits);
+    return fetched && { bytes: fetched.bytes, head: fetched.first.then((result) => result?.head) };
   }
 
   /** A version that was fetched isn't expected to be read any more: it goes first when memory is asked for. */

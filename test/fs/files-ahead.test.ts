@@ -2,6 +2,7 @@
 import t, { type Test } from 'tap';
 import { StoreError } from '../../src/store/errors.js';
 import { settle } from '../read/read-rig.js';
+import type { Handle } from '../../src/fs/file-system.js';
 import { codeOf, Mounted, type MountedOptions } from './mounted.js';
 
 const TTL_MS = 3000;
@@ -261,6 +262,119 @@ await t.test('what is changed here while it is fetched ahead is not overtaken', 
   t.notOk((await mounted.list('dir')).includes(nameOf(3)));
   t.same(await walk(mounted, range(5, 60)), []);
 });
+
+/** `dir` with files of 3 MiB, all with the same bytes; each is read in pieces, and settled in between. */
+const MEDIUM = Buffer.alloc(3 * 1024 * 1024, 'a file of some MiB');
+const PIECE_BYTES = 512 * 1024;
+
+async function withMediumFiles(t: Test, count: number, options: MountedOptions = {}): Promise<Mounted> {
+  const mounted = await Mounted.start(options);
+  t.teardown(() => mounted.end());
+  for (const index of range(0, count)) mounted.store.putNow(keyOf(index), MEDIUM);
+  mounted.clock.advance(10_000);
+  await mounted.list('dir');
+  return mounted;
+}
+
+/** Reads each file to its end; those that were wrong. */
+async function readThrough(mounted: Mounted, indexes: Iterable<number>): Promise<string[]> {
+  const wrong: string[] = [];
+  for (const index of indexes) {
+    const handle = await mounted.at(keyOf(index));
+    for (let at = 0; at < MEDIUM.length; at += PIECE_BYTES) {
+      const { slices, release } = await readPiece(mounted, handle, at);
+      if (!Buffer.concat(slices).equals(MEDIUM.subarray(at, at + PIECE_BYTES))) wrong.push(keyOf(index));
+      release();
+    }
+    await settle();
+  }
+  return wrong;
+}
+
+async function readPiece(
+  mounted: Mounted,
+  handle: Handle,
+  at: number,
+): Promise<{ slices: readonly Buffer[]; release: () => void }> {
+  const bytes = await mounted.fs.read(mounted.context, handle, at, PIECE_BYTES);
+  return { slices: bytes.slices, release: () => bytes.release() };
+}
+
+/** Bytes of GETs since. */
+function bytesAsked(mounted: Mounted, from: number): number {
+  const gets = mounted.store.calls.slice(from).filter(({ operation }) => operation === 'GetObject');
+  return gets.reduce((sum, { range: asked }) => sum + (asked?.length ?? 0), 0);
+}
+
+await t.test('of larger files the beginnings are fetched ahead, and no byte twice', async (t) => {
+  const mounted = await withMediumFiles(t, 24);
+  const before = mounted.store.calls.length;
+  t.same(await readThrough(mounted, range(0, 24)), []);
+  t.equal(costs(mounted, before).heads, 3, 'the first three files are looked up');
+  t.equal(bytesAsked(mounted, before), 24 * MEDIUM.length);
+});
+
+await t.test('a larger file is there before it is opened once there is credit for it', async (t) => {
+  const mounted = await withMediumFiles(t, 24);
+  t.same(await readThrough(mounted, range(0, 20)), []);
+  const before = mounted.store.calls.length;
+  const handle = await mounted.at(keyOf(20));
+  const { release } = await readPiece(mounted, handle, 0);
+  release();
+  const asked = mounted.store.calls.slice(before).filter(({ key }) => key === keyOf(20));
+  t.notOk(asked.some(({ operation }) => operation === 'HeadObject'));
+  t.notOk(
+    asked.some(({ range: at }) => at !== undefined && at.offset < PIECE_BYTES),
+    'its first bytes were there',
+  );
+});
+
+await t.test('switched off, nothing of larger files is fetched ahead', async (t) => {
+  const mounted = await withMediumFiles(t, 12, { smallFilesAhead: false });
+  const before = mounted.store.calls.length;
+  t.same(await readThrough(mounted, range(0, 12)), []);
+  t.equal(costs(mounted, before).heads, 12);
+});
+
+await t.test(
+  'larger files in random order: a tenth of the bytes and the grant at most are in vain',
+  async (t) => {
+    for (const seed of [23, 7]) {
+      const mounted = await withMediumFiles(t, 48);
+      const before = mounted.store.calls.length;
+      // Every third file is left out: what was fetched of those is never read.
+      const order = [...range(0, 24)].map((index) => (index * seed) % 24).filter((index) => index % 3 !== 0);
+      t.same(await readThrough(mounted, order), []);
+      const read = order.length * MEDIUM.length;
+      const asked = bytesAsked(mounted, before);
+      t.ok(asked <= read * 1.1 + 1024 * 1024, `${asked - read} bytes beyond ${read}`);
+    }
+  },
+);
+
+await t.test(
+  'who reads only the first piece of larger files in order is not sent all of the others',
+  async (t) => {
+    const mounted = await withMediumFiles(t, 24);
+    const before = mounted.store.calls.length;
+    for (const index of range(0, 20)) {
+      const handle = await mounted.at(keyOf(index));
+      (await readPiece(mounted, handle, 0)).release();
+      await settle();
+    }
+    const read = 20 * PIECE_BYTES;
+    const asked = bytesAsked(mounted, before);
+    // What READs themselves fetch at a file's start is no part of this.
+    const off = await withMediumFiles(t, 24, { smallFilesAhead: false });
+    const offBefore = off.store.calls.length;
+    for (const index of range(0, 20)) {
+      (await readPiece(off, await off.at(keyOf(index)), 0)).release();
+      await settle();
+    }
+    const without = bytesAsked(off, offBefore);
+    t.ok(asked <= without + read * 0.1 + 1024 * 1024, `${asked} bytes, ${without} switched off`);
+  },
+);
 
 await t.test('memory that others hold is left to them', async (t) => {
   const mounted = await withFiles(t, 60);

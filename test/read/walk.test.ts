@@ -38,7 +38,8 @@ class Simulated {
     }
     if (there) {
       this.hits += 1;
-      this.account.settled(bytes, bytes);
+      this.account.used(bytes);
+      this.account.settled(0, true);
     }
     this.#seen.add(position);
     const { walk, missed } = this.walks.open(position, this.nowMs);
@@ -50,7 +51,7 @@ class Simulated {
         walk.took(each, false);
         continue;
       }
-      if (!this.account.admits(size)) break;
+      if (this.account.roomBytes < size) break;
       this.account.began(size);
       this.fetched.add(each);
       this.fetches += 1;
@@ -63,7 +64,7 @@ class Simulated {
   #giveUp(position: number): void {
     if (!this.fetched.delete(position)) return;
     const size = this.sizes[position] ?? 0;
-    this.account.settled(size, 0);
+    this.account.settled(size, false);
   }
 }
 
@@ -233,20 +234,21 @@ await t.test('ending the walks gives up all that is pending', async (t) => {
 
 await t.test('the account: what is read gives credit, what is wasted takes it, and both fade', async (t) => {
   const account = new AheadAccount();
-  t.ok(account.admits(GRANT_BYTES));
-  t.notOk(account.admits(GRANT_BYTES + 1));
+  t.ok(account.roomBytes >= GRANT_BYTES);
+  t.ok(account.roomBytes < GRANT_BYTES + 1);
   account.began(GRANT_BYTES);
-  t.notOk(account.admits(1), 'the grant is out');
-  account.settled(GRANT_BYTES, 0);
-  t.notOk(account.admits(1), 'and was wasted');
+  t.ok(account.roomBytes < 1, 'the grant is out');
+  account.settled(GRANT_BYTES, false);
+  t.ok(account.roomBytes < 1, 'and was wasted');
   account.read(10 * GRANT_BYTES, true);
-  t.ok(account.admits(GRANT_BYTES));
+  t.ok(account.roomBytes >= GRANT_BYTES);
   account.began(GRANT_BYTES);
-  account.settled(GRANT_BYTES, GRANT_BYTES);
+  account.used(GRANT_BYTES);
+  account.settled(0, true);
   t.equal(account.wastedBytes, GRANT_BYTES, 'what was read was not wasted');
   for (let at = 0; at < 30_000; at += 1) account.read(64 * 1024, true);
   t.ok(account.wastedBytes < GRANT_BYTES, 'old waste fades');
-  t.notOk(account.admits(200 * 1024 * 1024), 'and so does old credit');
+  t.ok(account.roomBytes < 200 * 1024 * 1024, 'and so does old credit');
 });
 
 await t.test('files that are looked up are expected to be read once the last few were', async (t) => {
