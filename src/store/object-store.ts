@@ -127,6 +127,13 @@ export interface UnfinishedUpload {
 /** A body to send: slices in order, unchanged until the call settles. */
 export type Body = readonly Uint8Array[];
 
+/** A body that memory has no room for: the same bytes each time it is opened, until the call settles. */
+export interface StreamedBody {
+  readonly bytes: number;
+  /** Each chunk is the taker's. */
+  open(): AsyncIterable<Uint8Array>;
+}
+
 export interface ByteRange {
   readonly offset: number;
   /** Bytes, at least 1. */
@@ -236,7 +243,7 @@ export interface ObjectStore {
     key: string,
     uploadId: string,
     partNumber: number,
-    body: Body,
+    body: Body | StreamedBody,
     signal?: AbortSignal,
   ): Promise<UploadedPart>;
   /** UploadPartCopy of a range of `sourceKey` at version `sourceEtag`. */

@@ -6,7 +6,7 @@
 import type { ByteSlices, ObjectVersion } from '../memory/byte-slices.js';
 import type { FileContent, Stretch } from './file-content.js';
 import type { Spiller } from './spiller.js';
-import type { ObjectStore } from '../store/object-store.js';
+import type { Body, ObjectStore, StreamedBody } from '../store/object-store.js';
 import { fetchBase, type HeldBase, type Wanted } from './base-fetch.js';
 import { Filling } from './filling.js';
 import { SpoolFullError } from './spool-full.js';
@@ -22,10 +22,16 @@ export type ReadBase = (
 ) => Promise<ByteSlices>;
 
 /** The bytes of a range, unchanged until released. */
-export interface Lease {
-  readonly body: readonly Buffer[];
+export interface Lease<Bytes = readonly Buffer[]> {
+  readonly body: Bytes;
   release(): void;
 }
+
+/** Larger ranges are read while they are sent: what is staged for one is not there for others. */
+const STREAMED_FROM_BYTES = 64 * 1024 * 1024;
+/** Bytes of a streamed range read at a time, and what of them may be on its way. */
+const CHUNK_BYTES = 1024 * 1024;
+const CHUNKS_UNDER_WAY = 4;
 
 export interface ContentSourceOptions {
   readonly content: FileContent;
@@ -102,6 +108,56 @@ export class ContentSource {
     } catch (error) {
       release();
       throw error;
+    }
+  }
+
+  /** A range to send, of any size: whole where it can be staged, else a piece at a time. Its parts are locked until it is released. */
+  async leaseToSend(start: number, end: number, signal?: AbortSignal): Promise<Lease<Body | StreamedBody>> {
+    const { stagingBytesMax } = this.#spiller;
+    if (end - start <= Math.min(stagingBytesMax, STREAMED_FROM_BYTES))
+      return await this.lease(start, end, signal);
+    const window = Math.min(stagingBytesMax, CHUNK_BYTES * CHUNKS_UNDER_WAY);
+    await this.#spiller.stage(window, signal);
+    const content = this.#content;
+    for (;;) {
+      const busy = content.partsWithin(start, end).find((part) => part.lock !== undefined);
+      if (busy === undefined) break;
+      await busy.lock;
+    }
+    const unlocks = content.partsWithin(start, end).map((part) => part.acquire());
+    const release = (): void => {
+      for (const unlock of unlocks) unlock();
+      this.#spiller.unstage(window);
+      this.#spiller.poke();
+    };
+    const chunkBytes = Math.ceil(window / CHUNKS_UNDER_WAY);
+    return {
+      body: { bytes: end - start, open: () => this.#chunks(start, end, chunkBytes, signal) },
+      release,
+    };
+  }
+
+  /** The bytes of a range whose parts are locked. What isn't in memory gets buffers of its own: nobody tells when one was sent. */
+  async *#chunks(
+    start: number,
+    end: number,
+    chunkBytes: number,
+    signal: AbortSignal | undefined,
+  ): AsyncGenerator<Buffer> {
+    for (let from = start; from < end; from += chunkBytes) {
+      signal?.throwIfAborted();
+      for (const stretch of this.#content.stretches(from, Math.min(end, from + chunkBytes))) {
+        const { place, part } = stretch;
+        if (place === 'memory') yield* memorySlices(stretch);
+        else if (place === 'zeros') yield* zeros(stretch.end - stretch.start);
+        else if (place === 'upload') throw new SpoolFullError(part?.uploadOnlyMessage);
+        else {
+          const buffer = Buffer.allocUnsafe(stretch.end - stretch.start);
+          if (place === 'spool') await part?.readSpooled([buffer], stretch.start);
+          else await this.#fetchBase([{ start: stretch.start, end: stretch.end, targets: [buffer] }], signal);
+          yield buffer;
+        }
+      }
     }
   }
 

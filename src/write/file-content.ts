@@ -6,7 +6,7 @@ import type { MemoryBudget } from '../memory/memory-budget.js';
 import type { ObjectVersion } from '../memory/byte-slices.js';
 import type { Extent } from './extent-map.js';
 import type { PartMap } from './part-map.js';
-import type { UploadedPart } from '../store/object-store.js';
+import type { SafePart } from './durable-record.js';
 import { Part, type UploadName } from './part.js';
 import type { Spiller } from './spiller.js';
 import type { Spool } from './spool.js';
@@ -186,8 +186,10 @@ export class FileContent {
   }
 
   /** A part that an earlier run sent whole: its bytes are in that upload alone. */
-  adoptUploaded(start: number, upload: UploadName, uploaded: UploadedPart): void {
+  adoptUploaded({ start, end, part: uploaded }: SafePart, upload: UploadName): void {
     const part = this.#open(this.partMap.indexAt(start));
+    if (part.start !== start || part.end !== end)
+      throw new Error(`expected a part from ${part.start} to ${part.end}, found one from ${start} to ${end}`);
     part.adoptUploaded(upload, uploaded);
     this.#size = Math.max(this.#size, part.end);
   }

@@ -197,7 +197,7 @@ export class FileUpload {
   /** Sends a full part as it is, unless it is cut or gone by the time there is memory for it. */
   async #sendPart(upload: MultipartUpload, part: Part, signal: AbortSignal): Promise<void> {
     const { content, source, spiller } = this.#options;
-    const lease = await source.lease(part.start, part.end, signal);
+    const lease = await source.leaseToSend(part.start, part.end, signal);
     try {
       if (content.part(part.index) !== part || !part.complete || part.uploadOnly) return;
       const sent = await spiller.during(() => upload.send(part.index + 1, lease.body, signal));
@@ -278,7 +278,7 @@ export class FileUpload {
       const { base } = content;
       return await spiller.during(() => upload.copy(index + 1, base, { offset, length }, signal));
     }
-    const lease = await source.lease(offset, offset + length, signal);
+    const lease = await source.leaseToSend(offset, offset + length, signal);
     try {
       const sent = await spiller.during(() => upload.send(index + 1, lease.body, signal));
       // Less than the part is of no use to another plan.

@@ -7,6 +7,7 @@ import type {
   ByteRange,
   ObjectHeaders,
   ObjectStore,
+  StreamedBody,
   UploadedPart,
   WriteCondition,
   WrittenObject,
@@ -77,7 +78,7 @@ export class MultipartUpload {
     return new MultipartUpload(place, key, uploadId, headers);
   }
 
-  async send(partNumber: number, body: Body, signal?: AbortSignal): Promise<UploadedPart> {
+  async send(partNumber: number, body: Body | StreamedBody, signal?: AbortSignal): Promise<UploadedPart> {
     return await this.#use(() =>
       this.#place.store.uploadPart(this.key, this.uploadId, partNumber, body, signal),
     );

@@ -64,11 +64,9 @@ export class WriteSession {
     const { store, budget, spool, log, durable } = options;
     const settings = { ...WRITE_OPTIONS_DEFAULT, ...options.options };
     const spiller = spool.spillerOf(budget);
+    const least = Math.min(settings.partBytes, spiller.stagingBytesMax);
     const { partBytes, partsMax } = cut ?? {
-      partBytes: Math.max(
-        Math.min(settings.partBytes, spiller.stagingBytesMax),
-        store.capabilities.partBytesMin,
-      ),
+      partBytes: Math.max(least, store.capabilities.partBytesMin),
       partsMax: Math.min(PARTS_MAX, store.capabilities.partsMax),
     };
     const partMap = createPartMap(partBytes, partsMax);
@@ -90,7 +88,7 @@ export class WriteSession {
       store,
     });
     this.#putBytesMax = Math.min(settings.putBytesMax, spiller.stagingBytesMax);
-    this.#sizeMax = Math.max(partMap.fileBytesMaxFor(spiller.stagingBytesMax), this.#putBytesMax);
+    this.#sizeMax = Math.max(partMap.fileBytesMax, this.#putBytesMax);
     this.#upload = new FileUpload({
       place: { store, journal: options.uploads, log },
       spiller,
@@ -304,7 +302,7 @@ export class WriteSession {
     const { upload, parts, extents, baseBytes, sizeBytes } = record;
     if (upload !== undefined) {
       this.#upload.resume(upload);
-      for (const { start, part } of parts) this.#content.adoptUploaded(start, upload, part);
+      for (const part of parts) this.#content.adoptUploaded(part, upload);
     }
     for (const { start, end, piece } of extents) {
       const bytes = await this.#segments?.read(piece);

@@ -30,6 +30,7 @@ import type {
   ObjectHeaders,
   ObjectStore,
   UnfinishedUpload,
+  StreamedBody,
   UploadedPart,
   WriteCondition,
   WrittenObject,
@@ -197,10 +198,11 @@ export class FaultStore implements AppendingStore, RenamingStore {
     key: string,
     uploadId: string,
     partNumber: number,
-    body: Body,
+    body: Body | StreamedBody,
     signal?: AbortSignal,
   ): Promise<UploadedPart> {
-    const call = { operation: 'UploadPart', key, uploadId, partNumber, bytes: lengthOf(body) } as const;
+    const bytes = 'open' in body ? body.bytes : lengthOf(body);
+    const call = { operation: 'UploadPart', key, uploadId, partNumber, bytes } as const;
     return this.#call(call, signal, () => this.#inner.uploadPart(key, uploadId, partNumber, body, signal));
   }
 

@@ -22,6 +22,7 @@ import type {
   ObjectHeaders,
   RenameOptions,
   RenamingStore,
+  StreamedBody,
   UnfinishedUpload,
   UploadedPart,
   WriteCondition,
@@ -304,10 +305,12 @@ export class MemoryStore implements AppendingStore, RenamingStore {
     key: string,
     uploadId: string,
     partNumber: number,
-    body: Body,
+    body: Body | StreamedBody,
     signal?: AbortSignal,
   ): Promise<UploadedPart> {
-    const bytes = Buffer.concat(body);
+    const slices: Uint8Array[] = [];
+    if ('open' in body) for await (const chunk of body.open()) slices.push(Buffer.from(chunk));
+    const bytes = Buffer.concat('open' in body ? slices : body);
     const call: StoreCall = { operation: 'UploadPart', key, uploadId, partNumber, bytes: bytes.length };
     return await this.#call(call, signal, () => this.#storePart(call, key, uploadId, partNumber, bytes));
   }

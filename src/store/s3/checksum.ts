@@ -45,6 +45,13 @@ export class BodyChecksum {
     return { algorithm: this.algorithm, value: base64Of(this.algorithm, value) };
   }
 
+  /** As `of`, of bytes that come one after the other. */
+  async ofStream(chunks: AsyncIterable<Uint8Array>): Promise<PartChecksum> {
+    let value = 0n;
+    for await (const chunk of chunks) value = this.#update(chunk, value);
+    return { algorithm: this.algorithm, value: base64Of(this.algorithm, value) };
+  }
+
   /** As `of`, with `-N`: the checksum of N checksums. */
   composite(digests: readonly Buffer[]): PartChecksum {
     const { value } = this.of(digests);

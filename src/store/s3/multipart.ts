@@ -12,6 +12,7 @@ import type {
   Body,
   ObjectHeaders,
   PartChecksum,
+  StreamedBody,
   UnfinishedUpload,
   UploadedPart,
   WriteCondition,
@@ -30,6 +31,7 @@ import { storeError } from './error-map.js';
 import { toSdkHeaders } from './headers.js';
 import { decodeListed } from './listed-key.js';
 import { findOurs } from './lost-answer.js';
+import { uploadStreamedPart } from './streamed-part.js';
 import { taggingOf } from './tagging.js';
 
 /** S3's limit: parts of an upload, and the greatest part number. */
@@ -90,10 +92,11 @@ export async function uploadPart(
   key: string,
   uploadId: string,
   partNumber: number,
-  body: Body,
+  body: Body | StreamedBody,
   signal: AbortSignal | undefined,
 ): Promise<UploadedPart> {
   checkPartNumber(context, 'UploadPart', key, partNumber);
+  if ('open' in body) return uploadStreamedPart(context, key, { uploadId, partNumber }, body, signal);
   const checksum = context.checksum?.of(body);
   const etag = await context.requests.run('UploadPart', key, signal, async (attempt) => {
     const calls = await context.calls();

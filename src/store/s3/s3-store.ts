@@ -18,6 +18,7 @@ import type {
   RenameOptions,
   RenamingStore,
   UnfinishedUpload,
+  StreamedBody,
   UploadedPart,
   WriteCondition,
   WrittenObject,
@@ -157,7 +158,7 @@ class S3Store implements AppendingStore, RenamingStore {
     key: string,
     uploadId: string,
     partNumber: number,
-    body: Body,
+    body: Body | StreamedBody,
     signal?: AbortSignal,
   ): Promise<UploadedPart> {
     return uploadPart(this.#context, key, uploadId, partNumber, body, signal);
