@@ -31,6 +31,8 @@ const PART_BYTES = 8 * MIB;
 /** One connection at 8 MB/s would take half a minute for the whole. */
 const ONE_BYTES = 32 * MIB;
 const CONNECTIONS = 8;
+/** What a sustained write is held to. */
+const CONNECTIONS_OF_A_WRITE = 16;
 /** As many as one stream may have (src/read/options.ts). */
 const CONNECTIONS_MAX = 32;
 const TRANSFER_BYTES = MIB;
@@ -58,6 +60,7 @@ function floors(
   return {
     one: floor(1, plan.slice(0, ofOne)),
     eight: floor(CONNECTIONS, plan),
+    sixteen: floor(CONNECTIONS_OF_A_WRITE, plan),
     thirtyTwo: floor(CONNECTIONS_MAX, plan),
   };
 }
@@ -65,6 +68,7 @@ function floors(
 const RATIOS = {
   timeToOne: over('one', time),
   timeToEight: over('eight', time),
+  timeToSixteen: over('sixteen', time),
   timeToThirtyTwo: over('thirtyTwo', time),
 };
 

@@ -11,6 +11,7 @@ const RATIO_NAMES: Readonly<Record<string, string>> = {
   daemonCpuToSdk: 'its CPU to the SDK',
   timeToOne: 'time to one connection',
   timeToEight: 'time to eight connections',
+  timeToSixteen: 'time to sixteen connections',
   addedMedianMs: 'ms to the first byte beyond the store',
   cpu: 'CPU to @stellar/js-xdr',
 };

@@ -17,7 +17,7 @@ const FLOOR_TARGETS: Readonly<Record<string, readonly Target[]>> = {
   'sequential-read-tls': [{ ratio: 'totalCpu', value: 2.3, bound: 'most' }],
   'sequential-write': [{ ratio: 'daemonCpuToSdk', value: 0.5, bound: 'most' }],
   'sequential-read-far': [{ ratio: 'timeToEight', value: 1, bound: 'most' }],
-  'sequential-write-far': [{ ratio: 'timeToEight', value: 1, bound: 'most' }],
+  'sequential-write-far': [{ ratio: 'timeToSixteen', value: 1.11, bound: 'most' }],
 };
 
 /** The daemon takes no more than a peer of anything, and a third of the time where most of the reading is done. */

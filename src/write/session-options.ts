@@ -15,7 +15,7 @@ export interface WriteOptions {
   readonly partBytes: number;
   /** Files up to this many bytes are one PUT. 8 MiB. */
   readonly putBytesMax: number;
-  /** Parts of one file on their way at a time. 8. */
+  /** Parts of one file on their way at a time, at most. 32, or what memory has room for (`partsUnderWay`). */
   readonly parallelUploads: number;
   /** Largest range copied inside the store in one request, in bytes: smaller ones run in parallel. 512 MiB. */
   readonly copyPartBytesMax: number;
@@ -26,10 +26,26 @@ export interface WriteOptions {
 export const WRITE_OPTIONS_DEFAULT: WriteOptions = {
   partBytes: PART_BYTES_DEFAULT,
   putBytesMax: PART_BYTES_DEFAULT,
-  parallelUploads: 8,
+  parallelUploads: 32,
   copyPartBytesMax: 512 * 1024 * 1024,
   chunkBytesMax: 256 * 1024,
 };
+
+/** As many parts are on their way whatever the memory: those that it has no room for go out of the spool. */
+const PARTS_UNDER_WAY_MIN = 8;
+
+/**
+ * Parts of one file that may be on their way at a time. How many are, latency and the client's pace decide: a part goes out when it is full. They
+ * keep their memory until they have arrived, and leave a quarter of it to those who read and to what comes in.
+ */
+export function partsUnderWay(
+  { parallelUploads }: WriteOptions,
+  memoryBytes: number,
+  partBytes: number,
+): number {
+  const room = Math.floor((memoryBytes * 3) / 4 / partBytes);
+  return Math.min(parallelUploads, Math.max(PARTS_UNDER_WAY_MIN, room));
+}
 
 export interface WriteSessionOptions {
   readonly store: ObjectStore;

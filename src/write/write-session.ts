@@ -27,6 +27,7 @@ import { FileUpload } from './file-upload.js';
 import { sessionAborted, tooLarge } from './session-errors.js';
 import {
   published,
+  partsUnderWay,
   WRITE_OPTIONS_DEFAULT,
   type PublishedVersion,
   type PublishRequest,
@@ -95,7 +96,7 @@ export class WriteSession {
       content: this.#content,
       source: this.#source,
       target: options.target,
-      parallel: settings.parallelUploads,
+      parallel: partsUnderWay(settings, budget.limitBytes, partBytes),
       copyBytesMax: Math.min(settings.copyPartBytesMax, store.capabilities.partBytesMax),
       signal: this.#closing.signal,
       isPromised: (start) => this.#durability?.isPromised(start) ?? false,
