@@ -15,6 +15,7 @@ import { ExtentMap } from './extent-map.js';
 import type { FileContent } from './file-content.js';
 import type { FileUpload } from './file-upload.js';
 import type { UploadName } from './part.js';
+import { SpoolFullError } from './spool-full.js';
 import type { SpooledPiece, SpoolSegments } from './spool-segments.js';
 
 /** Largest piece put into the spool at a time, in bytes: as much is staged where the bytes are not in memory. */
@@ -41,6 +42,8 @@ export interface DurabilityOptions {
   readonly journal: SessionJournal;
   readonly partBytes: number;
   readonly partsMax: number;
+  /** Pieces in the spool. */
+  readonly extentsMax: number;
 }
 
 export class Durability {
@@ -103,7 +106,7 @@ export class Durability {
   }
 
   /** Resolves when all that was written before is safe; writes may go on, nothing else. Errors: SpoolFullError; StoreError; the journal's. */
-  async keep(): Promise<void> {
+  async keep({ extentsMax }: { readonly extentsMax: number } = this.#options): Promise<void> {
     const { content, upload, segments, journal } = this.#options;
     await upload().inFlight();
     const unsafe = this.#unsafe;
@@ -112,6 +115,9 @@ export class Durability {
       if (this.#record !== undefined && this.#journaled) return await journal.touch(this.#record);
       if (!content.dirty) return;
     }
+    const extents = (this.#record?.extentCount ?? 0) + unsafe.count;
+    if (extents > extentsMax)
+      throw new SpoolFullError(`${extents} pieces of a file are more than the journal takes`);
     this.#unsafe = new ExtentMap();
     this.#keptBytes = Infinity;
     this.#resized = false;
@@ -138,7 +144,8 @@ export class Durability {
   async beforePublishing(): Promise<unknown> {
     if (this.#record === undefined) return undefined;
     try {
-      await this.keep();
+      // What can't be published without is kept, of however many pieces.
+      await this.keep(this.#isInTheWay ? { extentsMax: Infinity } : undefined);
       return undefined;
     } catch (error) {
       if (!this.#isInTheWay) return error;
@@ -208,7 +215,8 @@ export class Durability {
   #partsTouched(wanted: ExtentMap): Set<number> {
     const { partMap } = this.#options.content;
     const starts = new Set<number>();
-    for (const { start, end } of [...wanted, ...(this.#record?.extents ?? [])]) {
+    for (const index of this.#record?.spooledParts ?? []) starts.add(partMap.start(index));
+    for (const { start, end } of wanted) {
       for (let index = partMap.indexAt(start); partMap.start(index) < end; index += 1)
         starts.add(partMap.start(index));
     }

@@ -5,6 +5,7 @@
 import type { ObjectVersion } from '../memory/byte-slices.js';
 import type { ObjectHeaders, UploadedPart } from '../store/object-store.js';
 import type { UploadName } from './part.js';
+import { createPartMap, type PartMap } from './part-map.js';
 import type { SpooledPiece } from './spool-segments.js';
 
 /** Bytes `start` to `end` of the file are the first ones of a piece in the spool. */
@@ -49,16 +50,29 @@ export interface RecordState {
 
 export type RecordJson = RecordState & RecordChange;
 
+/** Later ones win where they overlap. */
+interface OrderedExtent {
+  readonly extent: SafeExtent;
+  readonly order: number;
+}
+
+/** Most pieces of a file in the spool: what a record of them takes of the journal and of memory, some 8 MiB each. */
+export const EXTENTS_MAX = 65_536;
+
 export class DurableRecord {
   readonly state: RecordState;
+  readonly #partMap: PartMap;
   readonly #parts = new Map<number, SafePart>();
-  #extents: SafeExtent[] = [];
+  /** By their starts: random writes to a large file make tens of thousands. */
+  #extents: OrderedExtent[] = [];
+  #lastOrder = 0;
   #sizeBytes: number;
   #baseBytes: number;
   #upload: OpenedUpload | undefined;
 
   constructor(state: RecordState) {
     this.state = state;
+    this.#partMap = createPartMap(state.partBytes, state.partsMax);
     this.#baseBytes = state.base?.size ?? 0;
     this.#sizeBytes = this.#baseBytes;
   }
@@ -86,36 +100,54 @@ export class DurableRecord {
     return this.#parts.values();
   }
 
+  /** In the order in which they were written. */
   get extents(): readonly SafeExtent[] {
-    return this.#extents;
+    return [...this.#extents].sort((a, b) => a.order - b.order).map(({ extent }) => extent);
+  }
+
+  get extentCount(): number {
+    return this.#extents.length;
+  }
+
+  /** Parts with bytes in the spool, by their indices. */
+  get spooledParts(): ReadonlySet<number> {
+    const indices = new Set<number>();
+    for (const { extent } of this.#extents) indices.add(this.#partMap.indexAt(extent.start));
+    return indices;
   }
 
   /** Takes a change over; pieces of the spool that nothing rests on any more. */
   apply(change: RecordChange): SpooledPiece[] {
-    const before = this.#extents;
+    const freed: SpooledPiece[] = [];
     if (change.upload?.uploadId !== this.#upload?.uploadId) this.#parts.clear();
     this.#upload = change.upload;
     this.#sizeBytes = change.sizeBytes;
     this.#baseBytes = change.baseBytes;
-    if (change.keptBytes !== undefined) this.#cut(change.keptBytes);
+    if (change.keptBytes !== undefined) this.#cut(change.keptBytes, freed);
     for (const safe of change.parts) {
-      this.#forget(safe.start, safe.end);
+      this.#forget(safe.start, safe.end, freed);
       this.#parts.set(safe.start, safe);
     }
     for (const extent of change.extents) {
-      this.#forget(extent.start, extent.end);
-      this.#extents.push(extent);
+      this.#forget(extent.start, extent.end, freed);
+      this.#lastOrder += 1;
+      this.#extents.splice(this.#firstFrom(extent.start), 0, { extent, order: this.#lastOrder });
       // Whoever puts bytes of an uploaded part into the spool puts all of them there: the upload's are old.
-      for (const [start, { end }] of this.#parts)
-        if (start < extent.end && end > extent.start) this.#parts.delete(start);
+      this.#parts.delete(this.#partMap.start(this.#partMap.indexAt(extent.start)));
     }
-    const kept = new Set(this.#extents.map(({ piece }) => piece));
-    return before.map(({ piece }) => piece).filter((piece) => !kept.has(piece));
+    return freed;
   }
 
   /** A change that changes nothing: for the journal, when something else about the file did. */
   get noChange(): RecordChange {
-    return { ...this.toJSON(), parts: [], extents: [] };
+    return {
+      ...this.state,
+      sizeBytes: this.#sizeBytes,
+      baseBytes: this.#baseBytes,
+      ...(this.#upload !== undefined && { upload: this.#upload }),
+      parts: [],
+      extents: [],
+    };
   }
 
   toJSON(): RecordJson {
@@ -125,19 +157,46 @@ export class DurableRecord {
       baseBytes: this.#baseBytes,
       ...(this.#upload !== undefined && { upload: this.#upload }),
       parts: [...this.#parts.values()],
-      extents: this.#extents,
+      extents: this.extents,
     };
   }
 
-  #cut(size: number): void {
+  #cut(size: number, freed: SpooledPiece[]): void {
     for (const [start, { end }] of this.#parts) if (end > size) this.#parts.delete(start);
-    this.#extents = this.#extents
-      .filter(({ start }) => start < size)
-      .map((extent) => (extent.end > size ? { ...extent, end: size } : extent));
+    const gone = this.#extents.splice(this.#firstFrom(size));
+    freed.push(...gone.map(({ extent }) => extent.piece));
+    this.#extents = this.#extents.map(({ extent, order }) => ({
+      extent: extent.end > size ? { ...extent, end: size } : extent,
+      order,
+    }));
   }
 
   /** What lies inside the range was written over. */
-  #forget(from: number, to: number): void {
-    this.#extents = this.#extents.filter(({ start, end }) => start < from || end > to);
+  #forget(from: number, to: number, freed: SpooledPiece[]): void {
+    const first = this.#firstFrom(from);
+    const left: OrderedExtent[] = [];
+    let at = first;
+    for (
+      let each = this.#extents[at];
+      each !== undefined && each.extent.start < to;
+      each = this.#extents[++at]
+    ) {
+      if (each.extent.end > to) left.push(each);
+      else freed.push(each.extent.piece);
+    }
+    if (at > first) this.#extents.splice(first, at - first, ...left);
+  }
+
+  /** Index of the first extent that starts at or after `offset`. */
+  #firstFrom(offset: number): number {
+    let low = 0;
+    let high = this.#extents.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      const each = this.#extents[middle];
+      if (each !== undefined && each.extent.start < offset) low = middle + 1;
+      else high = middle;
+    }
+    return low;
   }
 }

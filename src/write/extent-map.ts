@@ -29,6 +29,11 @@ export class ExtentMap implements Iterable<Extent> {
     this.#chunkExtentsMax = chunkExtentsMax;
   }
 
+  /** Extents. */
+  get count(): number {
+    return this.#extents.length;
+  }
+
   /** Bytes in all extents. */
   get bytes(): number {
     return this.#bytes;

@@ -5,6 +5,7 @@ import type { ObjectHeaders, ObjectStore, WriteCondition, WrittenObject } from '
 import type { Logger } from '../telemetry/log.js';
 import type { HeldBase } from './base-fetch.js';
 import type { SessionJournal } from './durability.js';
+import { EXTENTS_MAX } from './durable-record.js';
 import type { UploadJournal } from './multipart-upload.js';
 import { PART_BYTES_DEFAULT } from './part-map.js';
 import type { Spool } from './spool.js';
@@ -21,6 +22,8 @@ export interface WriteOptions {
   readonly copyPartBytesMax: number;
   /** Largest chunk of memory that small sequential writes grow to, in bytes. 256 KiB. */
   readonly chunkBytesMax: number;
+  /** Pieces of a file that COMMITs are answered for from the spool; with more, they publish. 65,536. */
+  readonly extentsMax: number;
 }
 
 export const WRITE_OPTIONS_DEFAULT: WriteOptions = {
@@ -29,6 +32,7 @@ export const WRITE_OPTIONS_DEFAULT: WriteOptions = {
   parallelUploads: 32,
   copyPartBytesMax: 512 * 1024 * 1024,
   chunkBytesMax: 256 * 1024,
+  extentsMax: EXTENTS_MAX,
 };
 
 /** As many parts are on their way whatever the memory: those that it has no room for go out of the spool. */

@@ -114,6 +114,7 @@ export class WriteSession {
             ...durable,
             partBytes,
             partsMax,
+            extentsMax: settings.extentsMax,
           });
   }
 
@@ -261,10 +262,7 @@ export class WriteSession {
     });
   }
 
-  /**
-   * The object at a version has every byte that was written here: it is what a publication of this session left, or as good. Nobody writes
-   * meanwhile. Errors: StoreError; SpoolFullError.
-   */
+  /** The object at a version has every byte that was written here. Nobody writes meanwhile. Errors: StoreError; SpoolFullError. */
   async isHeldBy(version: ObjectVersion): Promise<boolean> {
     return await this.#gate.exclusive(() =>
       provesContent({ store: this.#store, content: this.#content, source: this.#source }, version),

@@ -105,3 +105,28 @@ await t.test('uploads that may not be aborted any more do not keep the bucket fr
   await m.open();
   t.equal(m.store.uploads.size, 0, 'aborted when it may be');
 });
+
+await t.test('COMMITs of scattered pieces publish when there are more than the journal takes', async (t) => {
+  const m = await mounted(t, {
+    ...JOURNAL,
+    writeOptions: { ...JOURNAL.writeOptions, extentsMax: 20 },
+  });
+  const data = pattern(8 * PART);
+  const handle = await m.write('f', '', { commit: false });
+  await writeAll(m, handle, 0, data);
+  await m.rest(60_000);
+  let published = m.store.countOf('CompleteMultipartUpload');
+  const publications: number[] = [];
+  for (let piece = 0; piece < 50; piece += 1) {
+    const at = (piece * 2 * 997) % data.length;
+    await m.fs.write(m.context, handle, at, Buffer.from([piece]), 'fileSync');
+    data[at] = piece;
+    const now = m.store.countOf('CompleteMultipartUpload');
+    if (now > published) publications.push(piece);
+    published = now;
+  }
+  t.same(publications, [20, 41], 'each for more than 20 pieces');
+  await m.crash();
+  await m.open();
+  t.ok(m.store.objects.get('f')?.body.equals(data));
+});

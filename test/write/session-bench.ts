@@ -29,6 +29,7 @@ export const SMALL_PARTS: WriteOptions = {
   parallelUploads: 4,
   copyPartBytesMax: 1024 ** 3,
   chunkBytesMax: 8 * KIB,
+  extentsMax: 65_536,
 };
 
 export class SessionBench {
