@@ -31,7 +31,7 @@ export class ExtentMap implements Iterable<Extent> {
 
   /** Extents. */
   get count(): number {
-    return this.#extents.length;
+    return this.#chunks.reduce((count, chunk) => count + chunk.length, 0);
   }
 
   /** Bytes in all extents. */
