@@ -11,7 +11,7 @@
  */
 import type { ObjectVersion } from '../memory/byte-slices.js';
 import { StoreError } from '../store/errors.js';
-import type { ObjectChecksum, ObjectStore, WholeGet } from '../store/object-store.js';
+import type { ObjectChecksum, ObjectChecksums, ObjectStore, WholeGet } from '../store/object-store.js';
 import type { BodyChecks } from '../store/s3/body-checks.js';
 import type { Block, Fetch } from './fetch.js';
 import type { ReadOptions } from './options.js';
@@ -57,6 +57,8 @@ export class Verification {
   readonly #parts: VerificationParts;
   /** Of a larger version: null where there is none. */
   #check: VersionCheck | null | undefined;
+  /** The question for it that is under way, and whose it is. */
+  #asking: { readonly signal: AbortSignal; readonly answer: Promise<void> } | undefined;
   #condemnedUntilMs = -Infinity;
 
   constructor(version: ObjectVersion, parts: VerificationParts) {
@@ -97,7 +99,7 @@ export class Verification {
     if (checksums === undefined) return undefined;
     const { key, etag, size } = this.#version;
     if (this.isWhole && lengthOf(fetch.rest) === size) return this.#wholeCheck(checksums.known(key, etag));
-    if (this.#check === undefined) this.#found((await checksums.of(key, etag, fetch.signal)) ?? null);
+    await this.#asked(checksums, fetch.signal);
     const check = this.#check;
     return check === null || check === undefined ? undefined : this.#summed(check);
   }
@@ -126,6 +128,26 @@ export class Verification {
         if (!checks.matches(checksum, slices)) throw this.#wrong(true);
       },
     };
+  }
+
+  /** Knows what the checksum is. Fetches that begin together ask once, and again if the one that asked was cancelled meanwhile. */
+  async #asked(checksums: ObjectChecksums, signal: AbortSignal): Promise<void> {
+    const { key, etag } = this.#version;
+    while (this.#check === undefined) {
+      signal.throwIfAborted();
+      const asking = (this.#asking ??= {
+        signal,
+        answer: checksums
+          .of(key, etag, signal)
+          .then((checksum) => this.#found(checksum ?? null))
+          .finally(() => (this.#asking = undefined)),
+      });
+      try {
+        await asking.answer;
+      } catch (error) {
+        if (asking.signal === signal || !asking.signal.aborted) throw error;
+      }
+    }
   }
 
   #found(checksum: ObjectChecksum | null): void {

@@ -224,3 +224,46 @@ await t.test(
     );
   },
 );
+
+await t.test('GETs of a larger file that begin together ask for its checksum once', async (t) => {
+  const { rig, store, errors } = rigOf('crc32');
+  const body = pattern(LARGE);
+  const version = rig.put('large', body);
+  const begun = rig.readers.fetchAhead(version, 128 * KIB, { waits: false });
+  t.equal(begun?.bytes, 128 * KIB);
+  t.equal((await begun?.head)?.etag, version.etag);
+  t.same(await rig.bytes(version, 0, 128 * KIB), body.subarray(0, 128 * KIB));
+  t.ok(rig.gets >= 4, `${rig.gets} GETs`);
+  t.equal(store.asked, 1);
+  t.same(await rig.bytes(version, 128 * KIB, LARGE), body.subarray(128 * KIB));
+  t.same(errors(), []);
+  t.equal(await rig.leaked(), 0);
+});
+
+await t.test('when the GET that asked for the checksum is cut off, another one asks', async (t) => {
+  const { rig, store } = rigOf('crc32');
+  const body = pattern(LARGE);
+  const version = rig.put('large', body);
+  const tell = store.checksums.of.bind(store.checksums);
+  let asked = 0;
+  // The first question has no answer before it is cut off.
+  Object.assign(store.checksums, {
+    of: async (...[key, etag, signal]: Parameters<typeof tell>): ReturnType<typeof tell> => {
+      asked += 1;
+      if (asked > 1) return await tell(key, etag, signal);
+      return await new Promise((_, reject) =>
+        signal?.addEventListener('abort', () => reject(new Error('cut off')), { once: true }),
+      );
+    },
+  });
+  const begun = rig.readers.fetchAhead(version, 128 * KIB, { waits: false });
+  t.equal(begun?.bytes, 128 * KIB);
+  const read = rig.bytes(version, 64 * KIB, 10);
+  t.equal(asked, 1);
+  // All are cut off but the one that is waited for.
+  rig.readers.disregard(version);
+  t.same(await read, body.subarray(64 * KIB, 64 * KIB + 10));
+  t.equal(asked, 2);
+  t.equal(await begun?.head, undefined);
+  t.equal(await rig.leaked(), 0);
+});
