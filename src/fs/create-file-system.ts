@@ -23,7 +23,8 @@ import { collectRemoved } from './collecting.js';
 import { NodeCache } from './node-cache.js';
 import { Janitor, JANITOR_RULES_DEFAULT, type JanitorRules } from './janitor.js';
 import { Recovery } from './recovery.js';
-import { COMMIT_RULES_DEFAULT, type CommitRules, type VolumeParts } from './volume.js';
+import type { FileNode } from './node.js';
+import { COMMIT_RULES_DEFAULT, type CommitRules, type Volume, type VolumeParts } from './volume.js';
 import { VolumeOperations } from './volume-operations.js';
 
 /** What a crash left is waited for so long before the rest is served. */
@@ -170,6 +171,8 @@ export async function createFileSystem(parts: FileSystemParts): Promise<RunningF
     startedNs: toNs(clock.nowMs()),
   });
 
+  /** Files whose bytes are all safe in the state directory, as of a moment (their epochs then). */
+  const kept = new Map<FileNode, number>();
   const drain = async (): Promise<number> => {
     await Promise.all(recoveries.map((recovery) => recovery.stop()));
     const left = recoveries.reduce((sum, recovery) => sum + recovery.left, 0);
@@ -178,22 +181,50 @@ export async function createFileSystem(parts: FileSystemParts): Promise<RunningF
       await Promise.all([...volumes.values()].map(({ publishing }) => publishing.publishAll()))
     ).flat();
     for (const error of failures) log.error({ err: error }, 'a file could not be published before the end');
+    await Promise.all([...volumes.values()].map(({ volume }) => keepUnpublished(volume, kept, log)));
     return failures.length + left;
   };
   const close = async (): Promise<void> => {
-    const unpublished = nodes.busy().filter(({ recovering }) => recovering === undefined).length;
+    const isUnsafe = (node: FileNode): boolean =>
+      node.session?.dirty === true ? kept.get(node) !== node.epoch : node.writers > 0;
+    const unsafe = nodes.busy().filter(isUnsafe).length;
     for (const recovery of recoveries) void recovery.stop();
     await Promise.all([stopCollecting(), ...janitors.map((janitor) => janitor.end())]);
     try {
       for (const reader of readers) await reader.close();
       for (const { volume } of volumes.values()) volume.published.close();
       // Acknowledged unstable data is gone with this process if any is left: then clients must see another verifier.
-      if (unpublished === 0) await state.saveWriteVerifier(verifier);
+      if (unsafe === 0) await state.saveWriteVerifier(verifier);
     } finally {
       await closeState();
     }
   };
   return { fs, drain, close };
+}
+
+/** What the store doesn't take before the end is the next start's, as bytes that a COMMIT was answered for are. */
+async function keepUnpublished(volume: Volume, kept: Map<FileNode, number>, log: Logger): Promise<void> {
+  if (volume.commit.isStateEphemeral) return;
+  const left = volume.nodes
+    .busy()
+    .filter(
+      ({ id, session, gone }) =>
+        !gone && session?.dirty === true && volume.table.volumeOf(id) === volume.name,
+    );
+  await Promise.all(
+    left.map(async (node) => {
+      const { epoch } = node;
+      try {
+        await volume.touching(node, async () => node.session?.keep());
+        kept.set(node, epoch);
+      } catch (error) {
+        log.error(
+          { err: error, file: String(node.id) },
+          'what is not published of a file could not be kept for the next start',
+        );
+      }
+    }),
+  );
 }
 
 /** All of them or none: those that began end when another can't. */

@@ -225,3 +225,21 @@ async function openAndWait(m: Mounted): Promise<void> {
   }
   await opening;
 }
+
+await t.test(
+  'a stop while the store is down keeps what is not published: the write verifier stays, and nothing is lost',
+  async (t) => {
+    for (const isStateEphemeral of [false, true]) {
+      const m = await mounted(t, { ...SMALL_PARTS, isStateEphemeral });
+      const handle = await m.write('f', 'first');
+      const { verifier } = await m.fs.write(m.context, handle, 0, Buffer.from('unstable'), 'unstable');
+      m.store.before = unreachable;
+      await m.stop();
+      m.store.before = undefined;
+      await m.open();
+      const after = await m.fs.commit(m.context, handle);
+      t.equal(Buffer.compare(after.verifier, verifier) === 0, !isStateEphemeral);
+      t.equal(m.bucket()['f'], isStateEphemeral ? 'first' : 'unstable');
+    }
+  },
+);
