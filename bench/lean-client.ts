@@ -29,6 +29,9 @@ interface Waiter {
   readonly reject: (error: Error) => void;
 }
 
+/** What is opaque ends on a multiple of four bytes (RFC 4506 4.10). */
+const PADDING = Buffer.alloc(3);
+
 export interface LeanClientOptions {
   readonly port: number;
   /** Called after each answer: the driver sees by it who waits for how long. */
@@ -88,7 +91,8 @@ export class LeanClient {
   /** WRITE, UNSTABLE. `data` may be changed when this has resolved. Fails when not all was taken. */
   async write(handle: Buffer, offset: number, data: Buffer): Promise<void> {
     const args = Buffer.concat([opaque(handle), u64(offset), u32(data.length), u32(0), u32(data.length)]);
-    await this.#patiently(NFS3.procedures.WRITE.number, [args, data], () => undefined);
+    const padding = PADDING.subarray(0, -data.length & 3);
+    await this.#patiently(NFS3.procedures.WRITE.number, [args, data, padding], () => undefined);
   }
 
   async getattr(handle: Buffer): Promise<void> {

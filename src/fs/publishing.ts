@@ -175,7 +175,9 @@ export class Publishing {
     let headers: ObjectHeaders | undefined;
     try {
       await this.#loadHeaders(node, key);
-      headers = volume.headersOf(node);
+      // What is added to keeps its headers: times that it had would be those of before.
+      const isAppend = node.session?.isAppend === true && !node.timesGiven;
+      headers = volume.headersOf(node, isAppend ? 'without times' : 'with times');
       headers = await this.#send(node, key, headers);
     } catch (error) {
       if (isReplaced(error)) {
@@ -237,7 +239,14 @@ export class Publishing {
         !node.timesGiven &&
         differsInTimesOnly(opened.metadata, headers.metadata) &&
         isDeepStrictEqual({ ...opened, metadata: {} }, { ...headers, metadata: {} });
-      const published = await node.session.publish({ key, headers, condition, acceptHeaders });
+      const { headers: had } = node;
+      const published = await node.session.publish({
+        key,
+        headers,
+        condition,
+        acceptHeaders,
+        ...(had !== undefined && isDeepStrictEqual(had, headers) && { objectHeaders: had }),
+      });
       const { etag, size, lastModifiedMs } = published;
       node.version = { etag, size, ...(lastModifiedMs !== undefined && { lastModifiedMs }) };
       node.created = false;

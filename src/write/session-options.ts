@@ -84,6 +84,8 @@ export interface PublishRequest {
   readonly headers: ObjectHeaders;
   readonly condition?: WriteCondition;
   readonly signal?: AbortSignal;
+  /** Headers that the object has and may keep where it is only added to. */
+  readonly objectHeaders?: ObjectHeaders;
   /**
    * Whether headers that an upload was opened with will do instead of `headers`. A multipart upload can't change its headers: for
    * others the object is copied onto itself when it is complete, which costs time by its size. Equal ones only, unless told.

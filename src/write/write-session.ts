@@ -21,7 +21,7 @@ import type { DurableRecord } from './durable-record.js';
 import { FileContent } from './file-content.js';
 import { Gate } from './gate.js';
 import { createPartMap, PARTS_MAX } from './part-map.js';
-import type { Spiller } from './spiller.js';
+import { appendTo, isAppend, putWhole, type OnePutParts } from './one-put.js';
 import type { SpoolSegments } from './spool-segments.js';
 import { FileUpload } from './file-upload.js';
 import { sessionAborted, tooLarge } from './session-errors.js';
@@ -39,12 +39,11 @@ const PIECE_BYTES_MAX = 1024 * 1024;
 
 export class WriteSession {
   readonly #store: ObjectStore;
-  readonly #spiller: Spiller;
   readonly #content: FileContent;
   readonly #source: ContentSource;
   readonly #upload: FileUpload;
   readonly #putBytesMax: number;
-  readonly #onPut: WriteSessionOptions['onPut'];
+  readonly #onePut: OnePutParts;
   readonly #sizeMax: number;
   readonly #log: Logger;
   readonly #segments: SpoolSegments | undefined;
@@ -72,7 +71,6 @@ export class WriteSession {
     };
     const partMap = createPartMap(partBytes, partsMax);
     this.#store = store;
-    this.#spiller = spiller;
     this.#content = new FileContent({
       partMap,
       budget,
@@ -89,6 +87,14 @@ export class WriteSession {
       store,
     });
     this.#putBytesMax = Math.min(settings.putBytesMax, spiller.stagingBytesMax);
+    this.#onePut = {
+      store,
+      spiller,
+      content: this.#content,
+      source: this.#source,
+      bytesMax: this.#putBytesMax,
+      onPut: options.onPut,
+    };
     this.#sizeMax = Math.max(partMap.fileBytesMax, this.#putBytesMax);
     this.#upload = new FileUpload({
       place: { store, journal: options.uploads, log },
@@ -102,7 +108,6 @@ export class WriteSession {
       isPromised: (start) => this.#durability?.isPromised(start) ?? false,
     });
     this.#log = log;
-    this.#onPut = options.onPut;
     this.#segments = durable?.segments;
     this.#durability =
       durable === undefined
@@ -152,12 +157,17 @@ export class WriteSession {
 
   /** Bytes that publishing now would have copied inside the store, at most. */
   get copiedBytes(): number {
-    return this.#content.baseBytes;
+    return this.isAppend ? 0 : this.#content.baseBytes;
   }
 
   /** Publishing now is one PUT. */
   get isOnePut(): boolean {
-    return this.#content.size <= this.#putBytesMax && !this.#upload.holdsData;
+    return (this.#content.size <= this.#putBytesMax && !this.#upload.holdsData) || this.isAppend;
+  }
+
+  /** Publishing now adds to the object, where that may keep its headers. */
+  get isAppend(): boolean {
+    return this.#upload.current === undefined && !this.#upload.holdsData && isAppend(this.#onePut);
   }
 
   /** Bytes of memory. */
@@ -322,9 +332,8 @@ export class WriteSession {
     if (unkept !== undefined)
       this.#log.warn({ err: unkept }, 'published without room to keep what is published first');
     const { base } = content;
-    if (base?.key === request.key && !content.dirty) {
+    if (base?.key === request.key && !content.dirty)
       return this.#headersStale ? await this.#replaceHeaders(request) : base;
-    }
     const { written, headers } = await this.#send(request);
     const version = { key: request.key, etag: written.etag, size: content.size };
     await content.rebase(version);
@@ -343,11 +352,13 @@ export class WriteSession {
 
   /** One PUT, or the multipart upload; the headers that the object has now. */
   async #send(request: PublishRequest): Promise<{ written: WrittenObject; headers: ObjectHeaders }> {
-    const { key, headers, condition, signal } = request;
+    const { key, headers, condition, signal, objectHeaders } = request;
+    const added = this.isAppend ? await appendTo(this.#onePut, request) : undefined;
+    if (added !== undefined) return { written: added, headers: objectHeaders ?? headers };
     if (this.#content.size <= this.#putBytesMax && !this.#upload.holdsData) {
       if (this.#durability?.hasRecord === true) await this.#upload.retire();
       else await this.#upload.abandon();
-      return { written: await this.#put(request), headers };
+      return { written: await putWhole(this.#onePut, request), headers };
     }
     for (let attempt = 1; ; attempt += 1) {
       try {
@@ -357,19 +368,6 @@ export class WriteSession {
         if (attempt > 1 || !this.#upload.lost || !(error instanceof StoreError) || error.kind !== 'not-found')
           throw error;
       }
-    }
-  }
-
-  async #put({ key, headers, condition, signal }: PublishRequest): Promise<WrittenObject> {
-    const lease = await this.#source.lease(0, this.#content.size, signal);
-    try {
-      const written = await this.#spiller.during(() =>
-        this.#store.put(key, lease.body, headers, condition, signal),
-      );
-      this.#onPut?.({ key, etag: written.etag, size: this.#content.size }, lease.body);
-      return written;
-    } finally {
-      lease.release();
     }
   }
 

@@ -148,3 +148,98 @@ await t.test('a prefix that only an unfinished upload has is no directory', asyn
   t.strictSame(await m.list(''), ['file', 'up']);
   t.equal(await codeOf(m.at('up')), 'ENOENT');
 });
+
+await t.test('an append is one PUT of what is added, behind the end of the object', async (t) => {
+  const m = await mounted(t);
+  const size = 20 * 1024 * 1024;
+  const before = m.store.putNow('log', Buffer.alloc(size, 1), { metadata: {}, contentType: 'text/plain' });
+  const handle = await m.at('log');
+  await m.fs.write(m.context, handle, size, Buffer.from('first'), 'fileSync');
+  t.notOk(m.store.objects.get('log')?.headers.metadata['file-mtime'], 'its times are those of the object');
+  const calls = m.store.calls.length;
+  let { etag } = m.store.objects.get('log') ?? before;
+  for (let line = 0; line < 20; line += 1) {
+    await m.fs.write(m.context, handle, size + 5 + 4 * line, Buffer.from('next'), 'unstable');
+    await m.fs.commit(m.context, handle);
+    t.equal(m.store.objects.get('log')?.body.length, size + 9 + 4 * line, 'and every reader sees it');
+    const call = m.store.calls.at(-1);
+    t.match(call, { operation: 'PutObject', key: 'log', bytes: 4, condition: { ifMatch: etag } });
+    etag = m.store.objects.get('log')?.etag ?? '';
+  }
+  const made = m.store.calls.slice(calls);
+  t.equal(made.length, 20, 'nothing else is asked');
+  const object = m.store.objects.get('log');
+  t.equal(object?.body.toString('latin1', size), `first${'next'.repeat(20)}`);
+  t.equal(object?.headers.contentType, 'text/plain');
+  t.equal((await m.stat('log')).size, size + 85);
+});
+
+await t.test(
+  'a hole before what is appended is zeros, and what is changed before the end is no append',
+  async (t) => {
+    const m = await mounted(t);
+    const handle = await m.write('f', 'abc');
+    await m.fs.write(m.context, handle, 3, Buffer.from('d'), 'fileSync');
+    const calls = m.store.calls.length;
+    await m.fs.write(m.context, handle, 6, Buffer.from('g'), 'fileSync');
+    t.same(
+      m.store.calls.slice(calls).map(({ operation, bytes }) => [operation, bytes]),
+      [['PutObject', 3]],
+    );
+    t.equal(m.bucket()['f'], 'abcd\0\0g');
+    await m.fs.write(m.context, handle, 2, Buffer.from('XYZ'), 'fileSync');
+    t.equal(m.store.calls.at(-1)?.bytes, 7);
+    t.equal(m.bucket()['f'], 'abXYZ\0g');
+  },
+);
+
+await t.test('times and modes that are set reach an object that was added to', async (t) => {
+  const m = await mounted(t);
+  const handle = await m.write('f', 'abc');
+  await m.fs.write(m.context, handle, 3, Buffer.from('d'), 'fileSync');
+  await m.fs.write(m.context, handle, 4, Buffer.from('e'), 'fileSync');
+  await m.fs.setattr(m.context, handle, { mtimeNs: 77n, mode: 0o600 });
+  await m.rest();
+  const { metadata = {} } = m.store.objects.get('f')?.headers ?? {};
+  t.match(metadata, { 'file-mtime': '77ns', 'file-permissions': '0100600' });
+  await m.fs.write(m.context, handle, 5, Buffer.from('f'), 'fileSync');
+  t.notOk(m.store.objects.get('f')?.headers.metadata['file-mtime'], 'no times of before the append');
+  t.equal(m.bucket()['f'], 'abcdef');
+});
+
+await t.test('an append over what somebody else wrote meanwhile is a conflict', async (t) => {
+  const m = await mounted(t);
+  const handle = await m.write('f', 'abc');
+  await m.fs.write(m.context, handle, 3, Buffer.from('d'), 'fileSync');
+  m.store.putNow('f', Buffer.from('of somebody else'));
+  await t.rejects(m.fs.write(m.context, handle, 4, Buffer.from('e'), 'fileSync'), { code: 'EIO' });
+  t.equal(m.bucket()['f'], 'of somebody else');
+});
+
+await t.test('policy journal: an append survives a crash before and after the store has it', async (t) => {
+  for (const isStored of [false, true]) {
+    const m = await Mounted.start({
+      capabilities: DIRECTORY_CAPABILITIES,
+      exports: [{ commitPolicy: 'journal' }],
+    });
+    t.teardown(() => m.end());
+    const handle = await m.write('f', 'abc');
+    await m.rest(60_000);
+    await m.fs.write(m.context, handle, 3, Buffer.from('d'), 'fileSync');
+    await m.rest(60_000);
+    await m.fs.write(m.context, handle, 4, Buffer.from('e'), 'fileSync');
+    if (isStored) {
+      // The answer never comes.
+      let answer = (): void => undefined;
+      m.store.after = () => new Promise<void>((resolve) => (answer = resolve));
+      m.clock.advance(60_000);
+      while (m.bucket()['f'] !== 'abcde') await new Promise(setImmediate);
+      await m.crash();
+      m.store.after = undefined;
+      answer();
+    } else await m.crash();
+    await m.open();
+    t.same(m.bucket(), { f: 'abcde' }, 'no conflict with itself');
+    t.equal(await m.read('f'), 'abcde');
+  }
+});

@@ -88,7 +88,7 @@ export const WORKLOADS: readonly Workload[] = [
     name: '`cp -a` of 1,000 files of 4 KiB',
     run: async (m) => {
       // Many at a time share their syncs.
-      const atOnce = pLimit(250);
+      const atOnce = pLimit(32);
       const copies = Array.from({ length: 1000 }, (_, n) => atOnce(() => copyOf(m, `f${String(n)}`)));
       await Promise.all(copies);
     },

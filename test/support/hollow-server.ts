@@ -3,6 +3,7 @@
  * zeros. So what is done to a file of 10 GiB, or how a stream of 20 GiB is sent, can be looked at in full size, without a disk. One bucket,
  * path style; signatures and checksums are not looked at, conditions are.
  */
+import { createHash } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { pipeline } from 'node:stream/promises';
@@ -105,9 +106,12 @@ export class HollowServer {
     return this.#uploads.size;
   }
 
-  #put(key: string, size: number, headers: Readonly<Record<string, string>>, parts?: number): HollowObject {
-    const digest = (this.#made += 1).toString(16).padStart(32, '0');
-    const etag = parts === undefined ? `"${digest}"` : `"${digest}-${String(parts)}"`;
+  #put(
+    key: string,
+    size: number,
+    headers: Readonly<Record<string, string>>,
+    etag = `"${(this.#made += 1).toString(16).padStart(32, '0')}"`,
+  ): HollowObject {
     const object = { size, etag, modified: new Date().toUTCString(), headers };
     this.#objects.set(key, object);
     return object;
@@ -142,7 +146,7 @@ export class HollowServer {
     const headers = new Map(Object.entries(request.headers).map(([name, value]) => [name, String(value)]));
     const key = decodeURIComponent(url.pathname).slice(`/${this.#bucket}/`.length);
     const operation = operationOf(request.method ?? '', key, query, headers);
-    const keeps = request.method === 'POST';
+    const keeps = request.method === 'POST' || operation === 'PutObject';
     const kept: Buffer[] = [];
     let bytesIn = 0;
     for await (const chunk of request as AsyncIterable<Buffer>) {
@@ -162,7 +166,8 @@ export class HollowServer {
     const etag = `"${(this.#made += 1).toString(16).padStart(32, '0')}"`;
     switch (operation) {
       case 'PutObject':
-        return { status: 200, headers: { etag: this.#put(key, bytesIn, keptOf(headers)).etag } };
+        this.#put(key, bytesIn, keptOf(headers), md5(seen.body));
+        return { status: 200, headers: { etag: md5(seen.body) } };
       case 'CopyObject': {
         const source = this.#sourceOf(headers);
         if (source === undefined) return error(404, 'NoSuchKey');
@@ -197,7 +202,8 @@ export class HollowServer {
         if (sizes.slice(0, -1).some((size) => size < 5 * 1024 * 1024)) return error(400, 'EntityTooSmall');
         const size = sizes.reduce((sum, each) => sum + each, 0);
         this.#uploads.delete(query.get('uploadId') ?? '');
-        const made = this.#put(key, size, upload.headers, sizes.length);
+        const etagOfParts = `${etag.slice(0, -1)}-${String(sizes.length)}"`;
+        const made = this.#put(key, size, upload.headers, etagOfParts);
         return xml(
           `<CompleteMultipartUploadResult><ETag>${made.etag}</ETag></CompleteMultipartUploadResult>`,
         );
@@ -264,6 +270,11 @@ export class HollowServer {
       `<ListBucketResult><EncodingType>url</EncodingType><IsTruncated>${String(found.length > max)}</IsTruncated>${next}${contents.join('')}</ListBucketResult>`,
     );
   }
+}
+
+/** As the ETag of what was put: by it a client knows its own bytes again when it asks twice. */
+function md5(body: Buffer): string {
+  return `"${createHash('md5').update(body).digest('hex')}"`;
 }
 
 function operationOf(
