@@ -193,6 +193,7 @@ export class Content {
     const unchanged = size === undefined ? patience : undefined;
     await this.#publishing.notPublishing(node, unchanged);
     await this.#settleConflict(node, unchanged);
+    await this.#trust(node, unchanged);
     if (size === undefined) {
       witness?.mayBegin();
       witness?.before();
@@ -267,9 +268,21 @@ export class Content {
       // The copy that publishes attributes may give the same bytes another ETag, as it does with what was uploaded in parts.
       const copying =
         node.publishing !== undefined && node.session === undefined && node.version !== undefined;
-      if (!copying) return;
+      if (!copying) break;
       await this.#publishing.notPublishing(node, patience);
     }
+    await this.#trust(node, patience);
+  }
+
+  /**
+   * Looks at a file again whose version is in doubt: a directory above it was renamed while this call waited, and the copy of what was
+   * uploaded in parts has another ETag. A change of the version before would be taken for a conflict with somebody else's.
+   */
+  async #trust(node: FileNode, patience?: AbortSignal): Promise<void> {
+    const isDoubtful =
+      node.version !== undefined && node.session === undefined && node.validatedMs === NEVER_MS;
+    if (!isDoubtful || node.recovering !== undefined) return;
+    await unlessAborted(Promise.resolve(this.#freshness.file(node)), patience);
   }
 
   /**

@@ -72,6 +72,16 @@ export type Intent =
       readonly etag: string;
       readonly nodeId: string;
       readonly toPath: readonly string[];
+      /** The file that had the name: what the journal has of it goes with it. */
+      readonly replacedId?: string;
+    }
+  /** A file being removed of which the journal has more than the store: all of it goes. */
+  | {
+      readonly kind: 'remove-file';
+      readonly volume: string;
+      readonly key: string;
+      readonly etag: string;
+      readonly nodeId: string;
     }
   /** A directory being renamed. */
   | {

@@ -13,6 +13,20 @@ export const createRef = (node: FileNode): string => `create:${node.id}`;
 export const changeRef = (node: FileNode): string => `change:${node.id}`;
 export const writtenRef = (node: FileNode): string => `written:${node.id}`;
 
+/** Intents of a file that isn't published, by its id. */
+export const unpublishedRefs = (id: bigint | string): string[] => [
+  `create:${id}`,
+  `change:${id}`,
+  `written:${id}`,
+];
+
+/** What a crash left in the journal of a file that was to go, goes: nothing of it is carried out. */
+export async function dropUnpublished({ intents, segments }: Volume, id: string): Promise<void> {
+  const written = intents.live().get(`written:${id}`);
+  await Promise.all(unpublishedRefs(id).map((ref) => intents.drop(ref)));
+  if (written?.kind === 'written') segments.free(written.record.extents.map(({ piece }) => piece));
+}
+
 /** Resolves when the file's attributes are safe on disk. `sizeBytes` is a size that SETATTR gave it. */
 export async function journal(volume: Volume, node: FileNode, sizeBytes?: number): Promise<void> {
   try {

@@ -7,7 +7,8 @@ import { applyAttributes, type ChangeWitness, type Content } from './content.js'
 import { FsError } from './errors.js';
 import type { Freshness } from './freshness.js';
 import { headersOnly } from './store-answers.js';
-import { journal } from './journaling.js';
+import type { Intent } from './intent-log.js';
+import { dropUnpublished, journal, unpublishedRefs } from './journaling.js';
 import { pagesBelow } from './key-trees.js';
 import { KEY_BYTES_MAX } from './names.js';
 import { DirectoryNode, FileNode, type EntryChange, type FsNode } from './node.js';
@@ -187,16 +188,45 @@ export class Namespace {
       guard(node);
       if (node.kind === 'directory') throw new FsError('EISDIR', `"${name}" is a directory`);
       const key = volume.keyOf(node);
+      const removing = await this.#journalRemoval(node, key);
       // What isn't published is dropped last: a file that can't be removed keeps it.
-      if (node.version !== undefined || node.attempted !== undefined) {
-        await volume.store.delete(key).catch(rethrow);
+      try {
+        if (node.version !== undefined || node.attempted !== undefined) await volume.store.delete(key);
+      } catch (error) {
+        if (removing !== undefined) await volume.intents.drop(removing);
+        throw toFsError(error);
       }
       const change = this.#entryGone(directory, name, node);
       await this.#publishing.abandon(node);
+      if (removing !== undefined) await volume.intents.drop(removing);
       volume.readers.forget(key);
       await this.keepDirectoryIfCan(directory);
       return change;
     });
+  }
+
+  /**
+   * A crash between the removal of the object and that of what the journal has of the file would take the object for somebody else's doing,
+   * and keep the rest beside it. Undefined where the journal has nothing.
+   */
+  async #journalRemoval(node: FileNode, key: string): Promise<string | undefined> {
+    const { intents, name } = this.#volume;
+    const { version } = node;
+    if (version === undefined || !unpublishedRefs(node.id).some((ref) => intents.live().has(ref)))
+      return undefined;
+    const ref = `remove:${node.id}`;
+    const { etag } = version;
+    await intents.put(ref, { kind: 'remove-file', volume: name, key, etag, nodeId: String(node.id) });
+    return ref;
+  }
+
+  /** Finishes a removal that a crash interrupted. Somebody else's object stays. */
+  async finishRemoval({ key, etag, nodeId }: Extract<Intent, { kind: 'remove-file' }>): Promise<void> {
+    const volume = this.#volume;
+    const head = await volume.store.head(key);
+    if (head !== undefined && head.etag !== etag) return;
+    if (head !== undefined) await volume.store.delete(key, { ifMatch: etag });
+    await dropUnpublished(volume, nodeId);
   }
 
   /** RMDIR (RFC 1813 3.3.13). ENOTEMPTY while any key lies under it, be it one that the mount hides. */

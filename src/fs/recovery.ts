@@ -52,7 +52,7 @@ export class Recovery {
    * of where files are. The journal stays as it is.
    */
   static async begin(operations: VolumeOperations): Promise<Recovery> {
-    await finishRenames(operations);
+    await finishNames(operations);
     return new Recovery(operations);
   }
 
@@ -178,18 +178,21 @@ function isOfFile(intent: Intent): intent is FileIntent {
 }
 
 /** In the order in which they were begun: what follows finds files by their new paths. */
-async function finishRenames({ volume, rename }: VolumeOperations): Promise<void> {
+async function finishNames({ volume, rename, namespace }: VolumeOperations): Promise<void> {
   for (const [ref, intent] of [...volume.intents.live()]) {
     if (intent.volume !== volume.name) continue;
-    if (intent.kind !== 'rename-file' && intent.kind !== 'rename-directory') continue;
+    const isOfNames =
+      intent.kind === 'rename-file' || intent.kind === 'rename-directory' || intent.kind === 'remove-file';
+    if (!isOfNames) continue;
     volume.log.info({ ref, kind: intent.kind }, 'finishing what a crash interrupted');
     try {
-      await rename.finish(intent);
+      if (intent.kind === 'remove-file') await namespace.finishRemoval(intent);
+      else await rename.finish(intent);
     } catch (error) {
       if (!(error instanceof StoreError) || PASSING.has(error.kind)) throw error;
       // Nobody was told that it was done. A directory's is harmless at any time: it overwrites nothing.
       const what =
-        'a rename that a crash interrupted is refused by the store; whoever asked for it has to repeat it';
+        'a rename or removal that a crash interrupted is refused by the store; whoever asked for it has to repeat it';
       volume.log.error({ err: error, ref }, what);
       if (intent.kind === 'rename-directory') continue;
     }

@@ -7,7 +7,7 @@ import { canRename } from '../store/object-store.js';
 import { FsError } from './errors.js';
 import type { Freshness } from './freshness.js';
 import type { Intent } from './intent-log.js';
-import { createRef, journal } from './journaling.js';
+import { createRef, dropUnpublished, journal } from './journaling.js';
 import { copyTree, copyTreeOrUndo, deleteCopied, deleteUnchanged, type Copied } from './key-trees.js';
 import { moveObject } from './move-object.js';
 import type { Guard, Namespace } from './namespace.js';
@@ -153,6 +153,7 @@ export class Rename {
       etag: version.etag,
       nodeId: String(source.id),
       toPath: toKey.split('/'),
+      ...(target !== undefined && { replacedId: String(target.id) }),
     });
     source.relocating = true;
     try {
@@ -162,6 +163,8 @@ export class Rename {
       source.epoch++;
       volume.readers.forget(toKey);
       await volume.nodes.settled();
+      // Before the intent ends, which says that it is to go: a crash in between would take its bytes for somebody's.
+      if (target?.kind === 'file') await this.#publishing.abandon(target);
     } finally {
       source.relocating = false;
       // Whoever asked hears of a failure; the intent is for a crash alone.
@@ -272,6 +275,7 @@ export class Rename {
       const head = await store.head(intent.fromKey);
       if (head?.etag === intent.etag && canRename(store)) {
         await store.rename(intent.fromKey, intent.toKey, { sourceEtag: intent.etag });
+        if (intent.replacedId !== undefined) await dropUnpublished(volume, intent.replacedId);
         this.#finishMove(source, intent.toPath);
         return;
       }
@@ -282,6 +286,9 @@ export class Rename {
         }
         await store.delete(intent.fromKey, { ifMatch: intent.etag });
       }
+      // Somebody else's object under the old name tells nothing of the new one.
+      const isDone = head === undefined || head.etag === intent.etag;
+      if (isDone && intent.replacedId !== undefined) await dropUnpublished(volume, intent.replacedId);
       this.#finishMove(source, intent.toPath);
       return;
     }

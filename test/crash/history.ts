@@ -124,17 +124,17 @@ export class FileHistory {
     return view.differs(found) === undefined ? undefined : nearest;
   }
 
-  /** Everything that was answered is there. */
-  hasAll(found: Buffer): boolean {
+  /** Undefined when everything that was answered is there. */
+  lacks(found: Buffer): Difference | undefined {
     const { unanswered } = this;
     const isSizeTaken = [false, ...(unanswered?.kind === 'size' ? [true] : [])];
-    return isSizeTaken.some((taken) => {
-      const view = this.#view(
+    const differences = isSizeTaken.map((taken) =>
+      this.#view(
         (op) => op.answered < Infinity || (taken && op === unanswered),
         () => true,
-      );
-      return view.differs(found) === undefined;
-    });
+      ).differs(found),
+    );
+    return differences.includes(undefined) ? undefined : differences[0];
   }
 
   /** The last call that was not answered: a change of size has nothing beside it. */

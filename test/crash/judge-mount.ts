@@ -47,11 +47,16 @@ export async function judgeMount(world: World, nfs: NfsClient, isCrashed: boolea
     const bytes = await nfs.readFile(node.handle ?? found.handle);
     durableBytes += node.history.durableBytes;
     const difference = isCrashed ? node.history.afterCrash(bytes) : undefined;
+    const lacking = node.history.lacks(bytes);
     if (difference !== undefined) {
       world.found('lost', `"${path}" (${id}) lacks what was answered as safe: ${difference.what}`, id);
-    } else if (!node.history.hasAll(bytes)) {
+    } else if (lacking !== undefined) {
       if (!isCrashed)
-        world.found('lost', `"${path}" (${id}) lacks what was written, though the daemon lives`, id);
+        world.found(
+          'lost',
+          `"${path}" (${id}) lacks what was written, though the daemon lives: ${lacking.what}`,
+          id,
+        );
       isUnstableLost = true;
       if (node.history.whole(bytes, node.history.floor) !== undefined) mixed++;
     }

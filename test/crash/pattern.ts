@@ -11,7 +11,12 @@ export const WRITE_BYTES_MAX = MIB;
 const POOL_BYTES = 16 * MIB;
 
 export class Patterns {
-  readonly #pool = patternBytes(POOL_BYTES, 0x5eed);
+  readonly #pool: Buffer;
+
+  /** Takes a tenth of a second: for all trials of a run. */
+  constructor() {
+    this.#pool = patternBytes(POOL_BYTES, 0x5eed);
+  }
 
   /** Bytes `from` to `to` of the WRITE with this id. A view: not to be changed. */
   bytes(id: number, from: number, to: number): Buffer {

@@ -1,5 +1,6 @@
 /** Trials one after the other, and the sum of what they tell. Each trial's seed is the one before it and one. */
 import type { Ends } from '../end-to-end/fixture.js';
+import { Patterns } from './pattern.js';
 import { planOf, planText, type Policy } from './plan.js';
 import { runTrial } from './trial.js';
 
@@ -38,6 +39,7 @@ export interface TrialsReport {
 export async function runTrials(ends: Ends, options: TrialsOptions): Promise<TrialsReport> {
   const { seed: firstSeed, policy, failuresMax, minutes = Infinity, onBegin, onEnd } = options;
   const begunMs = performance.now();
+  const patterns = new Patterns();
   const policies: Record<string, number> = {};
   const kills: Record<string, number> = {};
   const failures: { seed: number; story: readonly string[] }[] = [];
@@ -58,7 +60,7 @@ export async function runTrials(ends: Ends, options: TrialsOptions): Promise<Tri
     policies[plan.isEphemeral ? 'ephemeral' : plan.policy] =
       (policies[plan.isEphemeral ? 'ephemeral' : plan.policy] ?? 0) + 1;
     try {
-      const report = await runTrial(plan, ends);
+      const report = await runTrial(plan, patterns, ends);
       for (const [kind, count] of Object.entries(report.kills)) kills[kind] = (kills[kind] ?? 0) + count;
       for (const { kind } of report.findings) sum[kind]++;
       for (const figure of SUMMED) sum[figure] += report[figure];

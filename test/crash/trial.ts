@@ -11,6 +11,7 @@ import { judgeBucket } from './judge-bucket.js';
 import { judgeMount } from './judge-mount.js';
 import { FOREIGN, judgeRest } from './judge-rest.js';
 import { Lane, SHARED_BYTES } from './lane.js';
+import type { Patterns } from './pattern.js';
 import { planText, type Kill, type Life, type Plan } from './plan.js';
 import { Rig } from './rig.js';
 import { changeInPlace, streamNew } from './streams.js';
@@ -50,7 +51,7 @@ export interface TrialReport {
 }
 
 /** `ends` ends what is left, should nobody wait for the trial. */
-export async function runTrial(plan: Plan, ends: Ends): Promise<TrialReport> {
+export async function runTrial(plan: Plan, patterns: Patterns, ends: Ends): Promise<TrialReport> {
   const args = [
     ...['--commit-policy', plan.policy, '--part-size', String(plan.partBytes), '--uid', '0', '--gid', '0'],
     ...['--memory-limit', plan.memoryLimit, '--journal-rest', plan.journalRest],
@@ -59,7 +60,7 @@ export async function runTrial(plan: Plan, ends: Ends): Promise<TrialReport> {
   const rig = await Rig.start(args);
   ends.teardown(() => rig.close());
   try {
-    return await new Trial(plan, rig).run();
+    return await new Trial(plan, rig, patterns).run();
   } finally {
     await rig.close();
   }
@@ -77,11 +78,11 @@ class Trial {
   #mixed = 0;
   #orphans = 0;
 
-  constructor(plan: Plan, rig: Rig) {
+  constructor(plan: Plan, rig: Rig, patterns: Patterns) {
     this.#plan = plan;
     this.#rig = rig;
     this.#trigger = new Trigger(rig, (kill) => this.#noteKill(kill));
-    this.#world = new World(() => this.#trigger.happens('call'));
+    this.#world = new World(patterns, () => this.#trigger.happens('call'));
   }
 
   async run(): Promise<TrialReport> {
@@ -137,17 +138,19 @@ class Trial {
       await bucket.put(world.tree.path(node.id), bytes, FOREIGN.metadata, FOREIGN.contentType);
       return node.id;
     };
-    const directory = (name: string): number => {
+    const directory = async (name: string): Promise<number> => {
       const node = world.node('directory', { attributes: { mode: 0o755, uid: 0, gid: 0 } });
       world.tree.apply({ change: 'make', dir: ROOT, name, node: node.id });
+      // One without a marker may go with its last file when the daemon is killed (docs/SEMANTICS.md).
+      await bucket.put(`${name}/`, Buffer.alloc(0), {}, 'application/x-directory');
       return node.id;
     };
     for (let lane = 0; lane < this.#plan.lanes; lane++) {
-      const home = directory(`lane${lane}`);
+      const home = await directory(`lane${lane}`);
       await add(home, 'small', patternBytes(SMALL_BYTES, lane + 1));
       if (lane === 0) await add(home, 'large', patternBytes(LARGE_BYTES, 77));
     }
-    await add(directory('shared'), 'common', patternBytes(SHARED_BYTES * this.#plan.lanes, 99));
+    await add(await directory('shared'), 'common', patternBytes(SHARED_BYTES * this.#plan.lanes, 99));
     bucket.close();
   }
 

@@ -2,7 +2,7 @@
 import type { nfstime3 } from '../../protocol/nfs3/types.js';
 import { NfsStatusError } from '../support/nfs-client.js';
 import { FileHistory } from './history.js';
-import { Patterns } from './pattern.js';
+import type { Patterns } from './pattern.js';
 import { ROOT, Tree, type NameChange } from './tree.js';
 
 export interface Attributes {
@@ -49,7 +49,7 @@ interface Line {
 }
 
 export class World {
-  readonly patterns = new Patterns();
+  readonly patterns: Patterns;
   readonly nodes = new Map<number, WorldNode>();
   tree = new Tree();
   /** By thread: the change of names that it has under way. */
@@ -69,7 +69,8 @@ export class World {
   #ids = 0;
 
   /** `onAnswer` is told of every answer at once. */
-  constructor(onAnswer: () => void) {
+  constructor(patterns: Patterns, onAnswer: () => void) {
+    this.patterns = patterns;
     this.#onAnswer = onAnswer;
     this.node('directory', { id: ROOT });
   }

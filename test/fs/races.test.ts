@@ -54,6 +54,33 @@ await t.test('a write during the rename of a directory above it arrives at the n
   t.strictSame(m.bucket(), { 'e/': '', 'e/f': 'NEW bytes' });
 });
 
+for (const change of ['write', 'setattr'] as const) {
+  await t.test(
+    `a ${change} during the rename of a directory above what was uploaded in parts is no conflict`,
+    async (t) => {
+      const m = await mounted(t);
+      // A copy has another ETag.
+      const upload = await m.store.createUpload('d/f', { metadata: {} });
+      const part = await m.store.uploadPart('d/f', upload, 1, [Buffer.from('old bytes')]);
+      await m.store.completeUpload('d/f', upload, [part]);
+      const handle = await m.at('d/f');
+      const copy = hold(m, 'CopyObject');
+      const renaming = m.rename('d', 'e');
+      await copy.reached;
+      const changing =
+        change === 'write'
+          ? m.fs.write(m.context, handle, 0, Buffer.from('NEW'), 'fileSync')
+          : m.fs.setattr(m.context, handle, { mode: 0o600 });
+      copy.open();
+      await Promise.all([renaming, changing]);
+      await m.rest(60_000);
+      t.strictSame(m.bucket(), { 'e/f': change === 'write' ? 'NEW bytes' : 'old bytes' });
+      if (change === 'setattr')
+        t.equal(m.store.objects.get('e/f')?.headers.metadata['file-permissions'], '0100600');
+    },
+  );
+}
+
 await t.test('a file made while its directory is being removed is in a directory, or not made', async (t) => {
   const m = await mounted(t);
   const directory = await m.mkdir('d');
