@@ -82,6 +82,7 @@ export async function createFileSystem(parts: FileSystemParts): Promise<RunningF
   const intents = new IntentLog(journal, entries, (error) =>
     log.error({ err: error }, 'the journal could not be written'),
   );
+  await parts.spool.begin();
   const segments = await SpoolSegments.open(parts.spool, log, piecesOf(intents));
   const long = new LongOperations(clock);
   const nodes = new NodeCache(table);

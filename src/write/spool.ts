@@ -1,7 +1,7 @@
 /**
  * The spool: a directory, limited in bytes and shared by all write sessions, for unpublished data that memory has no room for. One sparse
  * file a part, because a file's middle can't be given back to the disk and an unlinked file can. What lies in these doesn't survive the
- * daemon: files left by an earlier process are removed at first use. What must survive it lies in segments beside them (spool-segments.ts). A limit of 0 turns the spool off.
+ * daemon: files left by an earlier process are removed at the start. What must survive it lies in segments beside them (spool-segments.ts). A limit of 0 turns the spool off.
  */
 import { constants } from 'node:fs';
 import { mkdir, open, readdir, rm, unlink, type FileHandle } from 'node:fs/promises';
@@ -111,6 +111,15 @@ export class Spool {
    * else, it may be one that was given up.
    */
   async create(bytes?: number): Promise<SpoolFile> {
+    await this.begin();
+    const spare = bytes === undefined ? undefined : this.#spares.take(bytes);
+    if (spare !== undefined) return this.#file(spare);
+    this.#files += 1;
+    return this.#file(join(this.directory, `${process.pid}-${this.#files}${FILE_SUFFIX}`));
+  }
+
+  /** Removes what an earlier process left, once. Called at the start, it doesn't take up the disk until something is spilled. */
+  async begin(): Promise<void> {
     this.#ready ??= this.#prepare();
     try {
       await this.#ready;
@@ -118,10 +127,6 @@ export class Spool {
       this.#ready = undefined;
       throw error;
     }
-    const spare = bytes === undefined ? undefined : this.#spares.take(bytes);
-    if (spare !== undefined) return this.#file(spare);
-    this.#files += 1;
-    return this.#file(join(this.directory, `${process.pid}-${this.#files}${FILE_SUFFIX}`));
   }
 
   /** Resolves when every file given up so far is off the disk. */

@@ -248,7 +248,8 @@ class Trial {
         },
       );
       this.#trigger.disarm();
-      if (served) return;
+      // It may have said that it serves just before.
+      if (served && !this.#trigger.hasKilled('daemon')) return;
       await this.#trigger.done();
       await this.#rig.relay.quiet();
       this.#world.note('-- killed while it started');

@@ -424,3 +424,11 @@ await t.test(
     t.match(m.bucket(), { kept: 'committed before', making: 'by S3', refused: '' });
   },
 );
+
+await t.test('what was spilled before a crash is off the disk after the next start', async (t) => {
+  const m = await mounted(t, SMALL_PARTS);
+  await m.crash();
+  await writeFile(join(m.directory, 'spool', '4321-1.part'), 'spilled');
+  await m.open();
+  t.same(await readdir(join(m.directory, 'spool')), []);
+});

@@ -150,6 +150,8 @@ export class RpcClient {
   /** Sends a message as it is and resolves to the reply with the xid of its first four bytes. */
   async exchange(message: Buffer, fragmentBytesMax?: number): Promise<Buffer> {
     const xid = message.readUInt32BE(0);
+    // Nobody would ever tell of its end.
+    if (!this.#open) throw new Error('the connection is closed');
     return await new Promise<Buffer>((resolve, reject) => {
       const waiters = this.#waiters.get(xid) ?? [];
       waiters.push({ resolve, reject });
