@@ -10,8 +10,8 @@ await t.test(
     for (const bytes of [100, 4 * PART]) {
       const m = await mounted(t, SMALL_PARTS);
       const handle = await m.write('f', 'first');
-    // No stream.
-    m.clock.advance(60_000);
+      // No stream.
+      m.clock.advance(60_000);
       const data = pattern(bytes);
       let answers = 2;
       m.store.before = ({ operation }) => {
