@@ -40,11 +40,10 @@ function flipped(at: number, times: number): (chunk: Buffer, offset: number) => 
   };
 }
 
-for (const algorithm of ['crc32', 'crc32c', 'crc64nvme', 'sha1', 'sha256'] as const)
-  for (const fillsRooms of [false, true])
-    await t.test(
-      `a small file with a flipped bit is fetched again before it is given out: ${algorithm}, ${fillsRooms ? 'into' : 'beside'} the blocks`,
-      async (t) => {
+await t.test('a small file with a flipped bit is fetched again before it is given out', async (t) => {
+  for (const algorithm of ['crc32', 'crc32c', 'crc64nvme', 'sha1', 'sha256'] as const)
+    for (const fillsRooms of [false, true])
+      await t.test(`${algorithm}, ${fillsRooms ? 'into' : 'beside'} the blocks`, async (t) => {
         const { rig, store, errors } = rigOf(algorithm, fillsRooms);
         const body = pattern(SMALL);
         const version = rig.put('small', body);
@@ -56,8 +55,8 @@ for (const algorithm of ['crc32', 'crc32c', 'crc64nvme', 'sha1', 'sha256'] as co
         t.equal(store.asked, 0, 'its answer tells the checksum');
         t.same(errors(), []);
         t.equal(await rig.leaked(), 0);
-      },
-    );
+      });
+});
 
 await t.test(
   'a small file that stays wrong fails with an error that names it; later READs ask again',
