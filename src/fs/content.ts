@@ -45,6 +45,10 @@ export interface SmallFiles {
 
 /** An object that is replaced again and again while it is read: tell the client to come back. */
 const REPLACED_MAX = 5;
+/** Bits of a mode. */
+const SET_USER_ID = 0o4000;
+const SET_GROUP_ID = 0o2000;
+const GROUP_RUNS = 0o010;
 
 export class Content {
   readonly #volume: Volume;
@@ -201,7 +205,7 @@ export class Content {
     const nowNs = volume.nowNs;
     const differs = applyAttributes(
       node,
-      size === undefined ? changes : { mtimeNs: 'now', ...changes },
+      { ...(size !== undefined && { mtimeNs: 'now' }), ...withoutSetId(node, changes) },
       nowNs,
     );
     if (differs) {
@@ -343,6 +347,17 @@ function fileBytes(bytes: ByteSlices, eof: boolean, current: boolean): FileBytes
 }
 
 /** Applies what SETATTR and the create calls set, but the size; true when anything differs from before. */
+/**
+ * A new owner or group takes the set-user-ID bit, and the set-group-ID bit of what may be run, as chown(2) has it: Linux' client leaves that
+ * to the server. A mode that is set besides stays as it is.
+ */
+function withoutSetId({ type, mode }: FileNode, changes: AttributeChanges): AttributeChanges {
+  const isChown = changes.uid !== undefined || changes.gid !== undefined;
+  // Files without a mode of their own have the export's, without these bits.
+  if (!isChown || type !== 'file' || changes.mode !== undefined || mode === undefined) return changes;
+  return { ...changes, mode: mode & ~((mode & GROUP_RUNS) === 0 ? SET_USER_ID : SET_USER_ID | SET_GROUP_ID) };
+}
+
 export function applyAttributes(
   node: Pick<FileNode, 'mode' | 'uid' | 'gid' | 'mtimeNs' | 'atimeNs'>,
   changes: AttributeChanges,

@@ -464,6 +464,24 @@ await t.test('chown and chgrp to what is already set are the owner’s, too', as
   }
 });
 
+await t.test('a new owner or group takes setuid and setgid from files, not from directories', async (t) => {
+  const m = await mounted(t);
+  const modeOf = async (handle: Buffer): Promise<string> =>
+    (await m.fs.getattr(m.context, handle)).mode.toString(8);
+  const handle = await m.write('f', 'x', { attributes: { mode: 0o6755 } });
+  await m.fs.setattr(m.context, handle, { uid: 7 });
+  t.equal(await modeOf(handle), '755');
+  await m.fs.setattr(m.context, handle, { mode: 0o6744 });
+  await m.fs.setattr(m.context, handle, { gid: 7 });
+  t.equal(await modeOf(handle), '2744', 'setgid of what the group may not run is no set-group-ID');
+  await m.fs.setattr(m.context, handle, { gid: 8, mode: 0o6755 });
+  t.equal(await modeOf(handle), '6755', 'a mode that is set with it stays');
+  const directory = await m.mkdir('d');
+  await m.fs.setattr(m.context, directory, { mode: 0o2775 });
+  await m.fs.setattr(m.context, directory, { gid: 7 });
+  t.equal(await modeOf(directory), '2775');
+});
+
 await t.test('a store that is down is no reason for STALE', async (t) => {
   const m = await mounted(t);
   const handle = await m.write('f', 'x');

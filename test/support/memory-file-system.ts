@@ -434,8 +434,11 @@ export class MemoryFileSystem implements FileSystem {
       resize(node, changes.size);
       node.mtimeNs = nowNs;
     }
+    const isChown = changes.uid !== undefined || changes.gid !== undefined;
     // A symlink's mode is no one's to change: it lets everybody through.
     if (changes.mode !== undefined && node.type !== 'symlink') node.mode = changes.mode;
+    // As chown(2): setuid goes, and setgid where the group may run it.
+    else if (isChown && node.type === 'file') node.mode &= node.mode & 0o010 ? 0o1777 : 0o3777;
     if (changes.uid !== undefined) node.uid = changes.uid;
     if (changes.gid !== undefined) node.gid = changes.gid;
     if (changes.atimeNs !== undefined) node.atimeNs = timeOf(changes.atimeNs);
