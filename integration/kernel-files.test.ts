@@ -4,6 +4,7 @@ import { createHash } from 'node:crypto';
 import { noGuestReason } from './guest.js';
 import { stage } from './mounted.js';
 import type { ObjectFacts } from './bucket.js';
+import { toldObjects } from './told-objects.js';
 import { differencesAtRest } from './trees.js';
 import { workload } from './workload.js';
 
@@ -16,6 +17,8 @@ const HISTORIES = [
   { seeds: LONG ? 40 : 2, calls: 300, bytesMax: 300_000 },
   { seeds: LONG ? 10 : 1, calls: 60, bytesMax: 20_000_000 },
 ];
+/** Random calls on a tree: how many times, with each way to mount. */
+const TREE_SEEDS = LONG ? 60 : 2;
 /** What mount is told besides; each changes when and how the client sends what it was given. */
 const MOUNTS = ['', 'nconnect=4', 'noac', 'wsize=4096,rsize=4096'];
 
@@ -127,6 +130,27 @@ await t.test('files under the Linux client', { skip: noGuestReason() ?? false },
           }
           t.same(await differencesAtRest(expected, bucket, `mount-${index}/histories/`), []);
         });
+      }
+    },
+  );
+
+  await t.test(
+    'names, attributes and bytes of a tree: what the guest does on its own file system',
+    async (t) => {
+      for (const [index, options] of MOUNTS.slice(0, 3).entries()) {
+        const trees = `trees-${index}`;
+        await run(t, `cd /; umount /mnt/s3; ${mountWith(options)}; mkdir /mnt/s3/${trees}`, TIMEOUT);
+        for (let seed = 1; seed <= TREE_SEEDS; seed++) {
+          const history = workload(
+            'files',
+            'any_tree',
+            `/mnt/s3/${trees}`,
+            seed * MOUNTS.length + index,
+            400,
+          );
+          await run(t, history, TIMEOUT);
+        }
+        t.same(await differencesAtRest(await toldObjects(t, s, trees), bucket, `${trees}/`), []);
       }
     },
   );

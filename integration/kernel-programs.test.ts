@@ -1,12 +1,12 @@
 /** People's programs on the mount: archives, databases, fio, git, npm, make, rsync; in the end the bucket has what they believe. */
 import t, { type Test } from 'tap';
 import { execFile } from 'node:child_process';
-import { cp, mkdir, readFile, realpath, writeFile } from 'node:fs/promises';
+import { cp, mkdir, realpath, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
-import type { ObjectFacts } from './bucket.js';
 import { noGuestReason } from './guest.js';
 import { stage } from './mounted.js';
+import { toldObjects } from './told-objects.js';
 import { differencesAtRest } from './trees.js';
 import { workload } from './workload.js';
 
@@ -75,7 +75,7 @@ async function makeProject(directory: string): Promise<string> {
 await t.test('programs under the Linux client', { skip: noGuestReason() ?? false }, async (t) => {
   const scratch = t.testdir();
   const s = await stage(t, { label: 'programs' });
-  const { run, bucket, mount, guest } = s;
+  const { run, bucket, mount } = s;
   await run(t, mount);
 
   /** Runs a part, and compares what it left below its directory with what S3 has. */
@@ -85,12 +85,7 @@ await t.test('programs under the Linux client', { skip: noGuestReason() ?? false
     await sameInS3(t, part);
   };
   const sameInS3 = async (t: Test, part: string): Promise<void> => {
-    await run(t, workload('programs', 'objects', `/mnt/s3/${part}`, '/out/objects'), TIMEOUT);
-    const told = JSON.parse(await readFile(join(guest.directory, 'objects'), 'utf8')) as Record<
-      string,
-      ObjectFacts
-    >;
-    t.same(await differencesAtRest(new Map(Object.entries(told)), bucket, `${part}/`), []);
+    t.same(await differencesAtRest(await toldObjects(t, s, part), bucket, `${part}/`), []);
   };
 
   await t.test('zip: headers are patched, entries appended', async (t) => {

@@ -5,6 +5,7 @@ import os
 import random
 import signal
 import sqlite3
+import stat
 import subprocess
 from checks import *
 
@@ -252,7 +253,7 @@ def any_history(path, seed, count, size_max):
 
     for at in range(int(count)):
         kind = rng.choice(
-            "write write write read read truncate append map direct fsync reopen drop empty".split()
+            "write write write read read truncate append map direct look fsync reopen drop empty".split()
         )
         offset = rng.randrange(size_max)
         length = rng.randrange(1, min(size_max - offset, rng.choice((100, 5000, 200_000, size_max))) + 1)
@@ -291,6 +292,13 @@ def any_history(path, seed, count, size_max):
             expect_equal(os.pwritev(direct, [block], start), blocks * 4096, "bytes written directly")
             os.close(direct)
             put(start, block[:])
+        elif kind == "look":
+            start, blocks = offset // 4096 * 4096, min(length // 4096 + 1, 64)
+            block = mmap.mmap(-1, blocks * 4096)
+            direct = os.open(path, os.O_RDONLY | os.O_DIRECT)
+            count = os.preadv(direct, [block], start)
+            os.close(direct)
+            check("read directly", at, block[:count], bytes(data[start : start + blocks * 4096]))
         elif kind == "fsync":
             os.fsync(fd)
         elif kind == "reopen":
@@ -306,6 +314,119 @@ def any_history(path, seed, count, size_max):
     check("the whole file", count, content(path), bytes(data))
 
 
+FILES, DIRECTORIES = ("a", "b", "c c"), ("d", "\u00e9")
+FIELDS = ("st_mode", "st_uid", "st_gid", "st_size")
+
+
+def any_tree(top, seed, count):
+    """Calls in random order on a small tree, each made on the guest's own file system as well: the same results and the same errors."""
+    rng = random.Random(int(seed))
+    ours, theirs = f"/tmp/tree-{seed}", f"{top}/tree-{seed}"
+    history, opened = [], []
+    for root in (ours, theirs):
+        os.makedirs(root)
+
+    def path(last=FILES):
+        """Names above are mostly those of directories, the last mostly not."""
+        above = [rng.choice(DIRECTORIES) for _ in range(rng.choice((0, 0, 1, 1, 2)))]
+        return "/".join([*above, rng.choice(rng.choice((last, last, last, FILES + DIRECTORIES)))])
+
+    def outcome(call, root):
+        try:
+            return call(root)
+        except OSError as error:
+            return os.strerror(error.errno)
+
+    def facts(where):
+        found = os.lstat(where)
+        kind = stat.S_IFMT(found.st_mode)
+        told = {name: getattr(found, name) for name in FIELDS if kind == stat.S_IFREG or name != "st_size"}
+        return {**told, "target": os.readlink(where) if kind == stat.S_IFLNK else None}
+
+    def pick():
+        kind = rng.choice(
+            "save save save save open open open write write read close mkdir mkdir mkdir symlink rename rename rename rename"
+            " rename unlink rmdir chmod chown utime truncate list stat drop".split()
+        )
+        if kind in ("write", "read", "close") and not opened:
+            kind = "open"
+        last = DIRECTORIES if kind in ("mkdir", "rmdir", "list") or rng.random() < 0.2 else FILES
+        name, other, number, data = path(last), path(last), rng.randrange(1 << 16), rng.randbytes(rng.choice((0, 10, 5000, 70_000)))
+
+        def save(root):
+            with open(f"{root}/{name}", rng_mode) as file:
+                file.write(data)
+
+        def utime(root):
+            os.utime(f"{root}/{name}", ns=(number, number * 10**9 + 987_654_321), follow_symlinks=False)
+            return os.lstat(f"{root}/{name}").st_mtime_ns
+
+        rng_mode = rng.choice(("wb", "ab", "r+b", "xb"))
+        follows = {"chmod": rng.choice((0o644, 0o600, 0o755, 0o4711, 0o1777, 0o2770)), "chown": (number % 3000, number % 5000)}
+        calls = {
+            "save": save,
+            "mkdir": lambda root: os.mkdir(f"{root}/{name}", 0o755),
+            "symlink": lambda root: os.symlink(other, f"{root}/{name}"),
+            "rename": lambda root: os.rename(f"{root}/{name}", f"{root}/{other}"),
+            "unlink": lambda root: os.unlink(f"{root}/{name}"),
+            "rmdir": lambda root: os.rmdir(f"{root}/{name}"),
+            "chmod": lambda root: os.chmod(f"{root}/{name}", follows["chmod"]),
+            "chown": lambda root: os.chown(f"{root}/{name}", *follows["chown"], follow_symlinks=False),
+            "utime": utime,
+            "truncate": lambda root: os.truncate(f"{root}/{name}", number),
+            "list": lambda root: sorted(each for each in os.listdir(f"{root}/{name}") if not each.startswith(".nfs")),
+            "stat": lambda root: facts(f"{root}/{name}"),
+        }
+        if kind in calls:
+            # Files that are open and unlinked keep a name on the server, and their directory with it.
+            if kind == "rmdir" or kind == "rename" and os.path.isdir(f"{ours}/{other}"):
+                for pair in opened:
+                    for fd in pair:
+                        os.close(fd)
+                opened.clear()
+            return f"{kind} {name} {other} {rng_mode} {len(data)} {number} {follows}", calls[kind]
+        if kind == "drop":
+            return kind, lambda root: root == theirs and drop_caches() or None
+        if kind == "open":
+            flags = os.O_RDWR | rng.choice((0, os.O_CREAT, os.O_CREAT | os.O_EXCL, os.O_CREAT | os.O_TRUNC, os.O_APPEND))
+            fds = {}
+
+            def open_(root):
+                fds[root] = os.open(f"{root}/{name}", flags, 0o640)
+                if root == theirs and ours in fds:
+                    opened.append((fds[ours], fds[theirs]))
+
+            return f"open {name} {flags:o}", open_
+        pair = rng.choice(opened)
+        fd_of = lambda root: pair[root == theirs]
+        if kind == "close":
+            opened.remove(pair)
+            return f"close {pair}", lambda root: os.close(fd_of(root))
+        if kind == "write":
+            return f"write {pair} {len(data)} at {number}", lambda root: os.pwrite(fd_of(root), data, number)
+        return f"read {pair}", lambda root: hash(os.pread(fd_of(root), 1 << 18, 0))
+
+    for at in range(int(count)):
+        words, call = pick()
+        history.append(words)
+        wanted, got = outcome(call, ours), outcome(call, theirs)
+        if got != wanted:
+            print("\n".join(history[-40:]))
+            fail(f"seed {seed}, step {at}: {words}: expected {shown(wanted)}, got {shown(got)}")
+    for pair in opened:
+        for fd in pair:
+            os.close(fd)
+    drop_caches()
+    for at, directories, files in os.walk(ours):
+        there = theirs + at[len(ours) :]
+        names = [name for name in os.listdir(there) if not name.startswith(".nfs")]
+        expect_equal(sorted(names), sorted(directories + files), f"seed {seed}: {there}")
+        for name in directories + files:
+            expect_equal(facts(f"{there}/{name}"), facts(f"{at}/{name}"), f"seed {seed}: {there}/{name}")
+            if stat.S_ISREG(os.lstat(f"{at}/{name}").st_mode):
+                expect_bytes(content(f"{there}/{name}"), content(f"{at}/{name}"), f"seed {seed}: {there}/{name}")
+
+
 if __name__ == "__main__":
-    parts = (saves, database, check_database, locks, sizes, descriptors, any_history)
+    parts = (saves, database, check_database, locks, sizes, descriptors, any_history, any_tree)
     main({each.__name__: each for each in parts})
