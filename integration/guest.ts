@@ -22,6 +22,8 @@ export interface BootOptions {
   readonly place?: number;
   /** As User Mode Linux takes it. */
   readonly memory?: string;
+  /** A file that is the guest's disk, /dev/ubda. */
+  readonly disk?: string;
 }
 
 export interface RunOptions {
@@ -67,7 +69,10 @@ export class Guest {
   }
 
   /** Resolves when the guest takes scripts. */
-  static async boot(network: Network, { place = 0, memory = '1024M' }: BootOptions = {}): Promise<Guest> {
+  static async boot(
+    network: Network,
+    { place = 0, memory = '1024M', disk }: BootOptions = {},
+  ): Promise<Guest> {
     const { tap, address } = network.places[place] ?? {};
     if (tap === undefined) throw new Error(`the network has no place ${place}`);
     const directory = await mkdtemp(join(network.directory, 'guest-'));
@@ -86,6 +91,7 @@ export class Guest {
       `guest.out=${directory}`,
       `guest.project=${resolve('.')}`,
       `guest.address=${address}`,
+      ...(disk === undefined ? [] : [`ubd0=${disk}`]),
     ].flatMap((argument) => argument.split(' '));
     const child = spawn(command, args, {
       stdio: ['ignore', 'pipe', 'pipe'],
@@ -127,7 +133,7 @@ export class Guest {
     if (this.#running) {
       await writeFile(join(this.directory, 'halt'), '');
       const timer = setTimeout(
-        () => this.#kill(),
+        () => this.cutPower(),
         existsSync(join(this.directory, 'ready')) ? HALT_TIMEOUT_MS : 0,
       );
       await this.#ended;
@@ -140,7 +146,8 @@ export class Guest {
     return this.#child.exitCode === null && this.#child.signalCode === null;
   }
 
-  #kill(): void {
+  /** Ends the guest at this moment: what its kernel had not written to the disk by then is gone. `halt` waits for the end. */
+  cutPower(): void {
     const { pid } = this.#child;
     if (pid !== undefined && this.#running) process.kill(-pid, 'SIGKILL');
   }

@@ -29,7 +29,7 @@ async function unrestOf(world: World, rig: Rig, bucket: BucketView): Promise<str
   const uploads = await bucket.uploads();
   const known = uploads.filter((id) => rig.relay.uploadIds.has(id));
   if (known.length > 0) return `unfinished uploads: ${known.join(', ')}`;
-  const spooled = rig.spooled();
+  const spooled = await rig.spooled();
   // A daemon that lives keeps one segment open to append to.
   if (spooled.length > 1 || spooled.some((name) => !name.endsWith('.segment')))
     return `left in the spool: ${spooled.join(', ')}`;

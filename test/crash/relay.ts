@@ -21,10 +21,10 @@ import type { AddressInfo } from 'node:net';
 export type Moment = 'request' | 'body' | 'answer';
 
 export class Relay {
-  readonly endpoint: string;
+  readonly port: number;
   readonly #server: Server;
   #agent = new Agent({ keepAlive: true });
-  #port: number | undefined;
+  #store: number | undefined;
   readonly #ended = new EventEmitter().setMaxListeners(0);
   #underWay = 0;
   #requests = 0;
@@ -35,15 +35,15 @@ export class Relay {
 
   private constructor(server: Server) {
     this.#server = server;
-    this.endpoint = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    ({ port: this.port } = server.address() as AddressInfo);
     server.on('request', (request: IncomingMessage, response: ServerResponse) =>
       this.#serve(request, response),
     );
   }
 
-  static async start(): Promise<Relay> {
+  static async start(host = '127.0.0.1'): Promise<Relay> {
     const server = createServer({ keepAliveTimeout: 60_000, requestTimeout: 0 });
-    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    await new Promise<void>((resolve) => server.listen(0, host, resolve));
     return new Relay(server);
   }
 
@@ -54,7 +54,7 @@ export class Relay {
 
   /** Where the store is; undefined while there is none: then connections are cut. */
   leadTo(port: number | undefined): void {
-    this.#port = port;
+    this.#store = port;
     this.#agent.destroy();
     this.#agent = new Agent({ keepAlive: true });
   }
@@ -76,14 +76,14 @@ export class Relay {
     if (id !== undefined) this.uploadIds.add(decodeURIComponent(id));
     request.on('error', () => response.destroy());
     response.on('error', () => request.destroy());
-    if (this.onMoment('request') || this.#port === undefined) {
+    if (this.onMoment('request') || this.#store === undefined) {
       response.destroy();
       return;
     }
     this.#underWay++;
     const outgoing = httpRequest({
       host: '127.0.0.1',
-      port: this.#port,
+      port: this.#store,
       method: request.method,
       path: request.url,
       headers: request.rawHeaders,

@@ -1,7 +1,8 @@
 /** Trials one after the other, and the sum of what they tell. Each trial's seed is the one before it and one. */
 import type { Ends } from '../end-to-end/fixture.js';
 import { Patterns } from './pattern.js';
-import { planOf, planText, type Policy } from './plan.js';
+import { planOf, planText, type Plan, type Policy } from './plan.js';
+import type { Elsewhere } from './rig.js';
 import { runTrial } from './trial.js';
 
 export interface TrialsOptions {
@@ -14,6 +15,10 @@ export interface TrialsOptions {
   readonly minutes?: number;
   /** No trial is begun after so many that failed. */
   readonly failuresMax: number;
+  /** Of a seed. Default: `planOf`. */
+  readonly plan?: (seed: number, policy?: Policy) => Plan;
+  /** Where the daemon runs, if not here. */
+  readonly elsewhere?: Elsewhere;
   readonly onBegin?: (seed: number) => void;
   readonly onEnd?: (seed: number, story: readonly string[], seconds: number) => void;
 }
@@ -56,11 +61,11 @@ export async function runTrials(ends: Ends, options: TrialsOptions): Promise<Tri
     onBegin?.(seed);
     const trialBegunMs = performance.now();
     let story: readonly string[] = [];
-    const plan = planOf(seed, policy);
+    const plan = (options.plan ?? planOf)(seed, policy);
     policies[plan.isEphemeral ? 'ephemeral' : plan.policy] =
       (policies[plan.isEphemeral ? 'ephemeral' : plan.policy] ?? 0) + 1;
     try {
-      const report = await runTrial(plan, patterns, ends);
+      const report = await runTrial(plan, patterns, ends, options.elsewhere);
       for (const [kind, count] of Object.entries(report.kills)) kills[kind] = (kills[kind] ?? 0) + count;
       for (const { kind } of report.findings) sum[kind]++;
       for (const figure of SUMMED) sum[figure] += report[figure];

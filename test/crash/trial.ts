@@ -13,7 +13,7 @@ import { FOREIGN, judgeRest } from './judge-rest.js';
 import { Lane, SHARED_BYTES } from './lane.js';
 import type { Patterns } from './pattern.js';
 import { planText, type Kill, type Life, type Plan } from './plan.js';
-import { Rig } from './rig.js';
+import { Rig, type Elsewhere } from './rig.js';
 import { changeInPlace, streamNew } from './streams.js';
 import { ROOT } from './tree.js';
 import { Trigger } from './trigger.js';
@@ -51,16 +51,21 @@ export interface TrialReport {
 }
 
 /** `ends` ends what is left, should nobody wait for the trial. */
-export async function runTrial(plan: Plan, patterns: Patterns, ends: Ends): Promise<TrialReport> {
+export async function runTrial(
+  plan: Plan,
+  patterns: Patterns,
+  ends: Ends,
+  elsewhere?: Elsewhere,
+): Promise<TrialReport> {
   const args = [
     ...['--commit-policy', plan.policy, '--part-size', String(plan.partBytes), '--uid', '0', '--gid', '0'],
     ...['--memory-limit', plan.memoryLimit, '--journal-rest', plan.journalRest],
     ...(plan.isEphemeral ? ['--state-ephemeral'] : []),
   ];
-  const rig = await Rig.start(args);
+  const rig = await Rig.start(args, elsewhere);
   ends.teardown(() => rig.close());
   try {
-    return await new Trial(plan, rig, patterns).run();
+    return await new Trial(plan, rig, patterns).run(TRIAL_MS_MAX * (elsewhere?.slowness ?? 1));
   } finally {
     await rig.close();
   }
@@ -85,14 +90,14 @@ class Trial {
     this.#world = new World(patterns, () => this.#trigger.happens('call'));
   }
 
-  async run(): Promise<TrialReport> {
+  async run(limitMs: number): Promise<TrialReport> {
     const world = this.#world;
     let timer: NodeJS.Timeout | undefined;
     const hung = new Promise<void>((resolve) => {
       timer = setTimeout(() => {
-        world.found('other', `not over after ${TRIAL_MS_MAX / 1000} s`);
+        world.found('other', `not over after ${limitMs / 1000} s`);
         resolve();
-      }, TRIAL_MS_MAX);
+      }, limitMs);
     });
     const lives = this.#lives();
     // Whoever is told of a trial that hangs has no use for how it ends.
@@ -215,9 +220,14 @@ class Trial {
         }),
       );
     };
+    // All before any of them works: a kill may come with the first call.
+    begin(work, async () => {
+      while (clients.length < lanes) clients.push(await this.#connect());
+    });
+    await work.ended();
     for (let index = 0; index < lanes; index++) {
-      const nfs = await this.#connect();
-      clients.push(nfs);
+      const nfs = clients[index];
+      if (nfs === undefined) break;
       const home = world.tree.at(ROOT, `lane${index}`) ?? ROOT;
       const dice = new Dice(seed, 1, life, index, 0);
       const lane = new Lane({ world, nfs, dice, index, home, shared: common, life });
@@ -279,8 +289,7 @@ class Trial {
   }
 
   async #connect(): Promise<NfsClient> {
-    const { port } = this.#rig;
-    return await NfsClient.connect({ host: '127.0.0.1', port, jukeboxRetryMs: RETRY_MS });
+    return await NfsClient.connect({ ...this.#rig.address, jukeboxRetryMs: RETRY_MS });
   }
 
   #noteKill({ who, at }: Kill): void {
