@@ -7,7 +7,7 @@ export DEBIAN_FRONTEND=noninteractive
 
 packages="user-mode-linux nfs-common rpcbind uml-utilities iproute2 kmod libnfs-utils rsync git procps python3 vim-tiny"
 # What is run on the mount.
-packages="$packages fio make"
+packages="$packages fio make e2fsprogs"
 # For the short form of the benchmarks: their store, and what their clients are made with.
 packages="$packages nginx openssl gcc libc6-dev libssl-dev"
 # User Mode Linux doesn't get along with processors that have more state than AVX (uml-xstate.c): they need the shim.
