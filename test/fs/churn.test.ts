@@ -80,7 +80,8 @@ await t.test('files that come and go, and names that are looked for, leave nothi
   for (let at = 0; at < CYCLES; at++) await cycle(at);
   m.clock.advance(200_000);
   await usedBytes();
-  t.ok(m.clock.size <= 1, `${m.clock.size} timers are left`);
+  // The next round of the janitor, and that which collects records.
+  t.ok(m.clock.size <= 2, `${m.clock.size} timers are left`);
   // What stays is a record of each name in the node table, whose cache is bounded.
   for (const kind of [FileNode, WriteSession, Reader]) {
     const left = queryObjects(kind, { format: 'count' });
