@@ -192,12 +192,14 @@ export class Content {
       if (size !== node.size)
         await this.#change(node, (session) => session.truncate(size, patience), patience);
     }
-    // A publication under way carries the attributes of before, and makes the version that the journal must name.
     // Once the size was changed the rest is.
     const unchanged = size === undefined ? patience : undefined;
-    await this.#publishing.notPublishing(node, unchanged);
-    await this.#settleConflict(node, unchanged);
-    await this.#trust(node, unchanged);
+    // A publication under way carries the attributes of before, and makes the version that the journal must name.
+    do {
+      await this.#publishing.notPublishing(node, unchanged);
+      await this.#settleConflict(node, unchanged);
+      await this.#trust(node, unchanged);
+    } while (node.publishing !== undefined);
     if (size === undefined) {
       witness?.mayBegin();
       witness?.before();
@@ -217,8 +219,16 @@ export class Content {
     witness?.after();
     volume.nodes.trackBusy(node);
     volume.nodes.save(node);
-    if (differs || size !== undefined) await journal(volume, node, size);
+    // Also what differs in nothing: the same may be on its way to the disk, or have failed there.
+    if (differs || size !== undefined || node.created || node.attributesDirty)
+      await journal(volume, node, size);
     if (node.publishable) this.publishAfterRest(node);
+  }
+
+  /** Gives a file a size that the journal has: it is told nothing. For a caller that holds the file's key and restores the times. */
+  async resizeAgain(node: FileNode, sizeBytes: number): Promise<void> {
+    if (sizeBytes !== node.size)
+      await this.#change(node, (session) => session.truncate(sizeBytes), undefined);
   }
 
   /** Publishes a new file, or changed attributes, after a rest. */
@@ -346,7 +356,6 @@ function fileBytes(bytes: ByteSlices, eof: boolean, current: boolean): FileBytes
   return { slices, count, release: () => bytes.release(), eof, current };
 }
 
-/** Applies what SETATTR and the create calls set, but the size; true when anything differs from before. */
 /**
  * A new owner or group takes the set-user-ID bit, and the set-group-ID bit of what may be run, as chown(2) has it: Linux' client leaves that
  * to the server. A mode that is set besides stays as it is.
@@ -358,6 +367,7 @@ function withoutSetId({ type, mode }: FileNode, changes: AttributeChanges): Attr
   return { ...changes, mode: mode & ~((mode & GROUP_RUNS) === 0 ? SET_USER_ID : SET_USER_ID | SET_GROUP_ID) };
 }
 
+/** Applies what SETATTR and the create calls set, but the size; true when anything differs from before. */
 export function applyAttributes(
   node: Pick<FileNode, 'mode' | 'uid' | 'gid' | 'mtimeNs' | 'atimeNs'>,
   changes: AttributeChanges,

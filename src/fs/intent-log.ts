@@ -24,6 +24,8 @@ export type Intent =
       /** A file that was lengthened; its bytes so far are zeros. */
       readonly sizeBytes?: number;
       readonly exclusiveVerifier?: string;
+      /** A client gave the file its times. */
+      readonly timesGiven?: true;
     }
   /** Attributes, or a new size, of a published file. Carried out only while the object is the version it was. */
   | {
@@ -35,6 +37,8 @@ export type Intent =
       readonly sizeBytes?: number;
       /** The least size that it had on the way to `sizeBytes`: what the object has beyond it is gone. */
       readonly keptBytes?: number;
+      /** A client gave the file its times. */
+      readonly timesGiven?: true;
     }
   /** Bytes that COMMITs were answered for and that aren't published; with them, all there is to say of the file. */
   | {

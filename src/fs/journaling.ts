@@ -27,23 +27,38 @@ export async function dropUnpublished({ intents, segments }: Volume, id: string)
   if (written?.kind === 'written') segments.free(written.record.extents.map(({ piece }) => piece));
 }
 
-/** Resolves when the file's attributes are safe on disk. `sizeBytes` is a size that SETATTR gave it. */
-export async function journal(volume: Volume, node: FileNode, sizeBytes?: number): Promise<void> {
+/** A size that SETATTR gave the file; or that the object has all sizes of before by now. */
+type SizeNews = number | 'published' | undefined;
+
+/** Resolves when the file's attributes are safe on disk. */
+export async function journal(volume: Volume, node: FileNode, size?: SizeNews): Promise<void> {
   try {
-    await journalNow(volume, node, sizeBytes);
+    await journalNow(volume, node, size);
   } catch (error) {
     const { code, message } = toFsError(error);
     throw new FsError(code, `"${volume.keyOf(node)}" in ${volume.name}: ${message}`, { cause: error });
   }
 }
 
-async function journalNow(volume: Volume, node: FileNode, sizeBytes: number | undefined): Promise<void> {
-  const common = { volume: volume.name, path: volume.pathOf(node), attributes: journaled(node) };
-  if (node.session !== undefined && volume.intents.live().has(writtenRef(node))) {
-    // What is said of the file stands with its bytes: the two must not contradict each other.
-    await node.session.keep();
-    return;
+async function journalNow(volume: Volume, node: FileNode, news: SizeNews): Promise<void> {
+  while (node.session !== undefined && volume.intents.live().has(writtenRef(node))) {
+    const { session } = node;
+    try {
+      // What is said of the file stands with its bytes: the two must not contradict each other.
+      return await session.keep();
+    } catch (error) {
+      if (node.session === session) throw error;
+    }
   }
+  // Published meanwhile, and let go: the store has it.
+  if (!node.publishable) return;
+  const common = {
+    volume: volume.name,
+    path: volume.pathOf(node),
+    attributes: journaled(node),
+    ...(node.timesGiven && { timesGiven: true as const }),
+  };
+  const sizeBytes = news === 'published' ? undefined : news;
   if (node.created) {
     const earlier = volume.intents.live().get(createRef(node));
     const size = sizeBytes ?? (earlier?.kind === 'create' ? earlier.sizeBytes : undefined);
@@ -59,7 +74,8 @@ async function journalNow(volume: Volume, node: FileNode, sizeBytes: number | un
   if (node.version === undefined) return;
   const { etag } = node.version;
   const live = volume.intents.live().get(changeRef(node));
-  const earlier = live?.kind === 'change' && live.etag === etag ? live : undefined;
+  const isEarlier = live?.kind === 'change' && live.etag === etag && news !== 'published';
+  const earlier = isEarlier ? live : undefined;
   const size = sizeBytes ?? earlier?.sizeBytes;
   const kept = Math.min(size ?? Infinity, earlier?.keptBytes ?? Infinity, earlier?.sizeBytes ?? Infinity);
   const intent: Intent = {
@@ -101,20 +117,21 @@ export function sessionJournal(volume: Volume, node: FileNode): SessionJournal {
     ...(node.timesGiven && { timesGiven: true }),
     record,
   });
+  const { intents } = volume;
   return {
-    write: (record, change) => {
+    write: async (record, change) => {
       const intent = intentOf(record);
-      const { intents } = volume;
-      return change === undefined
-        ? intents.put(writtenRef(node), intent)
-        : intents.change(writtenRef(node), intent, change);
+      if (change !== undefined) return await intents.change(writtenRef(node), intent, change);
+      await intents.put(writtenRef(node), intent);
+      // All that was said of the file is in it now. A size of before must not outlive it: published bytes may have the ETag that they had then.
+      for (const ref of [createRef(node), changeRef(node)]) intents.end(ref);
     },
     touch: async (record) => {
       const intent = intentOf(record);
-      if (isDeepStrictEqual(volume.intents.live().get(writtenRef(node)), intent)) return;
-      await volume.intents.change(writtenRef(node), intent, record.noChange);
+      if (isDeepStrictEqual(intents.live().get(writtenRef(node)), intent)) return;
+      await intents.change(writtenRef(node), intent, record.noChange);
     },
-    end: () => volume.intents.drop(writtenRef(node)),
+    end: () => intents.drop(writtenRef(node)),
   };
 }
 

@@ -199,6 +199,7 @@ async function createAgain(
     volume.intents.end(ref);
     return;
   }
+  await takeOver(volume, ref, createRef(node), intent);
   // What the state database knows of an object here is of one that is gone.
   node.version = undefined;
   node.size = 0;
@@ -209,10 +210,10 @@ async function createAgain(
   volume.nodes.trackBusy(node);
   volume.nodes.save(node);
   if (intent.sizeBytes !== undefined) {
-    await content.setattrHeld(node, { size: intent.sizeBytes });
-    node.exclusiveVerifier = intent.exclusiveVerifier;
+    await content.resizeAgain(node, intent.sizeBytes);
     restore(node, intent.attributes);
   }
+  node.timesGiven = intent.timesGiven === true;
   opened();
   await publish(operations, node);
   // A ref made before a restart may carry the id that the lost state directory knew.
@@ -238,9 +239,12 @@ async function changeAgain(
     volume.intents.end(ref);
     return;
   }
-  if (intent.keptBytes !== undefined) await content.setattrHeld(node, { size: intent.keptBytes });
-  if (intent.sizeBytes !== undefined) await content.setattrHeld(node, { size: intent.sizeBytes });
+  await takeOver(volume, ref, changeRef(node), intent);
+  // The journal keeps all of it together until it is published: another crash on the way undoes nothing.
+  if (intent.keptBytes !== undefined) await content.resizeAgain(node, intent.keptBytes);
+  if (intent.sizeBytes !== undefined) await content.resizeAgain(node, intent.sizeBytes);
   restore(node, intent.attributes);
+  node.timesGiven = intent.timesGiven === true;
   node.attributesDirty = true;
   node.attributesEpoch++;
   volume.nodes.trackBusy(node);
@@ -248,6 +252,13 @@ async function changeAgain(
   await publish(operations, node);
   // As long as it isn't published the intent stands.
   if (!node.publishable) volume.intents.end(ref);
+}
+
+/** A file whose id was lost has its intent under the one that it has today: what is said of it next replaces that. */
+async function takeOver({ intents }: Volume, ref: string, own: string, intent: FileIntent): Promise<void> {
+  if (ref === own || intents.live().has(own)) return;
+  await intents.put(own, intent);
+  await intents.drop(ref);
 }
 
 /** A file that the store refuses now is there all the same, and tried again. */
