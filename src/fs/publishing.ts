@@ -291,15 +291,32 @@ export class Publishing {
     if (node.writers > 0 || node.session?.dirty === true) node.pace.changed(node.validatedMs);
     node.proven = true;
     volume.intents.end(createRef(node));
-    // What was set meanwhile is a change of the version that is there now.
-    if (node.attributesDirty) await journal(volume, node);
-    else volume.intents.end(changeRef(node));
     const { version } = node;
     const parent = volume.parentOf(node);
     const name = volume.nameOf(node);
     parent.unpublishedFiles.delete(name);
     parent.noteEntry({ name, kind: 'file', ...(version !== undefined && { version }) });
     volume.nodes.save(node);
+    // What was set meanwhile is a change of the version that is there now.
+    if (node.attributesDirty) await journal(volume, node, 'published');
+    else await this.#endChange(node);
+  }
+
+  /**
+   * A size in the journal is carried out over the ETag that it names: before bytes that have that ETag once more are answered for, it is gone
+   * from the disk.
+   */
+  async #endChange(node: FileNode): Promise<void> {
+    const { intents } = this.#volume;
+    const ref = changeRef(node);
+    const change = intents.live().get(ref);
+    const isHarmless =
+      change?.kind === 'change' && (change.sizeBytes === undefined || change.etag !== node.version?.etag);
+    if (isHarmless) intents.end(ref);
+    else
+      await intents.drop(ref).catch((error: unknown) => {
+        throw toFsError(error);
+      });
   }
 
   /** Somebody else's object is at the key: it stays, and what was written here is kept beside it. */
