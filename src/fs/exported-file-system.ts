@@ -333,7 +333,7 @@ export class ExportedFileSystem implements Fs.FileSystem {
     const entries = scan.entries.map((entry) => ({
       fileid: entry.id,
       name: Buffer.from(entry.name, 'utf8'),
-      cookie: entry.id,
+      cookie: entry.cookie,
       handle: this.#places.seal(exported.id, entry.id),
       ...(entry.node !== undefined && { attributes: exported.attributes(entry.node) }),
     }));

@@ -2,7 +2,7 @@
  * Nodes in memory, by id. There is one object a node for as long as anybody holds it: state that two objects disagreed on
  * would be lost. Idle nodes leave by age of use; the state database remembers them.
  */
-import type { NodeTable } from '../state/node-table.js';
+import type { NodeRecord, NodeTable } from '../state/node-table.js';
 import { Recent } from '../state/recent.js';
 import { FsError } from './errors.js';
 import { bareFacts, factsOf, kindOf, nodeFromFacts } from './facts.js';
@@ -67,13 +67,32 @@ export class NodeCache {
     return this.#keep(kind === 'directory' ? new DirectoryNode(id) : new FileNode(id));
   }
 
-  /** Id of a listed name, without making a node of it: what READDIR needs of a million entries. */
-  entryId(parent: DirectoryNode, name: string, kind: 'file' | 'directory'): bigint {
+  /** Id and cookie of a listed name, without making a node of it: what READDIR needs of a million entries. */
+  listed(
+    parent: DirectoryNode,
+    name: string,
+    kind: 'file' | 'directory',
+  ): { readonly id: bigint; readonly cookie: bigint } {
     const known = this.#table.child(parent.id, name);
-    if (known !== undefined && kindOf(known.facts) === kind) return known.id;
-    const present = known === undefined ? undefined : this.peek(known.id);
-    if (present !== undefined && !present.gone && this.isHeld(present)) return present.id;
-    return this.entry(parent, name, kind).id;
+    if (known === undefined) {
+      const { id } = this.entry(parent, name, kind);
+      return { id, cookie: id };
+    }
+    if (kindOf(known.facts) === kind) return { id: known.id, cookie: this.#cookieOf(known, kind) };
+    const present = this.peek(known.id);
+    // Somebody made a directory of a file that isn't published yet, or the other way round: it stands where the store has the name.
+    if (present !== undefined && !present.gone && this.isHeld(present))
+      return { id: present.id, cookie: this.#cookieOf(known, kind) };
+    const { id } = this.entry(parent, name, kind);
+    return { id, cookie: id };
+  }
+
+  #cookieOf(record: NodeRecord, kind: 'file' | 'directory'): bigint {
+    if (record.place === undefined && kindOf(record.facts) === kind) return record.id;
+    const { cookie } = record;
+    const given = this.#table.cookieOf(record, (facts) => kindOf(facts) === kind, bareFacts(kind));
+    if (given !== cookie) this.#changes++;
+    return given;
   }
 
   /** The root of a volume. */

@@ -14,7 +14,6 @@ import type { Guard, Namespace } from './namespace.js';
 import { NEVER_MS, type DirectoryNode, type EntryChange, type FileNode, type FsNode } from './node.js';
 import type { Claim } from './path-locks.js';
 import type { Publishing } from './publishing.js';
-import type { Scans } from './scan.js';
 import { isReplaced, toFsError } from './store-errors.js';
 import { renameTree, renameTreeOrUndo } from './tree-rename.js';
 import type { Volume } from './volume.js';
@@ -46,20 +45,17 @@ export class Rename {
   readonly #freshness: Freshness;
   readonly #publishing: Publishing;
   readonly #namespace: Namespace;
-  readonly #scans: Scans;
 
   constructor(parts: {
     readonly volume: Volume;
     readonly freshness: Freshness;
     readonly publishing: Publishing;
     readonly namespace: Namespace;
-    readonly scans: Scans;
   }) {
     this.#volume = parts.volume;
     this.#freshness = parts.freshness;
     this.#publishing = parts.publishing;
     this.#namespace = parts.namespace;
-    this.#scans = parts.scans;
   }
 
   /** Moves an entry, over a target that may be replaced. */
@@ -98,7 +94,7 @@ export class Rename {
       guards.target(target);
       await this.#requireReplaceable(source, target);
     }
-    if (source.kind === 'file') await this.#renameFile(source, target, from, to);
+    if (source.kind === 'file') await this.#renameFile(source, target, to);
     else await this.#renameDirectory(source, to);
     const changes = this.#entriesMoved(source, from, to);
     if (target?.kind === 'file') await this.#publishing.abandon(target);
@@ -124,7 +120,7 @@ export class Rename {
     await this.#namespace.requireEmpty(target);
   }
 
-  async #renameFile(source: FileNode, target: FsNode | undefined, from: Place, to: Place): Promise<void> {
+  async #renameFile(source: FileNode, target: FsNode | undefined, to: Place): Promise<void> {
     const volume = this.#volume;
     // A file that the store has never seen has nothing to copy: it is published at its new name.
     const unseen = source.version === undefined && source.attempted === undefined;
@@ -133,11 +129,11 @@ export class Rename {
       source.session === undefined || (volume.commit.policy === 'journal' && source.session.isOnePut);
     if (source.created && unseen && movable) {
       if (target === undefined) {
-        this.#moveNode(source, from, to);
+        volume.nodes.move(source, to.directory, to.name);
         await journal(volume, source);
         return;
       }
-      if (target.kind === 'file' && (await this.#replaceUnpublished(source, target, from, to))) return;
+      if (target.kind === 'file' && (await this.#replaceUnpublished(source, target, to))) return;
     }
     await this.#publishing.publishHeld(source);
     const { version } = source;
@@ -158,7 +154,7 @@ export class Rename {
     source.relocating = true;
     try {
       const moved = await moveObject(volume, fromKey, toKey, version, target !== undefined);
-      this.#moveNode(source, from, to);
+      volume.nodes.move(source, to.directory, to.name);
       source.version = moved;
       source.epoch++;
       volume.readers.forget(toKey);
@@ -178,7 +174,7 @@ export class Rename {
    * A file that the store has never seen takes the place of one that it has: with the policy `journal` it is published over that, under
    * its version, as any change of it would be. Its bytes are safe before the other's are given up. False where it can't be.
    */
-  async #replaceUnpublished(source: FileNode, target: FileNode, from: Place, to: Place): Promise<boolean> {
+  async #replaceUnpublished(source: FileNode, target: FileNode, to: Place): Promise<boolean> {
     const volume = this.#volume;
     const { version } = target;
     const isClean = !target.unpublished && target.attempted === undefined && version !== undefined;
@@ -194,7 +190,7 @@ export class Rename {
     }
     // Nothing was written to it: its session was let go.
     if (source.session?.dirty !== true) return false;
-    this.#moveNode(source, from, to);
+    volume.nodes.move(source, to.directory, to.name);
     source.version = version;
     // Of the file that is replaced nothing is inherited, as with a copy over it.
     source.headers = { metadata: {} };
@@ -208,7 +204,6 @@ export class Rename {
 
   async #renameDirectory(source: DirectoryNode, to: Place): Promise<void> {
     const volume = this.#volume;
-    const from = { directory: volume.parentOf(source), name: volume.nameOf(source) };
     const fromPrefix = volume.prefixOf(source);
     const toPrefix = `${volume.entryKey(to.directory, to.name)}/`;
     const failed = await this.#publishing.publishBelow(fromPrefix);
@@ -228,7 +223,7 @@ export class Rename {
         volume.intents.end(ref);
         throw error;
       });
-      this.#moveNode(source, from, to);
+      volume.nodes.move(source, to.directory, to.name);
       this.#distrust(source);
       await volume.nodes.settled();
       volume.intents.end(ref);
@@ -243,7 +238,7 @@ export class Rename {
       throw error;
     }
     await volume.intents.put(ref, { ...intent, copied: true });
-    this.#moveNode(source, from, to);
+    volume.nodes.move(source, to.directory, to.name);
     this.#distrust(source);
     await volume.nodes.settled();
     await this.#deleteSources(ref, fromPrefix, copied);
@@ -320,11 +315,6 @@ export class Rename {
     for (const segment of toPath.slice(0, -1))
       directory = volume.nodes.entry(directory, segment, 'directory');
     volume.nodes.move(source, directory, name);
-  }
-
-  #moveNode(source: FsNode, from: Place, to: Place): void {
-    this.#volume.nodes.move(source, to.directory, to.name);
-    this.#scans.renamed(from.directory, source, from.name);
   }
 
   /** Copies may carry other ETags: what is held of files below a renamed directory is asked for again. */

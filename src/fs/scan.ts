@@ -1,6 +1,6 @@
 /**
- * Directory scans for READDIR and READDIRPLUS. A cookie is the id of the entry it resumes after: the state database knows its
- * name, so a scan goes on though the entry is gone or the daemon was restarted. Entries come in S3's order, a page of
+ * Directory scans for READDIR and READDIRPLUS. A cookie stands for the name of the entry it resumes after, which the state database knows: a
+ * scan goes on from there though the entry has another name by now, or is gone, or the daemon was restarted. Entries come in S3's order, a page of
  * LIST at a time; what a page holds beyond one call is held for the next call, and while a client reads on, the next page is under way.
  */
 import { LRUCache } from 'lru-cache';
@@ -25,6 +25,7 @@ import type { Volume } from './volume.js';
 
 export interface ScannedEntry {
   readonly id: bigint;
+  readonly cookie: bigint;
   readonly name: string;
   /** Where its attributes are proven without a request to the store. */
   readonly node?: FsNode;
@@ -52,8 +53,6 @@ interface AskedPage {
 /** Directories that clients have listed lately. */
 const LISTED_MAX = 1024;
 const LISTED_MS_MAX = 600_000;
-/** Names that files had before they were renamed, for scans under way then. */
-const RENAMED_MAX = 4096;
 /**
  * Entries of a store without order that are sorted and held at a time, some 4 MB of them: a directory of more is listed whole once for
  * each so many.
@@ -69,8 +68,6 @@ export class Scans {
   /** The newest page of each directory that is under way. */
   readonly #asked = new Map<bigint, AskedPage>();
   readonly #orders = new WeakMap<Listing, Order>();
-  /** Names of renamed files, by the directory they left and their id. */
-  readonly #oldNames = new LRUCache<string, string>({ max: RENAMED_MAX, ttl: 600_000 });
   /** By id. */
   readonly #listed = new LRUCache<bigint, true>({ max: LISTED_MAX, ttl: LISTED_MS_MAX });
 
@@ -91,7 +88,7 @@ export class Scans {
     }
     this.#listed.set(directory.id, true);
     const call = { max, begunMs: this.#volume.clock.nowMs() };
-    return this.#readAfter(directory, this.#positionOf(directory, cookie), call);
+    return this.#readAfter(directory, this.#positionOf(cookie), call);
   }
 
   async #readAfter(
@@ -150,19 +147,10 @@ export class Scans {
     return routePage(from.after, await this.#page(directory, from));
   }
 
-  /** An entry has left its name: scans that stand there go on from there, not from where it is now. */
-  renamed(directory: DirectoryNode, node: FsNode, oldName: string): void {
-    this.#oldNames.set(`${directory.id}:${node.id}`, sortKeyOf({ name: oldName, kind: node.kind }));
-  }
-
-  /** Sort key that a cookie resumes after. An id that the state database lost starts over. */
-  #positionOf(directory: DirectoryNode, cookie: bigint): string {
-    if (cookie === 0n) return '';
-    const old = this.#oldNames.get(`${directory.id}:${cookie}`);
-    if (old !== undefined) return old;
-    const record = this.#volume.table.get(cookie);
-    if (record === undefined) return '';
-    return sortKeyOf({ name: record.name, kind: kindOf(record.facts) ?? 'file' });
+  /** Sort key that a cookie resumes after. One that the state database lost starts over. */
+  #positionOf(cookie: bigint): string {
+    const place = cookie === 0n ? undefined : this.#volume.table.placeOf(cookie);
+    return place === undefined ? '' : sortKeyOf({ name: place.name, kind: kindOf(place.facts) ?? 'file' });
   }
 
   /** The page there: held, or under way, or asked for now. */
@@ -269,16 +257,12 @@ export class Scans {
     // A held page is as old as it is: it proves nothing once a time to live has passed.
     const proves = takenMs >= begunMs || volume.clock.nowMs() - takenMs < volume.metadataTtlMs;
     return entries.map((entry) => {
-      const id = volume.nodes.entryId(directory, entry.name, entry.kind);
+      const { id, cookie } = volume.nodes.listed(directory, entry.name, entry.kind);
       const node = volume.nodes.get(id);
-      // Its cookie is given out under this name from now on.
-      if (node === undefined || node.kind === entry.kind) this.#oldNames.delete(`${directory.id}:${id}`);
-      // Somebody made a directory of a file that isn't published yet, or the other way round: it stands where the store has the name.
-      else this.#oldNames.set(`${directory.id}:${id}`, sortKeyOf(entry));
       const proven = node !== undefined && this.#isProven(node, entry, proves ? takenMs : undefined);
       if (node?.kind === 'file')
         node.listed = proven || entry.version === undefined ? undefined : { version: entry.version, takenMs };
-      return { id, name: entry.name, ...(proven && { node }) };
+      return { id, cookie, name: entry.name, ...(proven && { node }) };
     });
   }
 

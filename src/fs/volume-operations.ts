@@ -38,7 +38,6 @@ export class VolumeOperations {
       freshness: this.freshness,
       publishing: this.publishing,
       namespace: this.namespace,
-      scans: this.scans,
     });
   }
 

@@ -12,8 +12,18 @@ export interface NodeRecord {
   readonly removed: boolean;
   /** The id was drawn and will not come up again; else it is the hash of a path, which would. */
   readonly drawn: boolean;
+  /** Where the node was when its id first stood for a place of a directory, if it is elsewhere now: what the id means as a cookie. */
+  readonly place?: Place;
+  /** The cookie of where it is now, if that isn't its id: the id of a record that has this place as its own. */
+  readonly cookie?: bigint;
   /** A small value of the owner's, of what MessagePack carries (bigint below 2^63, Buffer and Date included). */
   readonly facts?: unknown;
+}
+
+/** A name in a directory. */
+export interface Place {
+  readonly parent: bigint;
+  readonly name: string;
 }
 
 /** What changed of a node. Of a buried one nothing is left but that its id was given, of a dropped one not even that. */

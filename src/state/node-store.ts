@@ -20,13 +20,17 @@ import {
   type Removal,
 } from './node-changes.js';
 import { NodeLog } from './node-log.js';
+import {
+  BURIED,
+  childKey,
+  isMarkedRemoved,
+  nodeKey,
+  recordOf,
+  removalKey,
+  storedForm,
+  type StoredNode,
+} from './node-form.js';
 import { Recent } from './recent.js';
-
-/** What is left of a removed node in the end where its id would come up again: its key and this, 9 bytes. */
-const BURIED = 0;
-const REMOVED_FLAG = 1;
-const DRAWN_FLAG = 2;
-type StoredNode = [parent: bigint, name: string, flags: number, facts?: unknown] | typeof BURIED;
 
 /** Key of the number of the last changes of the log that LMDB has. */
 const LOG_NUMBER = Buffer.from('log');
@@ -252,7 +256,7 @@ export class NodeStore {
   async listOldRemovals(atMs: number): Promise<void> {
     await this.#database.transaction(() => {
       for (const { key, value } of this.#nodes.getRange({})) {
-        if (value === BURIED || (value[2] & REMOVED_FLAG) === 0) continue;
+        if (!isMarkedRemoved(value)) continue;
         void this.#removals.put(removalKey({ id: key.readBigUInt64BE(0), atMs }), NOTHING);
       }
     });
@@ -391,38 +395,3 @@ export class NodeStore {
 }
 
 const NOTHING = Buffer.alloc(0);
-
-function recordOf(id: bigint, stored: Exclude<StoredNode, typeof BURIED>): NodeRecord {
-  const [parent, name, flags, facts] = stored;
-  const removed = (flags & REMOVED_FLAG) !== 0;
-  const drawn = (flags & DRAWN_FLAG) !== 0;
-  return { id, parent, name, removed, drawn, ...(facts === undefined ? {} : { facts }) };
-}
-
-function storedForm(change: NodeRecord | 'buried'): StoredNode {
-  if (change === 'buried') return BURIED;
-  const { parent, name, removed, drawn, facts } = change;
-  const flags = (removed ? REMOVED_FLAG : 0) | (drawn ? DRAWN_FLAG : 0);
-  return facts === undefined ? [parent, name, flags] : [parent, name, flags, facts];
-}
-
-function removalKey({ id, atMs }: Removal): Buffer {
-  const key = Buffer.allocUnsafe(16);
-  key.writeBigUInt64BE(BigInt(Math.trunc(atMs)));
-  key.writeBigUInt64BE(id, 8);
-  return key;
-}
-
-/** Big-endian, so that keys sort by id and a directory's children lie together. */
-function nodeKey(id: bigint): Buffer {
-  const key = Buffer.allocUnsafe(8);
-  key.writeBigUInt64BE(id);
-  return key;
-}
-
-function childKey(parent: bigint, name: string): Buffer {
-  const key = Buffer.allocUnsafe(8 + Buffer.byteLength(name));
-  key.writeBigUInt64BE(parent);
-  key.write(name, 8);
-  return key;
-}

@@ -7,7 +7,7 @@
  * Reads are synchronous and see every change at once; named(), settled() and flushed() tell when changes survive a kill and a power cut.
  */
 import { createHmac, randomBytes } from 'node:crypto';
-import type { NodeRecord } from './node-changes.js';
+import type { NodeRecord, Place } from './node-changes.js';
 import { NodeStore } from './node-store.js';
 
 export type { NodeRecord } from './node-changes.js';
@@ -16,6 +16,8 @@ export type { NodeRecord } from './node-changes.js';
 const ID_MIN = 16n;
 /** 62 bits: an id is also a readdir cookie, which stays below 2^63 (signed on some clients). */
 const ID_SHIFT = 2n;
+/** Of the ids that come from their path. */
+const FIRST = '0';
 /** Bytes of a name or a volume: LMDB's longest key is 1978 bytes, and a parent's id takes 8 of them. */
 const NAME_BYTES_MAX = 1900;
 const CACHED_NODES_MAX = 65_536;
@@ -101,8 +103,50 @@ export class NodeTable {
       if (at === id) throw new NodeTableError(`cannot move ${id} below itself`);
     }
     this.#store.deleteChild(record.parent, record.name);
-    this.#store.putNode({ ...record, parent: newParent, name: newName });
+    this.#retireCookie(record);
+    const { facts, drawn, place = { parent: record.parent, name: record.name } } = record;
+    const isBack = place.parent === newParent && place.name === newName;
+    this.#store.putNode({
+      id,
+      parent: newParent,
+      name: newName,
+      removed: false,
+      drawn,
+      ...(facts !== undefined && { facts }),
+      ...(!isBack && { place }),
+    });
     this.#store.putChild(newParent, newName, id);
+  }
+
+  /** The place that a cookie was given out for, and the facts of who was there: also when it is elsewhere or gone. */
+  placeOf(cookie: bigint): (Place & { readonly facts?: unknown }) | undefined {
+    const record = this.#store.node(cookie);
+    if (record === undefined) return undefined;
+    const { facts } = record;
+    return { ...(record.place ?? record), ...(facts !== undefined && { facts }) };
+  }
+
+  /**
+   * A cookie for where a live node is. Its id is one from the start, and stands for that place for ever. In another place, or where the owner
+   * sees another kind of thing there, it gets an id that was drawn for it, with a record that stays, as those of removed nodes do, when the node
+   * leaves the place or goes. `fits` tells whether the facts of a cookie's place are right; `facts` are those of a new one.
+   */
+  cookieOf(record: NodeRecord, fits: (facts: unknown) => boolean, facts: unknown): bigint {
+    const { id, parent, name, place, cookie } = record;
+    if (place === undefined && fits(record.facts)) return id;
+    const known = cookie === undefined ? undefined : this.#store.node(cookie);
+    if (known !== undefined && fits(known.facts)) return known.id;
+    this.#retireCookie(record);
+    const drawn = this.#drawId();
+    this.#store.putNode({ id: drawn, parent, name, removed: true, drawn: true, facts });
+    this.#store.putNode({ ...record, cookie: drawn });
+    return drawn;
+  }
+
+  /** Nobody is given the node's cookie any more: its record is collected with those that are removed now. */
+  #retireCookie({ cookie }: NodeRecord): void {
+    const record = cookie === undefined ? undefined : this.#store.node(cookie);
+    if (record !== undefined) this.#store.putRemoved(record, this.#nowMs());
   }
 
   /**
@@ -113,6 +157,7 @@ export class NodeTable {
     if (record.removed) return;
     if (record.parent === 0n) throw new NodeTableError(`cannot remove the root ${id}`);
     this.#store.deleteChild(record.parent, record.name);
+    this.#retireCookie(record);
     this.#store.putRemoved(record, this.#nowMs());
   }
 
@@ -131,6 +176,7 @@ export class NodeTable {
         else {
           // No scan will come back to it: it is collected at once.
           this.#store.deleteChild(child.parent, child.name);
+          this.#retireCookie(child);
           this.#store.putRemoved(child, 0);
           done++;
         }
@@ -146,8 +192,17 @@ export class NodeTable {
 
   /** Replaces the owner's value; `undefined` takes it away. */
   setFacts(id: bigint, facts: unknown): void {
-    const { parent, name, removed, drawn } = this.#known(id);
-    this.#store.putNode({ id, parent, name, removed, drawn, ...(facts === undefined ? {} : { facts }) });
+    const { parent, name, removed, drawn, place, cookie } = this.#known(id);
+    this.#store.putNode({
+      id,
+      parent,
+      name,
+      removed,
+      drawn,
+      ...(facts !== undefined && { facts }),
+      ...(place !== undefined && { place }),
+      ...(cookie !== undefined && { cookie }),
+    });
   }
 
   /** Names from the root of the volume down to the node; undefined if it or a node above is removed or unknown. */
@@ -223,10 +278,16 @@ export class NodeTable {
     // Names hold no NUL, so no two lists give the same text.
     const text = names.join('\0');
     // The first node's id can be found again. Later ones are drawn: counting would take longer with every file at the path.
-    for (let draw = '0'; ; draw = randomBytes(16).toString('hex')) {
-      const digest = createHmac('sha256', this.#secret).update(`s3nfsd node\0${draw}\0${text}`).digest();
-      const id = digest.readBigUInt64BE(0) >> ID_SHIFT;
-      if (id >= ID_MIN && this.#store.isFree(id)) return { id, drawn: draw !== '0' };
+    const digest = createHmac('sha256', this.#secret).update(`s3nfsd node\0${FIRST}\0${text}`).digest();
+    const id = digest.readBigUInt64BE(0) >> ID_SHIFT;
+    if (id >= ID_MIN && this.#store.isFree(id)) return { id, drawn: false };
+    return { id: this.#drawId(), drawn: true };
+  }
+
+  #drawId(): bigint {
+    for (;;) {
+      const id = randomBytes(8).readBigUInt64BE(0) >> ID_SHIFT;
+      if (id >= ID_MIN && this.#store.isFree(id)) return id;
     }
   }
 }

@@ -174,3 +174,102 @@ await t.test('a scan from the start does not take over a page that was asked for
   release();
   t.ok((await scanning).includes('f02400-new'));
 });
+
+await t.test('a cookie goes on behind the name that it was given out for', async (t) => {
+  /** Stands at `f00003` of ten, in pages of one. */
+  const standing = async (
+    t: Test,
+    files = 10,
+  ): Promise<{ m: Mounted; directory: Handle; cookie: bigint }> => {
+    const m = await directoryOf(t, files);
+    const directory = await m.at('d');
+    const before = await m.fs.readdir(m.context, directory, 0n, 6);
+    t.equal(before.entries.at(-1)?.name.toString(), nameOf(3));
+    return { m, directory, cookie: before.entries.at(-1)?.cookie ?? 0n };
+  };
+  const rest = [4, 5, 6, 7, 8, 9].map(nameOf);
+
+  for (const files of [10, 1500]) {
+    await t.test(`its entry was renamed, and another scan passed it there (${files} files)`, async (t) => {
+      const { m, directory, cookie } = await standing(t, files);
+      await m.rename('d/f00003', 'd/z');
+      t.equal((await scan(m, directory, 400)).at(-1), 'z');
+      const names = await scan(m, directory, 400, { from: cookie });
+      t.strictSame(names.slice(0, 6), rest);
+      t.equal(names.at(-1), 'z');
+      t.equal(names.length, files - 4 + 1);
+    });
+  }
+
+  await t.test('the daemon was restarted behind that', async (t) => {
+    const { m, directory, cookie } = await standing(t);
+    await m.rename('d/f00003', 'd/z');
+    await scan(m, directory, 1);
+    await m.crash();
+    await m.open();
+    t.strictSame(await scan(m, directory, 2, { from: cookie }), [...rest, 'z']);
+  });
+
+  await t.test('its entry went to another directory, and came back under another name', async (t) => {
+    const { m, directory, cookie } = await standing(t);
+    await m.mkdir('e');
+    await m.rename('d/f00003', 'e/a');
+    t.strictSame(await scan(m, directory, 2, { from: cookie }), rest);
+    await scan(m, await m.at('e'), 1);
+    t.strictSame(await scan(m, directory, 2, { from: cookie }), rest);
+    await m.rename('e/a', 'd/f00006-a');
+    t.strictSame(await scan(m, directory, 2, { from: cookie }), [
+      ...rest.slice(0, 3),
+      'f00006-a',
+      ...rest.slice(3),
+    ]);
+  });
+
+  await t.test('each name of an entry that is renamed on and on has its own', async (t) => {
+    const { m, directory } = await standing(t);
+    const given: { readonly name: string; readonly cookie: bigint }[] = [];
+    const names = ['f00003', 'y', 'f00007-a', 'a', 'f00003', 'f00005-b'];
+    for (const [at, name] of names.entries()) {
+      if (at > 0) await m.rename(`d/${names[at - 1] ?? ''}`, `d/${name}`);
+      const page = await m.fs.readdir(m.context, directory, 0n, 100);
+      const entry = page.entries.find((each) => each.name.toString() === name);
+      given.push({ name, cookie: entry?.cookie ?? 0n });
+    }
+    t.equal(new Set(given.map(({ cookie }) => cookie)).size, names.length - 1, 'back where it was: the same');
+    const all = await scan(m, directory, 3);
+    for (const restarted of [false, true]) {
+      if (restarted) {
+        await m.crash();
+        await m.open();
+      }
+      for (const { name, cookie } of given) {
+        const behind = await scan(m, directory, 3, { from: cookie });
+        t.strictSame(
+          behind,
+          all.filter((each) => each > name),
+          name,
+        );
+      }
+    }
+    await m.remove('d/f00005-b');
+    for (const { name, cookie } of given)
+      t.strictSame(
+        await scan(m, directory, 3, { from: cookie }),
+        all.filter((each) => each > name && each !== 'f00005-b'),
+        `${name}, removed`,
+      );
+  });
+
+  await t.test('a directory that is renamed while a scan stands at it', async (t) => {
+    const { m, directory } = await standing(t);
+    await m.mkdir('d/f00003-d');
+    m.store.putNow('d/f00003-d.txt', Buffer.from('x'));
+    m.clock.advance(3001);
+    const page = await m.fs.readdir(m.context, directory, 0n, 100);
+    const at = page.entries.findIndex(({ name }) => name.toString() === 'f00003-d');
+    const behind = page.entries.slice(at + 1).map(({ name }) => name.toString());
+    await m.rename('d/f00003-d', 'd/a');
+    await scan(m, directory, 1);
+    t.strictSame(await scan(m, directory, 2, { from: page.entries[at]?.cookie ?? 0n }), behind);
+  });
+});

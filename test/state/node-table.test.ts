@@ -196,7 +196,7 @@ interface ModelNode {
 }
 
 type Step = readonly [
-  'intern' | 'move' | 'remove' | 'facts' | 'settle' | 'reopen' | 'collect',
+  'intern' | 'move' | 'remove' | 'facts' | 'cookie' | 'settle' | 'reopen' | 'collect',
   number,
   number,
   number,
@@ -205,7 +205,10 @@ type Step = readonly [
 const step: fc.Arbitrary<Step> = fc.tuple(
   fc.oneof(
     { weight: 8, arbitrary: fc.constant('intern' as const) },
-    { weight: 4, arbitrary: fc.constantFrom('move' as const, 'remove' as const, 'facts' as const) },
+    {
+      weight: 4,
+      arbitrary: fc.constantFrom('move' as const, 'remove' as const, 'facts' as const, 'cookie' as const),
+    },
     { weight: 1, arbitrary: fc.constantFrom('settle' as const, 'reopen' as const, 'collect' as const) },
   ),
   fc.nat(1000),
@@ -229,6 +232,9 @@ void t.test('any sequence of changes, settling and reopening reads like a map of
         const liveAt = (parent: bigint, name: string): bigint | undefined =>
           [...model].find(([, node]) => node.parent === parent && node.name === name && !node.removed)?.[0];
         const collected = new Set<bigint>();
+        /** What each cookie was given out for. */
+        const cookies = new Map<bigint, { readonly parent: bigint; readonly name: string }>();
+        let collects = false;
         for (const [what, a, b, c] of steps) {
           const id = pick(a);
           const node = model.get(id);
@@ -263,8 +269,18 @@ void t.test('any sequence of changes, settling and reopening reads like a map of
           } else if (what === 'facts') {
             table.setFacts(id, b);
             node.facts = b;
+          } else if (what === 'cookie') {
+            const record = table.get(id);
+            if (record === undefined || node.removed || id === root) continue;
+            const cookie = table.cookieOf(record, () => true, 'place');
+            const { parent } = node;
+            const before = cookies.get(cookie);
+            if (before !== undefined && (before.parent !== parent || before.name !== node.name))
+              throw new Error(`cookie ${cookie} given for two places`);
+            cookies.set(cookie, { parent, name: node.name });
           } else if (what === 'settle') await table.settled();
           else if (what === 'collect') {
+            collects = true;
             await table.settled();
             while (await table.collect(Number.MAX_SAFE_INTEGER, 3, () => false));
             const pathless = (at: bigint): boolean => {
@@ -280,10 +296,18 @@ void t.test('any sequence of changes, settling and reopening reads like a map of
             table = NodeTable.open(directory, { secret, cachedNodesMax: 2 });
           }
         }
+        for (const [cookie, { parent, name }] of cookies) {
+          const place = table.placeOf(cookie);
+          if (place === undefined && collects) continue;
+          t.equal(place?.parent, parent);
+          t.equal(place?.name, name);
+        }
         for (const id of collected) if (table.get(id) !== undefined) throw new Error(`${id} is there still`);
         for (const [id, node] of model) {
-          const { drawn, ...record } = table.get(id) ?? {};
+          const { drawn, place, cookie, ...record } = table.get(id) ?? {};
           t.type(drawn, 'boolean');
+          t.equal(table.placeOf(id)?.name, place?.name ?? node.name);
+          if (cookie !== undefined) t.equal(table.placeOf(cookie)?.name, node.name);
           t.strictSame(record, { id, ...node });
           t.strictSame(
             new Set(Array.from(table.children(id), (child) => child.id)),
