@@ -2,6 +2,8 @@
  * Loaded into the daemon by `--import`, by the benchmarks only: at each message of its parent it tells how late the event loop has been since the
  * last one, as { p99Ms, maxMs }.
  */
+// First, as in main.ts: what comes before it would let the young generation grow to 16 MiB, and what that has it keeps.
+import '../src/heap.js';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 
 /** A timer of so many milliseconds is watched: what it takes longer is the delay. */
