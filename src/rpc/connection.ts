@@ -22,6 +22,9 @@ import type { RecordBuffers } from './record-buffers.js';
 import { RecordPace } from './record-pace.js';
 import type { Reply } from './reply.js';
 
+/** Read at a time between large records, in bytes, while there is no buffer for one: many small calls, and little of a WRITE. */
+const CONTENDED_READ_BYTES = 8 * 1024;
+
 export interface ConnectionOptions {
   /** As accepted, and paused. */
   readonly socket: Socket;
@@ -178,7 +181,10 @@ export class Connection {
   /** The bytes of a large record go to their place, all others to the scratch. */
   #target(): Buffer {
     this.#direct = this.#draining || this.#closed ? undefined : this.#assembler.target();
-    return this.#direct ?? this.#options.scratch;
+    if (this.#direct !== undefined) return this.#direct;
+    const { scratch, buffers } = this.#options;
+    // What a large record begins with would have to be kept until there is a buffer: by each of many connections, and copied.
+    return buffers.exhausted ? scratch.subarray(0, CONTENDED_READ_BYTES) : scratch;
   }
 
   #read(length: number, target: Buffer): void {

@@ -21,10 +21,15 @@ export class RecordBuffers {
 
   /** A buffer, or undefined while all are in use. */
   take(): Buffer | undefined {
-    if (this.#used.size >= this.#countMax) return undefined;
+    if (this.exhausted) return undefined;
     const buffer = this.#free.pop() ?? Buffer.allocUnsafeSlow(this.#bytes);
     this.#used.set(buffer.buffer, buffer);
     return buffer;
+  }
+
+  /** True while all are in use. */
+  get exhausted(): boolean {
+    return this.#used.size >= this.#countMax;
   }
 
   /** True while somebody waits for one. */
@@ -62,7 +67,7 @@ export class RecordBuffers {
 
   /** Somebody who was called by `onRoom` has no use for the buffer now: the next one may. */
   pass(): void {
-    if (this.#used.size >= this.#countMax) return;
+    if (this.exhausted) return;
     const [first] = this.#waiting;
     if (first === undefined) return;
     this.#waiting.delete(first);

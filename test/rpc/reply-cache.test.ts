@@ -51,6 +51,16 @@ await t.test('a kept reply is given again; one not to be kept is executed anew',
   t.equal(cache.duplicates, 1);
 });
 
+await t.test('a kept reply has the bytes of the first, whatever they are', async (t) => {
+  const cache = new ReplyCache({ bytesMax: 10_000, entriesMax: 1000, ageMs: 1000 });
+  for (let value = 0; value < 256; value += 1) {
+    const execute = async (): Promise<Executed> => ({ reply: reply(value * 0x0101_0101), keep: true });
+    await cache.answer(String(value), execute);
+    t.equal(valueOf(await cache.answer(String(value), execute)), value * 0x0101_0101);
+  }
+  t.equal(cache.duplicates, 256);
+});
+
 await t.test('duplicates join what is running, also when it is not kept', async (t) => {
   const cache = new ReplyCache({ bytesMax: 10_000, entriesMax: 10, ageMs: 1000 });
   let finish: (executed: Executed) => void = () => t.fail('not started');
