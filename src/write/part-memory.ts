@@ -129,10 +129,18 @@ export class PartMemory {
     return missing;
   }
 
-  /** A chunk for a gap, widened to pages, and further when writing goes on where the chunk before it ends. */
+  /**
+   * A chunk for a gap, widened to pages, and further when writing goes on where the chunk before it ends. One of a block or more is widened to
+   * blocks: large WRITEs that don't begin at one come one after the other, too, and buffers of other sizes aren't used again.
+   */
   #chunkFor(from: number, to: number, previous: Chunk | undefined, next: Chunk | undefined): Extent {
     const floor = Math.max(this.#start, previous?.end ?? 0);
     const ceiling = Math.min(this.#end, next?.start ?? this.#end);
+    if (to - from >= BLOCK_BYTES) {
+      const first = from - ((from - this.#start) % BLOCK_BYTES);
+      const last = this.#start + Math.ceil((to - this.#start) / BLOCK_BYTES) * BLOCK_BYTES;
+      return { start: Math.max(floor, first), end: Math.min(ceiling, last) };
+    }
     const start = Math.max(floor, from - (from % PAGE_BYTES));
     // Whoever has come to the end of a block fills the next one, too.
     const inBlock = (from - this.#start) % BLOCK_BYTES;
