@@ -29,6 +29,8 @@ export interface ExportOptions {
   /** What is fetched ahead of readers. */
   readonly readPolicy: 'adaptive' | 'sequential' | 'random';
   readonly commitPolicy: 'publish' | 'journal';
+  /** Bytes. Absent: no limit. */
+  readonly renameCopyLimit?: number;
   readonly endpointUrl?: string;
   readonly region?: string;
   readonly profile?: string;
@@ -154,6 +156,7 @@ function exportOf(
     dualStack: of('dualStack'),
     uploadChecksums: of('uploadChecksums'),
     verifyReads: of('verifyReads'),
+    ...present('renameCopyLimit', of('renameCopyLimit')),
     ...present('expectedBucketOwner', of('expectedBucketOwner')),
     ...present('caBundle', of('caBundle')),
     ...present('endpointUrl', of('endpointUrl')),

@@ -83,6 +83,11 @@ export const EXPORT_OPTIONS = {
     'publish',
     'What COMMIT and close() wait for: publish, the object in S3; journal, the synced spool and journal, and S3 gets it after --journal-rest.',
   ),
+  renameCopyLimit: optional(
+    size(0, Infinity),
+    'none',
+    'A rename of a file or directory that would copy more inside S3 is refused (XDEV): mv then copies through the client.',
+  ),
   endpointUrl: optional(url, 'AWS', 'Endpoint of an S3-compatible store.', {
     alsoEnv: ['AWS_ENDPOINT_URL_S3', 'AWS_ENDPOINT_URL'],
   }),

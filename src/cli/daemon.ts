@@ -255,6 +255,7 @@ function exportRules(entry: ExportOptions, stores: Stores, volumeName: string | 
     metadataTtlMs,
     readPolicy,
     commitPolicy,
+    renameCopyLimit,
   } = entry;
   return {
     store: stores.storeOf(entry),
@@ -273,6 +274,7 @@ function exportRules(entry: ExportOptions, stores: Stores, volumeName: string | 
     metadataTtlMs,
     readPolicy,
     commitPolicy,
+    ...optional('renameCopyLimitBytes', renameCopyLimit),
   };
 }
 

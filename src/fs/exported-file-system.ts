@@ -302,7 +302,11 @@ export class ExportedFileSystem implements Fs.FileSystem {
         exported.volume.rename.run(
           { directory: from.node, name: parseName(fromName) },
           { directory: to.node, name: parseName(toName) },
-          { source: this.#unlinkGuard(from), target: this.#unlinkGuard(to) },
+          {
+            source: this.#unlinkGuard(from),
+            target: this.#unlinkGuard(to),
+            copyBytesMax: exported.rules.renameCopyLimitBytes ?? Infinity,
+          },
         ),
     );
     await exported.volume.volume.nodes.settled();

@@ -28,6 +28,8 @@ export interface ExportRules {
   readonly directoryMode: number;
   /** What is fetched ahead of its readers. Default: `adaptive`. */
   readonly readPolicy?: ReadPolicy;
+  /** A rename that would copy more bytes is refused (EXDEV). Default: none is. */
+  readonly renameCopyLimitBytes?: number;
 }
 
 /** More than the connections that there are. */

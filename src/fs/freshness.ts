@@ -187,9 +187,11 @@ export class Freshness {
         throw toFsError(error);
       }));
     if (node.gone) return false;
-    if (node.epoch !== epoch || node.unpublished || node.relocating) return true;
-    // A directory above it was renamed meanwhile.
-    if (volume.keyOf(node) !== key) return this.#head(node);
+    if (node.unpublished || node.relocating) return true;
+    // It, or a directory above it, was renamed meanwhile, or there and back.
+    if (volume.keyOf(node) !== key || (node.epoch !== epoch && node.validatedMs === NEVER_MS))
+      return this.#head(node);
+    if (node.epoch !== epoch) return true;
     if (head === undefined) {
       this.#vanished(node);
       return false;
@@ -292,10 +294,10 @@ export class Freshness {
 
   async #probe(parent: DirectoryNode, name: string, known: FsNode | undefined): Promise<FsNode | undefined> {
     const volume = this.#volume;
-    const key = volume.entryKey(parent, name);
     if (known !== undefined && (await this.#stillThere(known))) return known;
     for (;;) {
       const { entryChanges } = parent;
+      const key = volume.entryKey(parent, name);
       const askedMs = volume.clock.nowMs();
       const [head, page] = await Promise.all([
         volume.store.head(key),
@@ -303,7 +305,8 @@ export class Freshness {
       ]).catch((error: unknown) => {
         throw toFsError(error);
       });
-      if (parent.entryChanges === entryChanges) {
+      // The directory may have been renamed meanwhile.
+      if (parent.entryChanges === entryChanges && volume.entryKey(parent, name) === key) {
         const isDirectory = !isEmpty(page);
         return this.#probed(parent, name, { head, isDirectory, askedMs });
       }

@@ -94,6 +94,8 @@ export type Intent =
       readonly from: readonly string[];
       readonly to: readonly string[];
       readonly nodeId: string;
+      /** When it began, by the store's clock (milliseconds since the epoch), where that is known: before anything was copied. */
+      readonly begunMs?: number;
       /** Every key has its copy: what is left is to delete the sources. */
       readonly copied?: boolean;
     };

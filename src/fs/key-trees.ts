@@ -1,8 +1,10 @@
 /** Copying, comparing and deleting every key below a prefix: what the rename of a directory is made of. */
+import { isDeepStrictEqual } from 'node:util';
 import pLimit from 'p-limit';
 import { StoreError } from '../store/errors.js';
-import type { ObjectSummary, WriteCondition } from '../store/object-store.js';
-import { LIST_KEYS_MAX } from './store-answers.js';
+import type { ObjectSummary } from '../store/object-store.js';
+import { compareKeys } from './names.js';
+import { LIST_KEYS_MAX, headersOnly } from './store-answers.js';
 import type { Volume } from './volume.js';
 
 /** Copies under way at a time during the rename of a directory. */
@@ -14,46 +16,93 @@ const PROGRESS_EVERY_KEYS = 1000;
 export type Copied = ReadonlyMap<string, string>;
 
 /**
- * Copies every key below a prefix to another; what was copied. With `condition` copies that are there already are left alone. Fails
- * with the first failure, once no copy is under way any more.
+ * Copies every key below a prefix to another; what was copied. With `again` a crash interrupted it before: copies that are there already are
+ * left alone. Fails with the first failure, once no copy is under way any more.
  */
 export async function copyTree(
   volume: Volume,
   fromPrefix: string,
   toPrefix: string,
-  how: { readonly condition?: WriteCondition; readonly onCopied?: (key: string) => void },
+  how: { readonly again?: true; readonly onCopied?: (key: string) => void } = {},
 ): Promise<Copied> {
-  const { condition, onCopied } = how;
   const limit = pLimit(COPIES_MAX);
   const versions = new Map<string, string>();
+  const there = how.again && new KeysBeside(volume, fromPrefix, toPrefix);
   let copied = 0;
   let failing = false;
-  const copy = async ({ key, etag, size }: ObjectSummary): Promise<void> => {
+  const copy = async (source: ObjectSummary, found: ObjectSummary | undefined): Promise<void> => {
     if (failing) return;
-    const target = toPrefix + key.slice(fromPrefix.length);
-    const options = { sourceEtag: etag, size, ...(condition !== undefined && { condition }) };
-    const made = await volume.store.copy(key, target, options).catch((error: unknown) => {
-      if (condition === undefined || !isPresent(error)) {
+    const target = toPrefix + source.key.slice(fromPrefix.length);
+    const isThere = await makeCopy(volume, source, target, there === undefined ? 'new' : { found }).catch(
+      (error: unknown) => {
         failing = true;
         throw error;
-      }
-      // Made before a crash: of this version, or of one that somebody has replaced since.
-      return undefined;
-    });
-    if (made === undefined && !(await isCopy(volume, target, { etag, size }))) return;
-    versions.set(key, etag);
-    onCopied?.(target);
+      },
+    );
+    if (!isThere) return;
+    versions.set(source.key, source.etag);
+    how.onCopied?.(target);
     copied++;
-    if (copied % PROGRESS_EVERY_KEYS === 0) {
+    if (copied % PROGRESS_EVERY_KEYS === 0)
       volume.log.info({ from: fromPrefix, to: toPrefix, copied }, 'renaming a directory');
-    }
   };
   for await (const page of pagesBelow(volume, fromPrefix)) {
-    const results = await Promise.allSettled(page.map((object) => limit(() => copy(object))));
+    const found = await there?.of(page);
+    const results = await Promise.allSettled(
+      page.map((source) => limit(() => copy(source, found?.get(source.key)))),
+    );
     const failed = results.find((result) => result.status === 'rejected');
     if (failed !== undefined) throw failed.reason;
   }
   return versions;
+}
+
+/**
+ * True once `target` is a copy of that version. A name that nobody had when the rename began gets it whatever is there; after a crash what is
+ * there, as it was `found`, is replaced only where it looks like a copy.
+ */
+async function makeCopy(
+  volume: Volume,
+  source: ObjectSummary,
+  target: string,
+  at: 'new' | { readonly found: ObjectSummary | undefined },
+): Promise<boolean> {
+  const { key, etag, size } = source;
+  const { store } = volume;
+  if (at === 'new') {
+    await store.copy(key, target, { sourceEtag: etag, size });
+    return true;
+  }
+  const { found } = at;
+  if (found !== undefined && isSame(found, source)) return true;
+  if (found !== undefined) return copyOver(volume, source, target);
+  try {
+    await store.copy(key, target, { sourceEtag: etag, size, condition: { ifNoneMatch: '*' } });
+    return true;
+  } catch (error) {
+    if (!isPresent(error)) throw error;
+    const head = await store.head(target);
+    return head !== undefined && (isSame(head, source) || (await copyOver(volume, source, target)));
+  }
+}
+
+/**
+ * What was uploaded in parts, or is encrypted by a key, has another ETag than its copies: where size and headers are the same the target is
+ * made a copy of this version once more, unless it changes meanwhile. False where it is another file.
+ */
+async function copyOver(volume: Volume, source: ObjectSummary, target: string): Promise<boolean> {
+  const { store } = volume;
+  const { key, etag, size } = source;
+  const [from, to] = await Promise.all([store.head(key), store.head(target)]);
+  if (from?.etag !== etag || to === undefined) return false;
+  if (to.size !== size || !isDeepStrictEqual(headersOnly(from), headersOnly(to))) return false;
+  try {
+    await store.copy(key, target, { sourceEtag: etag, size, condition: { ifMatch: to.etag } });
+    return true;
+  } catch (error) {
+    if (isPresent(error)) return false;
+    throw error;
+  }
 }
 
 /** A directory that can't be copied whole stays where it is, and none of its copies stay at the target. */
@@ -78,30 +127,94 @@ export async function deleteUnchanged(volume: Volume, fromPrefix: string, copied
       volume,
       gone.map(({ key }) => key),
     );
-    if (gone.length === page.length) continue;
-    const left = { prefix: fromPrefix, keys: page.length - gone.length };
-    volume.log.warn(left, 'what others wrote into a directory while it was renamed stays under the old name');
+    noteLeft(volume, fromPrefix, page.length - gone.length);
   }
 }
 
-/** Deletes what the new name has too; what somebody wrote under the old name since stays. */
-export async function deleteCopied(volume: Volume, fromPrefix: string, toPrefix: string): Promise<void> {
+function noteLeft(volume: Volume, prefix: string, keys: number): void {
+  if (keys === 0) return;
+  const what = 'what others wrote into a directory while it was renamed stays under the old name';
+  volume.log.warn({ prefix, keys }, what);
+}
+
+/** Bytes of all objects below a prefix; not counted on beyond `enoughBytes`. */
+export async function bytesBelow(volume: Volume, prefix: string, enoughBytes: number): Promise<number> {
+  let bytes = 0;
+  for await (const page of pagesBelow(volume, prefix)) {
+    for (const { size } of page) bytes += size;
+    if (bytes > enoughBytes) break;
+  }
+  return bytes;
+}
+
+/**
+ * Deletes what was copied before a crash: what is still the version that it was when the rename began (`begunMs`, by the store's clock), and
+ * what the new name has too. What somebody wrote under the old name since stays.
+ */
+export async function deleteCopied(
+  volume: Volume,
+  fromPrefix: string,
+  toPrefix: string,
+  begunMs: number | undefined,
+): Promise<void> {
+  const there = new KeysBeside(volume, fromPrefix, toPrefix);
+  const limit = pLimit(COPIES_MAX);
   for await (const page of pagesBelow(volume, fromPrefix)) {
-    for (const { key, etag, size } of page) {
-      const target = toPrefix + key.slice(fromPrefix.length);
-      if (await isCopy(volume, target, { etag, size })) await volume.store.delete(key, { ifMatch: etag });
+    const found = await there.of(page);
+    const gone = await Promise.all(
+      page.map(async (source) => {
+        if (begunMs !== undefined && isOlder(source, begunMs)) return true;
+        const target = found.get(source.key);
+        if (target === undefined) return false;
+        return isSame(target, source) || limit(() => copyOver(volume, source, target.key));
+      }),
+    );
+    const keys = page.filter((_, at) => gone[at] === true).map(({ key }) => key);
+    await deleteKeys(volume, keys);
+    noteLeft(volume, fromPrefix, page.length - keys.length);
+  }
+}
+
+/** What lies beside a listing, under the same names below another prefix: asked for in the order of the listing. */
+class KeysBeside {
+  readonly #pages: AsyncGenerator<readonly ObjectSummary[]>;
+  readonly #fromPrefix: string;
+  readonly #toPrefix: string;
+  #held: ObjectSummary[] = [];
+  #ended = false;
+
+  constructor(volume: Volume, fromPrefix: string, toPrefix: string) {
+    this.#pages = pagesBelow(volume, toPrefix);
+    this.#fromPrefix = fromPrefix;
+    this.#toPrefix = toPrefix;
+  }
+
+  /** By the keys of `page`. */
+  async of(page: readonly ObjectSummary[]): Promise<ReadonlyMap<string, ObjectSummary>> {
+    const last = page.at(-1)?.key.slice(this.#fromPrefix.length) ?? '';
+    const found = new Map<string, ObjectSummary>();
+    for (;;) {
+      const beyond = this.#held.findIndex(({ key }) => compareKeys(this.#nameOf(key), last) > 0);
+      const taken = this.#held.splice(0, beyond < 0 ? this.#held.length : beyond);
+      for (const object of taken) found.set(this.#fromPrefix + this.#nameOf(object.key), object);
+      if (this.#held.length > 0 || this.#ended) return found;
+      const next = await this.#pages.next();
+      if (next.done === true) this.#ended = true;
+      else this.#held = [...next.value];
     }
   }
+
+  #nameOf(key: string): string {
+    return key.slice(this.#toPrefix.length);
+  }
 }
 
-async function isCopy(
-  volume: Volume,
-  key: string,
-  source: Pick<ObjectSummary, 'etag' | 'size'>,
-): Promise<boolean> {
-  const head = await volume.store.head(key);
-  return head?.etag === source.etag && head.size === source.size;
-}
+/** Put before that moment. LastModified has whole seconds, and is of the beginning of an upload in parts, whose ETag tells of them. */
+const isOlder = ({ etag, lastModifiedMs }: ObjectSummary, atMs: number): boolean =>
+  !etag.includes('-') && lastModifiedMs < Math.floor(atMs / 1000) * 1000;
+
+const isSame = (a: Version, b: Version): boolean => a.etag === b.etag && a.size === b.size;
+type Version = Pick<ObjectSummary, 'etag' | 'size'>;
 
 const isPresent = (error: unknown): boolean =>
   error instanceof StoreError && error.kind === 'precondition-failed';

@@ -101,10 +101,14 @@ export class Publishing {
     return failuresOf(this.#busy().map((node) => this.publish(node)));
   }
 
-  /** As `publishAll`, of what lies below a prefix that the caller holds. */
-  async publishBelow(prefix: string): Promise<unknown[]> {
-    const below = this.#busy().filter((node) => this.#volume.keyOf(node).startsWith(prefix));
-    return failuresOf(below.map((node) => this.publishHeld(node)));
+  /** Files below a prefix of which something is unpublished. */
+  unpublishedBelow(prefix: string): FileNode[] {
+    return this.#busy().filter((node) => this.#volume.keyOf(node).startsWith(prefix));
+  }
+
+  /** As `publishAll`, of files whose keys the caller holds. */
+  async publishAllHeld(nodes: readonly FileNode[]): Promise<unknown[]> {
+    return failuresOf(nodes.map((node) => this.publishHeld(node)));
   }
 
   /** Publishes after `delayMs` in the background, instead of when it was planned before. */

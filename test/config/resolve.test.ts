@@ -196,6 +196,7 @@ exports:
     metadataTtl: indefinite
     readPolicy: random
     commitPolicy: journal
+    renameCopyLimit: 100GiB
 `,
   );
   const { exports } = configured(['--config', file]);
@@ -236,6 +237,7 @@ exports:
     metadataTtlMs: Infinity,
     readPolicy: 'random',
     commitPolicy: 'journal',
+    renameCopyLimit: 100 * 2 ** 30,
   });
 });
 
