@@ -35,7 +35,7 @@ const WORSE_BY = 2;
 
 export const SHORT_CASES: readonly ShortCase[] = [
   // How many GETs it makes follows from the store's pace (src/read/pace.ts).
-  { case: sequentialRead, size: 1 / 4, floor: 'sdk', requests: [] },
+  { case: sequentialRead, size: 1 / 32, floor: 'sdk', requests: [] },
   {
     case: sequentialWrite,
     size: 1 / 4,
