@@ -9,6 +9,7 @@
  *
  * A failed publish leaves everything as it was: the same session may be published again, also under another key.
  */
+import { setMaxListeners } from 'node:events';
 import { isDeepStrictEqual } from 'node:util';
 import type { ByteSlices, ObjectVersion } from '../memory/byte-slices.js';
 import { StoreError } from '../store/errors.js';
@@ -70,6 +71,8 @@ export class WriteSession {
       partsMax: Math.min(PARTS_MAX, store.capabilities.partsMax),
     };
     const partMap = createPartMap(partBytes, partsMax);
+    // As many requests listen as are under way.
+    setMaxListeners(0, this.#closing.signal);
     this.#store = store;
     this.#content = new FileContent({
       partMap,

@@ -1,4 +1,5 @@
 /** Copies inside the bucket: CopyObject, UploadPartCopy, and a multipart copy for objects too large for one call. */
+import { setMaxListeners } from 'node:events';
 import { CopyObjectCommand, UploadPartCopyCommand } from '@aws-sdk/client-s3';
 import { StoreError } from '../errors.js';
 import type { ByteRange, ObjectHeaders, ObjectStore, UploadedPart, WrittenObject } from '../object-store.js';
@@ -142,6 +143,8 @@ async function copyInParts(
     );
   const uploadId = await createUpload(context, targetKey, source.headers, options.signal, source.key);
   const stop = new AbortController();
+  // As many parts listen as are copied.
+  setMaxListeners(0, stop.signal);
   const onAbort = (): void => stop.abort();
   options.signal?.addEventListener('abort', onAbort, { once: true });
   try {
