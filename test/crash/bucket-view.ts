@@ -1,9 +1,12 @@
 /** A bucket as another S3 user sees it. */
 import {
+  CompleteMultipartUploadCommand,
+  CreateMultipartUploadCommand,
   GetObjectCommand,
   ListMultipartUploadsCommand,
   ListObjectsV2Command,
   PutObjectCommand,
+  UploadPartCommand,
   type ListObjectsV2CommandOutput,
   type S3Client,
 } from '@aws-sdk/client-s3';
@@ -37,6 +40,22 @@ export class BucketView {
         ContentType: contentType,
       }),
     );
+  }
+
+  /** By a multipart upload. */
+  async putInParts(key: string, body: Buffer, partBytes: number): Promise<void> {
+    const object = { Bucket: this.#bucket, Key: key };
+    const { UploadId } = await this.#client.send(new CreateMultipartUploadCommand(object));
+    const Parts: { readonly PartNumber: number; readonly ETag: string | undefined }[] = [];
+    for (let at = 0; at < body.length; at += partBytes) {
+      const PartNumber = Parts.length + 1;
+      const Body = body.subarray(at, at + partBytes);
+      const part = new UploadPartCommand({ ...object, UploadId, PartNumber, Body });
+      const { ETag } = await this.#client.send(part);
+      Parts.push({ PartNumber, ETag });
+    }
+    const MultipartUpload = { Parts };
+    await this.#client.send(new CompleteMultipartUploadCommand({ ...object, UploadId, MultipartUpload }));
   }
 
   /** ETags by key. */
