@@ -54,7 +54,7 @@ async function journalNow(volume: Volume, node: FileNode, news: SizeNews): Promi
   if (!node.publishable) return;
   const common = {
     volume: volume.name,
-    path: volume.pathOf(node),
+    path: node.movingTo ?? volume.pathOf(node),
     attributes: journaled(node),
     ...(node.timesGiven && { timesGiven: true as const }),
   };
@@ -110,7 +110,7 @@ export function sessionJournal(volume: Volume, node: FileNode): SessionJournal {
   const intentOf = (record: DurableRecord): Extract<Intent, { kind: 'written' }> => ({
     kind: 'written',
     volume: volume.name,
-    path: volume.pathOf(node),
+    path: node.movingTo ?? volume.pathOf(node),
     attributes: journaled(node),
     ...(node.exclusiveVerifier !== undefined && { exclusiveVerifier: node.exclusiveVerifier }),
     ...(node.version !== undefined && { etag: node.version.etag }),

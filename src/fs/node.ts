@@ -72,6 +72,8 @@ export class FileNode extends NodeState {
   timesGiven = false;
   /** Being renamed: what the store says of its key means nothing now. */
   relocating = false;
+  /** Where it is being renamed to: what is journaled of it is journaled under this path. */
+  movingTo: readonly string[] | undefined;
   /** Moves at every change of attributes: a publication that began before one leaves `attributesDirty` set. */
   attributesEpoch = 0;
   /** Changed bytes. Kept while anybody writes or anything is unpublished. */

@@ -13,6 +13,7 @@ import type { Intent } from './intent-log.js';
 import { abortOrphans } from './janitor.js';
 import { writtenRef } from './journaling.js';
 import type { FileNode } from './node.js';
+import { placeFiles } from './placed-files.js';
 import { fileAt, recoverFile, showBefore, type FileIntent } from './recovered-files.js';
 import type { VolumeOperations } from './volume-operations.js';
 
@@ -48,11 +49,12 @@ export class Recovery {
   }
 
   /**
-   * Finishes renames, then lets the rest go on by itself: the volume may be served. Fails when the store doesn't answer: then nothing is known
+   * Finishes renames and removals, then lets the rest go on by itself: the volume may be served. Fails when the store doesn't answer: then nothing is known
    * of where files are. The journal stays as it is.
    */
   static async begin(operations: VolumeOperations): Promise<Recovery> {
     await finishNames(operations);
+    await placeFiles(operations.volume);
     return new Recovery(operations);
   }
 
@@ -196,6 +198,8 @@ async function finishNames({ volume, rename, namespace }: VolumeOperations): Pro
       volume.log.error({ err: error, ref }, what);
       if (intent.kind === 'rename-directory') continue;
     }
+    // Where files are now must not be forgotten by a kill that comes before the end of the start.
+    await volume.nodes.settled();
     volume.intents.end(ref);
   }
 }

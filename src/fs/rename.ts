@@ -131,8 +131,8 @@ export class Rename {
     // It has nothing to copy: it is published at its new name.
     if (movesAlone(volume, source)) {
       if (target === undefined) {
+        await this.#journalMove(source, to);
         volume.nodes.move(source, to.directory, to.name);
-        await journal(volume, source);
         return;
       }
       if (target.kind === 'file' && (await this.#replaceUnpublished(source, target, to))) return;
@@ -194,16 +194,37 @@ export class Rename {
     }
     // Nothing was written to it: its session was let go.
     if (source.session?.dirty !== true) return false;
-    volume.nodes.move(source, to.directory, to.name);
+    const { headers } = source;
     source.version = version;
     // Of the file that is replaced nothing is inherited, as with a copy over it.
     source.headers = { metadata: {} };
     source.created = false;
     source.epoch++;
-    await journal(volume, source);
+    try {
+      await this.#journalMove(source, to);
+    } catch (error) {
+      source.version = undefined;
+      source.headers = headers;
+      source.created = true;
+      throw error;
+    }
+    volume.nodes.move(source, to.directory, to.name);
     volume.intents.end(createRef(source));
     await volume.nodes.settled();
     return true;
+  }
+
+  /**
+   * The journal says first where a file is that it alone has: what a kill leaves of the rename is carried out in the tree by the next start
+   * (placed-files.ts).
+   */
+  async #journalMove(source: FileNode, to: Place): Promise<void> {
+    source.movingTo = [...this.#volume.pathOf(to.directory), to.name];
+    try {
+      await journal(this.#volume, source);
+    } finally {
+      source.movingTo = undefined;
+    }
   }
 
   /** Finishes a rename that a crash interrupted. */
