@@ -229,6 +229,11 @@ export const SERVE_OPTIONS = {
     'never',
     'Age at which losers of conflicts that happen from now on are removed.',
   ),
+  sillyMaxAge: option(
+    duration(3_600_000, Infinity),
+    7 * 86_400_000,
+    'How long a file that was removed while a client had it open may be unused before it is let go.',
+  ),
   drainTimeout: option(
     duration(0, 3_600_000),
     25_000,

@@ -37,6 +37,8 @@ export interface ServeConfig {
   readonly uploadMaxAgeMs: number;
   /** Undefined: losers of conflicts stay. */
   readonly conflictMaxAgeMs: number | undefined;
+  /** Infinity for `indefinite`. */
+  readonly sillyMaxAgeMs: number;
   readonly drainTimeoutMs: number;
   readonly logLevel: ServeValues['logLevel'];
 }
@@ -109,6 +111,7 @@ export function serveConfig(resolved: Resolved<typeof SERVE_OPTIONS>, facts: Pro
     uploadInitiator: values.uploadInitiator ?? undefined,
     uploadMaxAgeMs: values.uploadMaxAge,
     conflictMaxAgeMs: values.conflictMaxAge ?? undefined,
+    sillyMaxAgeMs: values.sillyMaxAge,
     drainTimeoutMs: values.drainTimeout,
     logLevel: values.logLevel,
   };

@@ -119,6 +119,7 @@ async function start(config: ServeConfig, options: DaemonOptions, started: Teard
       initiator: config.uploadInitiator,
       uploadAgeMs: config.uploadMaxAgeMs,
       conflictAgeMs: config.conflictMaxAgeMs,
+      sillyAgeMs: config.sillyMaxAgeMs,
     },
     ...optional('handleSecret', handleSecret),
     ...optional('diskCache', diskCache),

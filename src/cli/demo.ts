@@ -121,6 +121,7 @@ async function demoConfig(
     uploadInitiator: undefined,
     uploadMaxAgeMs: SERVE_OPTIONS.uploadMaxAge.default,
     conflictMaxAgeMs: undefined,
+    sillyMaxAgeMs: SERVE_OPTIONS.sillyMaxAge.default,
     smallFilesAhead: SERVE_OPTIONS.smallFilesAhead.default === 'on',
     drainTimeoutMs: values.drainTimeout,
     logLevel: values.logLevel,

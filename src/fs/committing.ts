@@ -4,6 +4,7 @@
  *   publish: small, or not streamed ----------------------------> published -> answered
  *            streamed: nothing more comes for 250 ms, and paid for -> published -> answered
  *                      else -> kept (upload, spool, journal) -> answered -> published after a rest
+ *   removed while it is open: kept -> answered
  *   journal: kept -> answered -> published after a rest
  *
  * What can't be kept, because the spool or the disk is full, is published instead.
@@ -11,6 +12,7 @@
 import { FsError } from './errors.js';
 import type { FileNode } from './node.js';
 import type { Publishing } from './publishing.js';
+import type { SillyNames } from './silly-names.js';
 import { toFsError } from './store-errors.js';
 import type { Volume } from './volume.js';
 
@@ -22,10 +24,12 @@ const STREAM_REST_MS = 1000;
 export class Committing {
   readonly #volume: Volume;
   readonly #publishing: Publishing;
+  readonly #silly: SillyNames;
 
-  constructor(volume: Volume, publishing: Publishing) {
+  constructor(volume: Volume, publishing: Publishing, silly: SillyNames) {
     this.#volume = volume;
     this.#publishing = publishing;
+    this.#silly = silly;
   }
 
   /**
@@ -36,6 +40,7 @@ export class Committing {
     const { policy, restMs, isStateEphemeral } = this.#volume.commit;
     if (node.recovering !== undefined)
       await this.#volume.long.within(node.recovering, `recovery of file ${node.id}`);
+    if (node.silly?.withheld === true) return await this.#keep(node, restMs);
     if (isStateEphemeral || node.gone) return await this.#publishing.publish(node);
     if (policy === 'journal') return await this.#keep(node, restMs);
     const { session, pace } = node;
@@ -59,6 +64,7 @@ export class Committing {
         { err: error, volume: volume.name, key: volume.keyOf(node) },
         'what a COMMIT asked for could not be kept here, and is published instead',
       );
+      if (node.silly?.withheld === true) return await volume.touching(node, () => this.#silly.settle(node));
       return await this.#publishing.publish(node);
     }
     if (node.publishable) this.#publishing.plan(node, node.pace.restMs(restMs));

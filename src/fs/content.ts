@@ -105,6 +105,11 @@ export class Content {
         await this.#volume.touching(node, () => Promise.resolve());
       }
     }
+    if (node.silly?.withheld === true)
+      throw new FsError(
+        'EIO',
+        `what "${this.#volume.keyOf(node)}" was before its removal was overwritten by somebody else`,
+      );
     throw new FsError(
       'EJUKEBOX',
       `"${this.#volume.keyOf(node)}" is being replaced faster than it can be read`,

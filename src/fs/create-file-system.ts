@@ -146,11 +146,11 @@ export async function createFileSystem(parts: FileSystemParts): Promise<RunningF
     clock,
     recoveries.map(({ done }) => done),
   );
-  const janitors = [...volumes].map(([name, { volume }]) => {
+  const janitors = [...volumes].map(([name, operations]) => {
     const writable = parts.exports.filter(({ volumeName, readOnly }) => volumeName === name && !readOnly);
     const rules = { ...JANITOR_RULES_DEFAULT, ...parts.janitor };
     return new Janitor(
-      volume,
+      operations,
       rules,
       writable.map(({ prefix }) => prefix),
     );

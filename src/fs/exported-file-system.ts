@@ -93,7 +93,7 @@ export class ExportedFileSystem implements Fs.FileSystem {
     const place = this.#places.writable(context, file);
     const { exported, node, caller } = place;
     requireSetattr(await this.#places.fresh(place), changes, caller);
-    const { volume, content, namespace } = exported.volume;
+    const { volume, content, markers } = exported.volume;
     let before: Fs.Attributes | undefined;
     let after: Fs.Attributes | undefined;
     const witness: ChangeWitness = {
@@ -108,7 +108,7 @@ export class ExportedFileSystem implements Fs.FileSystem {
       const setting =
         node.kind === 'file'
           ? content.setattr(node, changes, witness, patience)
-          : volume.touching(node, () => namespace.setattrDirectory(node, changes, witness), patience);
+          : volume.touching(node, () => markers.setattr(node, changes, witness), patience);
       return unlessAborted(setting, patience);
     });
     return { ...(before !== undefined && { before }), ...(after !== undefined && { after }) };

@@ -96,6 +96,8 @@ export class Freshness {
     if (known?.kind === 'file' && known.recovering !== undefined)
       return this.#recovered(known).then(() => this.entryIfAny(parent, name));
     if (known !== undefined && this.#isTrusted(known, nowMs)) return known;
+    if (known?.kind === 'file' && known.silly?.withheld === true)
+      return this.#stillThere(known).then((there) => (there ? known : undefined));
     const { listing } = parent;
     if (listing !== undefined && volume.clock.nowMs() - listing.takenMs < volume.metadataTtlMs) {
       const listed = listing.entries.get(name);
@@ -192,7 +194,9 @@ export class Freshness {
     if (volume.keyOf(node) !== key || (node.epoch !== epoch && node.validatedMs === NEVER_MS))
       return this.#head(node);
     if (node.epoch !== epoch) return true;
-    if (head === undefined) {
+    // What somebody else put at the key of a removed file is not that file.
+    const isOther = node.silly?.heldName !== undefined && head?.etag !== node.version?.etag;
+    if (head === undefined || isOther) {
       this.#vanished(node);
       return false;
     }
@@ -308,7 +312,8 @@ export class Freshness {
       // The directory may have been renamed meanwhile.
       if (parent.entryChanges === entryChanges && volume.entryKey(parent, name) === key) {
         const isDirectory = !isEmpty(page);
-        return this.#probed(parent, name, { head, isDirectory, askedMs });
+        const isRemoved = head !== undefined && volume.hidden.isRemoved(key, head.etag);
+        return this.#probed(parent, name, { head: isRemoved ? undefined : head, isDirectory, askedMs });
       }
       // Something was made or removed here meanwhile: what is held now is newer than the answer.
       const made = volume.table.child(parent.id, name);
@@ -365,6 +370,7 @@ export class Freshness {
       parent.noteAbsent(record.name, volume.clock.nowMs());
       parent.touchEntries(volume.nowNs);
     }
+    if (node.kind === 'file' && node.silly !== undefined) volume.silly.end(node);
     volume.nodes.forget(node.id);
   }
 

@@ -79,6 +79,20 @@ export type Intent =
       /** The file that had the name: what the journal has of it goes with it. */
       readonly replacedId?: string;
     }
+  /** A file that a client removed and has open: its name, the last of `path`, is no object (silly-names.ts). */
+  | {
+      readonly kind: 'silly-name';
+      readonly volume: string;
+      readonly path: readonly string[];
+      readonly nodeId: string;
+      /** The object is still at the key of this name, beside `path`. Absent: there is none, or it is at the key of `path`. */
+      readonly heldName?: string;
+      /** That object. */
+      readonly version?: { readonly etag: string; readonly size: number };
+      readonly withheld: boolean;
+      /** When a client last used it (milliseconds since the epoch). */
+      readonly usedMs: number;
+    }
   /** A file being removed of which the journal has more than the store: all of it goes. */
   | {
       readonly kind: 'remove-file';

@@ -4,6 +4,7 @@
  *
  *   upload in the journal, nobody works with it, no COMMIT rests on it -> aborted
  *   upload not in the journal, initiated by the principal that is said to be this daemon's alone, old -> aborted
+ *   removed file that a client had open and hasn't used for long -> let go
  *   loser of a conflict that was journaled with a time, old -> removed, as long as it is what was left
  *
  * S3 tells key, id, initiator and time of an upload and nothing else that an owner could mark. So an upload that the journal doesn't know is
@@ -12,7 +13,9 @@
 import { StoreError } from '../store/errors.js';
 import type { Intent } from './intent-log.js';
 import { uploadRef } from './journaling.js';
+import type { Namespace } from './namespace.js';
 import type { Volume } from './volume.js';
+import type { VolumeOperations } from './volume-operations.js';
 
 export interface JanitorRules {
   /** Between two rounds, in milliseconds; 0: the start's alone. */
@@ -23,6 +26,8 @@ export interface JanitorRules {
   readonly uploadAgeMs: number;
   /** Age at which losers of conflicts are removed, in milliseconds. Undefined: never. */
   readonly conflictAgeMs: number | undefined;
+  /** Removed files that no client has used for so long, in milliseconds, are let go. Infinity: never. */
+  readonly sillyAgeMs: number;
 }
 
 export const JANITOR_RULES_DEFAULT: JanitorRules = {
@@ -30,12 +35,14 @@ export const JANITOR_RULES_DEFAULT: JanitorRules = {
   initiator: undefined,
   uploadAgeMs: 7 * 24 * 3_600_000,
   conflictAgeMs: undefined,
+  sillyAgeMs: 7 * 24 * 3_600_000,
 };
 
 type IntentOf<K extends Intent['kind']> = Extract<Intent, { kind: K }>;
 
 export class Janitor {
   readonly #volume: Volume;
+  readonly #namespace: Namespace;
   readonly #rules: JanitorRules;
   /** Key prefixes of the exports that may be written to. */
   readonly #prefixes: readonly string[];
@@ -43,8 +50,10 @@ export class Janitor {
   #running: Promise<void> = Promise.resolve();
   #ended = false;
 
-  constructor(volume: Volume, rules: JanitorRules, prefixes: readonly string[]) {
+  /** `prefixes`: of the exports that may be written to. */
+  constructor({ volume, namespace }: VolumeOperations, rules: JanitorRules, prefixes: readonly string[]) {
     this.#volume = volume;
+    this.#namespace = namespace;
     this.#rules = rules;
     this.#prefixes = prefixes.filter(
       (prefix) => !prefixes.some((other) => other !== prefix && prefix.startsWith(other)),
@@ -71,7 +80,7 @@ export class Janitor {
   /** Never rejects: what fails is the next round's. */
   async #round(): Promise<void> {
     const { log, name } = this.#volume;
-    for (const task of [this.#removeOldLosers, abortOrphans, this.#abortStrays]) {
+    for (const task of [this.#removeOldLosers, this.#removeUnused, abortOrphans, this.#abortStrays]) {
       if (this.#ended) return;
       try {
         await task.call(this, this.#volume);
@@ -111,6 +120,23 @@ export class Janitor {
       if (intent.kind === 'sibling' && isOld(intent)) await this.#removeSibling(ref, intent);
       if (intent.kind === 'written' && intent.isLoser === true && isOld(intent))
         await this.#removeLoser(ref, intent);
+    }
+  }
+
+  /** Their clients were restarted or are gone, or have them open and don't read them: an age tells which. */
+  async #removeUnused(volume: Volume): Promise<void> {
+    const { sillyAgeMs } = this.#rules;
+    for (const node of volume.silly.files()) {
+      if (this.#ended || node.silly === undefined) continue;
+      if (node.gone) {
+        volume.silly.end(node);
+        continue;
+      }
+      if (volume.clock.nowMs() - node.silly.usedMs < sillyAgeMs) continue;
+      const name = volume.nameOf(node);
+      const key = volume.keyOf(node);
+      await this.#namespace.remove(volume.parentOf(node), name, () => undefined);
+      volume.log.warn({ key, name }, 'a removed file that nobody used for long was let go');
     }
   }
 

@@ -41,6 +41,14 @@ function decodeUtf8(name: Buffer): string {
   }
 }
 
+/**
+ * Names that clients give to a file that is removed while they have it open: Linux `.nfs`, file id and counter in hexadecimal digits
+ * (fs/nfs/unlink.c; 16 digits in all on old 32-bit machines), FreeBSD `.nfs.<ticks>.<pid>4.4` (nfsclient), macOS `.nfs.<number>.<pid>`.
+ */
+const SILLY_NAME = /^\.nfs(?:[0-9a-f]{24}|[0-9a-f]{16}|\.[0-9a-f]{8}\.[0-9a-f]{4,8}(?:4\.4)?)$/;
+
+export const isSillyName = (name: string): boolean => SILLY_NAME.test(name);
+
 /** True where a segment of a key can be a file's name. Other keys are hidden from the mount and never touched. */
 export function usableSegment(segment: string): boolean {
   return (

@@ -3,17 +3,18 @@
  * file, the journal. Changes of one entry run one after the other.
  */
 import type { AttributeChanges, Caller, CreateMode } from './file-system.js';
-import { applyAttributes, type ChangeWitness, type Content } from './content.js';
+import { applyAttributes, type Content } from './content.js';
 import { FsError } from './errors.js';
 import type { Freshness } from './freshness.js';
-import { headersOnly } from './store-answers.js';
 import type { Intent } from './intent-log.js';
 import { dropUnpublished, journal, unpublishedRefs } from './journaling.js';
 import { pagesBelow } from './key-trees.js';
+import type { Markers } from './markers.js';
 import { KEY_BYTES_MAX } from './names.js';
 import { DirectoryNode, FileNode, type EntryChange, type FsNode } from './node.js';
 import type { Publishing } from './publishing.js';
-import { toFsError } from './store-errors.js';
+import type { SillyNames } from './silly-names.js';
+import { isReplaced, toFsError } from './store-errors.js';
 import type { Volume } from './volume.js';
 
 /** Judges a change of an entry before it is made; throws what it refuses. */
@@ -30,12 +31,25 @@ export class Namespace {
   readonly #freshness: Freshness;
   readonly #content: Content;
   readonly #publishing: Publishing;
+  readonly #silly: SillyNames;
+  readonly #markers: Markers;
 
-  constructor(volume: Volume, freshness: Freshness, content: Content, publishing: Publishing) {
+  constructor(
+    volume: Volume,
+    parts: {
+      readonly freshness: Freshness;
+      readonly content: Content;
+      readonly publishing: Publishing;
+      readonly silly: SillyNames;
+      readonly markers: Markers;
+    },
+  ) {
     this.#volume = volume;
-    this.#freshness = freshness;
-    this.#content = content;
-    this.#publishing = publishing;
+    this.#freshness = parts.freshness;
+    this.#content = parts.content;
+    this.#publishing = parts.publishing;
+    this.#silly = parts.silly;
+    this.#markers = parts.markers;
   }
 
   /** CREATE (RFC 1813 3.3.8). `mayTruncate` judges an UNCHECKED create of an existing file with size 0. */
@@ -52,6 +66,7 @@ export class Namespace {
       if (existing !== undefined)
         return { node: await this.#createOver(existing, name, mode, mayTruncate, patience) };
       const volume = this.#volume;
+      await this.#silly.makeRoom(volume.entryKey(directory, name));
       const node = volume.nodes.entry(directory, name, 'file');
       const attributes = mode.how === 'exclusive' ? {} : mode.attributes;
       this.#setNew(node, attributes, owner, volume.nowNs);
@@ -157,6 +172,7 @@ export class Namespace {
     return this.#alone(directory, name, async () => {
       await this.#requireAbsent(directory, name);
       const volume = this.#volume;
+      await this.#silly.makeRoom(volume.entryKey(directory, name));
       const draft = new FileNode(0n);
       draft.type = 'symlink';
       const { nowNs } = volume;
@@ -191,18 +207,34 @@ export class Namespace {
       const removing = await this.#journalRemoval(node, key);
       // What isn't published is dropped last: a file that can't be removed keeps it.
       try {
-        if (node.version !== undefined || node.attempted !== undefined) await volume.store.delete(key);
+        if (node.silly?.heldName !== undefined) await this.#deleteHeld(directory, key, node);
+        else if (node.version !== undefined || node.attempted !== undefined) await volume.store.delete(key);
       } catch (error) {
         if (removing !== undefined) await volume.intents.drop(removing);
         throw toFsError(error);
       }
       const change = this.#entryGone(directory, name, node);
       await this.#publishing.abandon(node);
+      if (node.silly !== undefined) await volume.silly.drop(node);
       if (removing !== undefined) await volume.intents.drop(removing);
       volume.readers.forget(key);
       await this.keepDirectoryIfCan(directory);
       return change;
     });
+  }
+
+  /** A removed file's object, where it is still that. What somebody else put at its key is seen from now on. */
+  async #deleteHeld(directory: DirectoryNode, key: string, { version, silly }: FileNode): Promise<void> {
+    const { store } = this.#volume;
+    if (version === undefined || silly?.heldName === undefined) return;
+    try {
+      // Asked first, for stores that delete without a condition.
+      if (store.capabilities.conditionalWrites || (await store.head(key))?.etag === version.etag)
+        return await store.delete(key, { ifMatch: version.etag });
+    } catch (error) {
+      if (!isReplaced(error)) throw error;
+    }
+    this.#freshness.distrust(directory, silly.heldName);
   }
 
   /**
@@ -212,8 +244,9 @@ export class Namespace {
   async #journalRemoval(node: FileNode, key: string): Promise<string | undefined> {
     const { intents, name } = this.#volume;
     const { version } = node;
-    if (version === undefined || !unpublishedRefs(node.id).some((ref) => intents.live().has(ref)))
-      return undefined;
+    const isKnown =
+      node.silly !== undefined || unpublishedRefs(node.id).some((ref) => intents.live().has(ref));
+    if (version === undefined || !isKnown) return undefined;
     const ref = `remove:${node.id}`;
     const { etag } = version;
     await intents.put(ref, { kind: 'remove-file', volume: name, key, etag, nodeId: String(node.id) });
@@ -224,9 +257,16 @@ export class Namespace {
   async finishRemoval({ key, etag, nodeId }: Extract<Intent, { kind: 'remove-file' }>): Promise<void> {
     const volume = this.#volume;
     const head = await volume.store.head(key);
-    if (head !== undefined && head.etag !== etag) return;
-    if (head !== undefined) await volume.store.delete(key, { ifMatch: etag });
+    const node = volume.nodes.get(BigInt(nodeId));
+    const silly = node?.kind === 'file' && node.silly !== undefined ? node : undefined;
+    if (head !== undefined && head.etag !== etag && silly === undefined) return;
+    if (head?.etag === etag) await volume.store.delete(key, { ifMatch: etag });
     await dropUnpublished(volume, nodeId);
+    if (silly === undefined) return;
+    const name = volume.nameOf(silly);
+    const directory = volume.parentOf(silly);
+    await volume.silly.drop(silly);
+    this.#entryGone(directory, name, silly);
   }
 
   /** RMDIR (RFC 1813 3.3.13). ENOTEMPTY while any key lies under it, be it one that the mount hides. */
@@ -251,46 +291,6 @@ export class Namespace {
     const occupied = await isOccupied(volume, prefix).catch(rethrow);
     if (occupied || volume.nodes.hasBusyBelow(directory))
       throw new FsError('ENOTEMPTY', `"${prefix}" is not empty`);
-  }
-
-  /** SETATTR of a directory: attributes live on the marker. The root of a bucket has none, and keeps them in the state directory. */
-  async setattrDirectory(
-    directory: DirectoryNode,
-    changes: AttributeChanges,
-    witness: ChangeWitness,
-  ): Promise<void> {
-    const volume = this.#volume;
-    if (changes.size !== undefined) throw new FsError('EISDIR', 'a directory has no size to set');
-    witness.mayBegin();
-    witness.before();
-    const differs = applyAttributes(directory, changes, volume.nowNs);
-    directory.touchCtime(volume.nowNs);
-    witness.after();
-    if (differs && volume.prefixOf(directory) !== '') await this.#putMarker(directory, false).catch(rethrow);
-    volume.nodes.save(directory);
-  }
-
-  /** Removing the last entry keeps the directory, as POSIX users expect. */
-  async #keepDirectory(directory: DirectoryNode): Promise<void> {
-    const volume = this.#volume;
-    if (directory.permanent || directory.gone || directory.marker != null) return;
-    if ((directory.listing?.entries.size ?? 0) > 0 && volume.isFresh(directory)) return;
-    const page = await volume.store.list({ prefix: volume.prefixOf(directory), maxKeys: 1 }).catch(rethrow);
-    if (page.objects.length === 0) await this.#putMarker(directory, false).catch(rethrow);
-  }
-
-  async #putMarker(node: DirectoryNode, isNew: boolean): Promise<void> {
-    const volume = this.#volume;
-    const prefix = volume.prefixOf(node);
-    if (!isNew && node.marker != null && node.markerHeaders === undefined) {
-      const head = await volume.store.head(prefix);
-      if (head !== undefined) node.markerHeaders = headersOnly(head);
-    }
-    const headers = volume.headersOf(node);
-    const written = await volume.store.put(prefix, [], headers, isNew ? { ifNoneMatch: '*' } : undefined);
-    node.marker = { etag: written.etag, lastModifiedMs: written.lastModifiedMs };
-    node.markerHeaders = headers;
-    node.epoch++;
   }
 
   /** Attributes of a file or directory that is being made; `nowNs` is one time for the node and for what the store keeps of it. */
@@ -328,16 +328,9 @@ export class Namespace {
     return change;
   }
 
-  /** Called after an entry left. The entry is gone whether or not its directory can be kept: that is tried again when the next one goes. */
+  /** Called after an entry left. */
   async keepDirectoryIfCan(directory: DirectoryNode): Promise<void> {
-    try {
-      await this.#keepDirectory(directory);
-    } catch (error) {
-      this.#volume.log.warn(
-        { err: error, directory: String(directory.id) },
-        'an empty directory got no marker',
-      );
-    }
+    await this.#markers.keepIfCan(directory);
   }
 
   async #requireAbsent(directory: DirectoryNode, name: string): Promise<void> {
@@ -356,8 +349,11 @@ export class Namespace {
     const volume = this.#volume;
     return volume.locks.run(
       () => {
-        const key = volume.entryKey(directory, name);
-        return { changes: [key], ...(reach === 'and below' && { moves: [`${key}/`] }) };
+        const changes = volume.silly.keysOf(directory, name);
+        return {
+          changes,
+          ...(reach === 'and below' && { moves: [`${volume.entryKey(directory, name)}/`] }),
+        };
       },
       task,
       patience,

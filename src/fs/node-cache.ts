@@ -107,7 +107,7 @@ export class NodeCache {
 
   /** What the store says of its name doesn't end the node: it, or something below it, isn't published, or an export begins at it. */
   isHeld(node: FsNode): boolean {
-    if (node.kind === 'file') return node.unpublished || node.relocating;
+    if (node.kind === 'file') return node.unpublished || node.relocating || node.silly?.withheld === true;
     return node.permanent || this.hasBusyBelow(node);
   }
 

@@ -16,6 +16,16 @@ export interface PublishedVersion {
   readonly lastModifiedMs?: number;
 }
 
+/** A file that a client removed and has open (silly-names.ts). */
+export interface SillyState {
+  /** The name that it had, where the object is still at the key of that. */
+  readonly heldName: string | undefined;
+  /** Nothing of it is published. */
+  readonly withheld: boolean;
+  /** When a client last read it, wrote to it or committed it, or gave it the name (milliseconds since the epoch). */
+  usedMs: number;
+}
+
 /** Never validated: older than any time to live. */
 export const NEVER_MS = Number.NEGATIVE_INFINITY;
 
@@ -70,6 +80,8 @@ export class FileNode extends NodeState {
   attributesDirty = false;
   /** A client gave the file its mtime, which must reach the object. */
   timesGiven = false;
+  /** Its name is one that a client made to remove it later. */
+  silly: SillyState | undefined;
   /** Being renamed: what the store says of its key means nothing now. */
   relocating = false;
   /** Where it is being renamed to: what is journaled of it is journaled under this path. */

@@ -88,6 +88,7 @@ export class Places {
   file(place: NodePlace): FilePlace {
     const { node } = place;
     if (node.kind !== 'file') throw new FsError('EISDIR', 'the handle is of a directory');
+    if (node.silly !== undefined) place.exported.volume.volume.silly.used(node);
     return { kind: 'node', exported: place.exported, node, caller: place.caller };
   }
 

@@ -36,7 +36,7 @@ export class Publishing {
 
   /**
    * Resolves when the store has everything that was written before the call. EIO after a conflict; the store's error when it
-   * refuses; the changes stay and are tried again. ESTALE when the file is gone.
+   * refuses; the changes stay and are tried again. ESTALE when the file is gone. Nothing is done of what is withheld.
    */
   async publish(node: FileNode): Promise<void> {
     if (node.publishing === undefined && !node.publishable && !node.gone) return;
@@ -47,6 +47,7 @@ export class Publishing {
   async publishHeld(node: FileNode): Promise<void> {
     node.cancelPlanned?.();
     node.cancelPlanned = undefined;
+    if (node.silly?.withheld === true) return;
     for (;;) {
       const running = node.publishing;
       if (running === undefined) break;

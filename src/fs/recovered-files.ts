@@ -76,8 +76,8 @@ async function writtenAgain(
 ): Promise<void> {
   const { volume, content, freshness } = operations;
   const { record, attributes, etag, isLoser, ...rest } = intent;
-  const key = intent.path.join('/');
   const { directory, name, node } = fileAt(volume, intent.path);
+  const key = volume.keyOf(node);
   const head = await volume.store.head(key);
   const live = volume.intents.live();
   // Another file has the name by now, or will.
@@ -191,8 +191,8 @@ async function createAgain(
   { opened }: Circumstances,
 ): Promise<void> {
   const { volume, content, freshness } = operations;
-  const head = await volume.store.head(intent.path.join('/'));
   const { directory, name, node } = fileAt(volume, intent.path);
+  const head = await volume.store.head(volume.keyOf(node));
   if (head !== undefined) {
     directory.unpublishedFiles.delete(name);
     freshness.applyHead(node, head, volume.clock.nowMs());
@@ -227,8 +227,8 @@ async function changeAgain(
   { opened }: Circumstances,
 ): Promise<void> {
   const { volume, content, freshness } = operations;
-  const head = await volume.store.head(intent.path.join('/'));
   const { node } = fileAt(volume, intent.path);
+  const head = await volume.store.head(volume.keyOf(node));
   node.validatedMs = NEVER_MS;
   if (head !== undefined) freshness.applyHead(node, head, volume.clock.nowMs());
   if (head?.etag !== intent.etag) {

@@ -91,10 +91,10 @@ export class Recovery {
       if (!volume.intents.live().has(ref)) continue;
       // What was said of the file beside its bytes is in their intent, and newer there: also its name.
       if (intent.kind === 'written') for (const other of besides(ref)) volume.intents.end(other);
-      const key = intent.path.join('/');
+      const { node } = fileAt(volume, intent.path);
+      const key = volume.keyOf(node);
       const known = files.get(key);
       if (known === undefined) {
-        const { node } = fileAt(volume, intent.path);
         files.set(key, { node, key, refs: [ref] });
         showBefore(volume, ref, intent);
       } else known.refs.push(ref);
@@ -180,9 +180,13 @@ function isOfFile(intent: Intent): intent is FileIntent {
 }
 
 /** In the order in which they were begun: what follows finds files by their new paths. */
-async function finishNames({ volume, rename, namespace }: VolumeOperations): Promise<void> {
+async function finishNames({ volume, rename, namespace, silly }: VolumeOperations): Promise<void> {
   for (const [ref, intent] of [...volume.intents.live()]) {
     if (intent.volume !== volume.name) continue;
+    if (intent.kind === 'silly-name') {
+      await silly.restore(ref, intent);
+      continue;
+    }
     const isOfNames =
       intent.kind === 'rename-file' || intent.kind === 'rename-directory' || intent.kind === 'remove-file';
     if (!isOfNames) continue;

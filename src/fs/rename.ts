@@ -15,6 +15,8 @@ import type { Guard, Namespace } from './namespace.js';
 import type { DirectoryNode, EntryChange, FileNode, FsNode } from './node.js';
 import type { Claim } from './path-locks.js';
 import type { Publishing } from './publishing.js';
+import { isSillyName } from './names.js';
+import type { SillyNames } from './silly-names.js';
 import { isReplaced, toFsError } from './store-errors.js';
 import type { Volume } from './volume.js';
 
@@ -44,6 +46,7 @@ export class Rename {
   readonly #freshness: Freshness;
   readonly #publishing: Publishing;
   readonly #namespace: Namespace;
+  readonly #silly: SillyNames;
   readonly #directories: DirectoryRename;
 
   constructor(parts: {
@@ -51,11 +54,13 @@ export class Rename {
     readonly freshness: Freshness;
     readonly publishing: Publishing;
     readonly namespace: Namespace;
+    readonly silly: SillyNames;
   }) {
     this.#volume = parts.volume;
     this.#freshness = parts.freshness;
     this.#publishing = parts.publishing;
     this.#namespace = parts.namespace;
+    this.#silly = parts.silly;
     this.#directories = new DirectoryRename(parts);
   }
 
@@ -65,8 +70,10 @@ export class Rename {
     for (let attempt = 1; ; attempt++) {
       const { kind } = await this.#freshness.entry(from.directory, from.name);
       const claimOf = (): Claim => {
-        const changes = [from, to].map(({ directory, name }) => volume.entryKey(directory, name));
-        return kind === 'file' ? { changes } : { changes, moves: changes.map((key) => `${key}/`) };
+        const changes = [from, to].flatMap(({ directory, name }) => volume.silly.keysOf(directory, name));
+        if (kind === 'file') return { changes };
+        const moves = [from, to].map(({ directory, name }) => `${volume.entryKey(directory, name)}/`);
+        return { changes, moves };
       };
       try {
         const changes = await volume.locks.run(claimOf, () => this.#renameAlone(from, to, rules, kind));
@@ -96,12 +103,34 @@ export class Rename {
       await this.#requireReplaceable(source, target);
     }
     const { copyBytesMax } = rules;
-    if (source.kind === 'file') await this.#renameFile(source, target, { to, copyBytesMax });
-    else await this.#directories.run(source, to, copyBytesMax);
+    if (source.kind === 'file' && target === undefined && (await this.#takeSillyName(source, from, to)))
+      return this.#entriesMoved(source, from, to);
+    if (source.kind === 'file') {
+      await this.#makeRoom(source, to);
+      await this.#renameFile(source, target, { to, copyBytesMax });
+    } else {
+      await this.#silly.settleBelow(this.#volume.prefixOf(source));
+      await this.#directories.run(source, to, copyBytesMax);
+    }
     const changes = this.#entriesMoved(source, from, to);
     if (target?.kind === 'file') await this.#publishing.abandon(target);
     await this.#namespace.keepDirectoryIfCan(from.directory);
     return changes;
+  }
+
+  /** A client removes a file that it has open. */
+  async #takeSillyName(source: FileNode, from: Place, to: Place): Promise<boolean> {
+    if (from.directory !== to.directory || !isSillyName(to.name)) return false;
+    const move = (): void => this.#volume.nodes.move(source, to.directory, to.name);
+    return this.#silly.take(source, to.directory, to.name, move);
+  }
+
+  /** Where a removed file's object is at the new name, or at another than the old one. */
+  async #makeRoom(source: FileNode, to: Place): Promise<void> {
+    const volume = this.#volume;
+    await this.#silly.makeRoom(volume.entryKey(to.directory, to.name));
+    await this.#silly.settle(source);
+    if (source.silly !== undefined) volume.silly.end(source);
   }
 
   #requireOutside(source: DirectoryNode, to: Place): void {
@@ -230,7 +259,11 @@ export class Rename {
   /** Finishes a rename that a crash interrupted. */
   async finish(intent: RenameIntent): Promise<void> {
     if (intent.kind === 'rename-directory') await this.#directories.finish(intent);
-    else await this.#finishFile(intent);
+    else {
+      await this.#finishFile(intent);
+      const source = this.#volume.nodes.get(BigInt(intent.nodeId));
+      if (source?.kind === 'file' && source.silly !== undefined) await this.#silly.restoreMoved(source);
+    }
   }
 
   async #finishFile(intent: Extract<Intent, { kind: 'rename-file' }>): Promise<void> {
@@ -266,7 +299,7 @@ export class Rename {
     if (found !== undefined && found !== source.id) volume.nodes.forget(found);
     from.directory.noteAbsent(from.name, volume.clock.nowMs());
     if (source.kind === 'directory') to.directory.noteEntry({ name: to.name, kind: 'directory' });
-    else if (source.version === undefined) {
+    else if (source.version === undefined || source.silly?.withheld === true) {
       to.directory.negatives.delete(to.name);
       to.directory.unpublishedFiles.set(to.name, source);
     } else to.directory.noteEntry({ name: to.name, kind: 'file', version: source.version });

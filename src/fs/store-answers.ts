@@ -6,19 +6,24 @@ import type { FileNode, ListedEntry } from './node.js';
 /** S3's largest page. */
 export const LIST_KEYS_MAX = 1000;
 
-/** Is told of each key, or prefix of keys, that the mount doesn't show. */
-export type NoteHidden = (key: string, why: string) => void;
+/** Keys that the mount doesn't show. */
+export interface HiddenKeys {
+  /** Is told of each key, or prefix of keys, that the mount can't show. Tells the log of it, once. */
+  note(key: string, why: string): void;
+  /** The object of a file that a client removed and has open. */
+  isRemoved(key: string, etag: string): boolean;
+}
 
 const UNUSABLE =
   'it has a segment that is no file name: empty, ".", "..", with NUL or of more than 255 bytes';
 export const SHADOWED = 'a directory has its name';
 
 /** A page's usable entries. A file that shares its name with a directory is hidden behind it. */
-export function entriesOf(page: ListPage, prefix: string, hidden: NoteHidden): ListedEntry[] {
+export function entriesOf(page: ListPage, prefix: string, hidden: HiddenKeys): ListedEntry[] {
   const usable = (name: string, key: string): boolean => {
     if (usableSegment(name)) return true;
     // The directory's own marker is listed with its entries.
-    if (key !== prefix) hidden(key, UNUSABLE);
+    if (key !== prefix) hidden.note(key, UNUSABLE);
     return false;
   };
   const directories = page.prefixes
@@ -27,6 +32,7 @@ export function entriesOf(page: ListPage, prefix: string, hidden: NoteHidden): L
     .map(({ name }): ListedEntry => ({ name, kind: 'directory' }));
   const shadowed = new Set(directories.map(({ name }) => name));
   const files = page.objects
+    .filter(({ key, etag }) => !hidden.isRemoved(key, etag))
     .map(({ key, etag, size, lastModifiedMs }): ListedEntry => ({
       name: key.slice(prefix.length),
       kind: 'file',
@@ -34,7 +40,7 @@ export function entriesOf(page: ListPage, prefix: string, hidden: NoteHidden): L
     }))
     .filter(({ name }) => {
       if (!shadowed.has(name)) return usable(name, prefix + name);
-      hidden(prefix + name, SHADOWED);
+      hidden.note(prefix + name, SHADOWED);
       return false;
     });
   return [...files, ...directories];

@@ -6,7 +6,7 @@
 import type { ObjectStore } from '../store/object-store.js';
 import { compareKeys } from './names.js';
 import { sortKeyOf, type ListedEntry } from './node.js';
-import { entriesOf, LIST_KEYS_MAX, SHADOWED, type NoteHidden } from './store-answers.js';
+import { entriesOf, LIST_KEYS_MAX, SHADOWED, type HiddenKeys } from './store-answers.js';
 import { toFsError } from './store-errors.js';
 
 export interface FirstEntries {
@@ -22,7 +22,7 @@ export async function firstUnordered(
   prefix: string,
   after: string,
   max: number,
-  hidden: NoteHidden,
+  hidden: HiddenKeys,
 ): Promise<FirstEntries> {
   const found = new Map<string, ListedEntry>();
   let last: string | undefined;
@@ -50,7 +50,7 @@ export async function firstUnordered(
   if (found.size > max) last = cut(found, max);
   const visible = [...found.values()].filter(({ name, kind }) => {
     if (kind === 'directory' || !found.has(`${name}/`)) return true;
-    hidden(prefix + name, SHADOWED);
+    hidden.note(prefix + name, SHADOWED);
     return false;
   });
   return { entries: await withoutShadowed(store, visible, prefix, last, hidden), last };
@@ -76,7 +76,7 @@ export async function withoutShadowed(
   entries: readonly ListedEntry[],
   prefix: string,
   last: string | undefined,
-  hidden: NoteHidden,
+  hidden: HiddenKeys,
 ): Promise<readonly ListedEntry[]> {
   if (last === undefined) return entries;
   const undecided = entries.filter((entry) => mayBeShadowed(entry, last));
@@ -86,7 +86,7 @@ export async function withoutShadowed(
         throw toFsError(error);
       });
       if (below.objects.length === 0) return undefined;
-      hidden(prefix + name, SHADOWED);
+      hidden.note(prefix + name, SHADOWED);
       return name;
     }),
   );

@@ -3,10 +3,12 @@ import { Committing } from './committing.js';
 import { Content } from './content.js';
 import { FilesAhead } from './files-ahead.js';
 import { Freshness } from './freshness.js';
+import { Markers } from './markers.js';
 import { Namespace } from './namespace.js';
 import { Publishing } from './publishing.js';
 import { Rename } from './rename.js';
 import { Scans } from './scan.js';
+import { SillyNames } from './silly-names.js';
 import { Volume, type VolumeParts } from './volume.js';
 import type { DirectoryNode } from './node.js';
 import { WholeGets } from './whole-gets.js';
@@ -20,6 +22,8 @@ export class VolumeOperations {
   readonly namespace: Namespace;
   readonly rename: Rename;
   readonly scans: Scans;
+  readonly silly: SillyNames;
+  readonly markers: Markers;
   /** By prefix. Held for good: a root that was let go would come back from the database as any directory. */
   readonly #roots = new Map<string, DirectoryNode>();
 
@@ -28,16 +32,25 @@ export class VolumeOperations {
     const gets = smallFilesAhead ? new WholeGets(this.volume) : undefined;
     this.freshness = new Freshness(this.volume, gets);
     this.publishing = new Publishing(this.volume);
-    this.committing = new Committing(this.volume, this.publishing);
+    this.silly = new SillyNames(this.volume, this.publishing);
+    this.committing = new Committing(this.volume, this.publishing, this.silly);
     this.scans = new Scans(this.volume, this.freshness);
     const small = gets && { gets, ahead: new FilesAhead(this.volume, this.freshness, this.scans, gets) };
     this.content = new Content(this.volume, this.freshness, this.publishing, small);
-    this.namespace = new Namespace(this.volume, this.freshness, this.content, this.publishing);
+    this.markers = new Markers(this.volume);
+    this.namespace = new Namespace(this.volume, {
+      freshness: this.freshness,
+      content: this.content,
+      publishing: this.publishing,
+      silly: this.silly,
+      markers: this.markers,
+    });
     this.rename = new Rename({
       volume: this.volume,
       freshness: this.freshness,
       publishing: this.publishing,
       namespace: this.namespace,
+      silly: this.silly,
     });
   }
 

@@ -14,11 +14,12 @@ import type { IntentLog } from './intent-log.js';
 import type { LongOperations } from './long-operations.js';
 import { checkKey } from './names.js';
 import { noteHidden } from './hidden-keys.js';
-import type { NoteHidden } from './store-answers.js';
 import type { NodeCache } from './node-cache.js';
 import type { DirectoryNode, FileNode, FsNode } from './node.js';
 import { PathLocks } from './path-locks.js';
 import { writePosixMetadata } from './posix-metadata.js';
+import { SillyRecords } from './silly-records.js';
+import type { HiddenKeys } from './store-answers.js';
 
 export interface VolumeDefaults {
   readonly uid: number;
@@ -89,8 +90,9 @@ export class Volume {
   readonly losersHaveAge: boolean;
   readonly defaults: VolumeDefaults;
   readonly writeOptions: Partial<WriteOptions> | undefined;
-  /** Tells the log, once, of a key that the mount doesn't show. */
-  readonly hidden: NoteHidden;
+  /** Removed files that clients have open. */
+  readonly silly: SillyRecords;
+  readonly hidden: HiddenKeys;
   /** Uploads that somebody here works with, or will: not the janitor's. */
   readonly uploadsInUse = new Set<string>();
   /** Who may change what at the same time. */
@@ -115,7 +117,11 @@ export class Volume {
     this.losersHaveAge = parts.losersHaveAge;
     this.defaults = parts.defaults;
     this.writeOptions = parts.writeOptions;
-    this.hidden = noteHidden(parts.log, parts.name);
+    this.silly = new SillyRecords(this);
+    this.hidden = {
+      note: noteHidden(parts.log, parts.name),
+      isRemoved: (key, etag) => this.silly.isHeld(key, etag),
+    };
   }
 
   get nowNs(): bigint {
@@ -135,7 +141,9 @@ export class Volume {
 
   /** The object's key. */
   keyOf(node: FileNode): string {
-    return this.pathOf(node).join('/');
+    const path = this.pathOf(node);
+    const held = node.silly?.heldName;
+    return (held === undefined ? path : [...path.slice(0, -1), held]).join('/');
   }
 
   /** The directory's prefix, which is its marker's key: empty for the root, else with a trailing slash. */

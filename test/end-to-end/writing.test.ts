@@ -220,11 +220,14 @@ await t.test(
     const serving = await serve(t);
     const { bucket, nfs, root } = serving;
     const handle = await writeFile(serving, 'file', 'content');
-    await nfs.rename(root, 'file', root, '.nfs0001');
+    const silly = '.nfs00000000000000a100000001';
+    await nfs.rename(root, 'file', root, silly);
+    t.same(await bucket.keys(), ['file'], 'no object has that name');
+    t.equal(await statusOf(nfs.lookup(root, 'file')), 'NFS3ERR_NOENT');
     t.equal((await nfs.readFile(handle)).toString(), 'content');
     await nfs.write(handle, 7, Buffer.from('!'));
     t.equal((await nfs.readFile(handle)).toString(), 'content!');
-    await nfs.remove(root, '.nfs0001');
+    await nfs.remove(root, silly);
     t.same(await bucket.keys(), []);
   },
 );

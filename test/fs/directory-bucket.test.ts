@@ -107,6 +107,8 @@ await t.test(
   },
 );
 
+const NOTHING_HIDDEN = { note: () => undefined, isRemoved: () => false };
+
 await t.test('the first entries in order are the same, however few are held at a time', async (t) => {
   const name = fc.stringMatching(/^[ab!.0é]{1,3}$/);
   const entry = fc.oneof(
@@ -120,11 +122,11 @@ await t.test('the first entries in order are the same, however few are held at a
       async (keys, max) => {
         const store = new MemoryStore({ capabilities: DIRECTORY_CAPABILITIES });
         for (const key of keys) store.putNow(`d/${key}`, Buffer.from('x'));
-        const whole = await firstUnordered(store, 'd/', '', 1000, () => undefined);
+        const whole = await firstUnordered(store, 'd/', '', 1000, NOTHING_HIDDEN);
         const expected = whole.entries.map(sortKeyOf).sort(compareKeys);
         const seen: string[] = [];
         for (let after: string | undefined = ''; after !== undefined;) {
-          const { entries, last } = await firstUnordered(store, 'd/', after, max, () => undefined);
+          const { entries, last } = await firstUnordered(store, 'd/', after, max, NOTHING_HIDDEN);
           if (entries.length > max) throw new Error(`${entries.length} entries, asked for ${max}`);
           seen.push(...entries.map(sortKeyOf).sort(compareKeys));
           after = last;
