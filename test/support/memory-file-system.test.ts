@@ -133,6 +133,8 @@ await t.test('holes and what lies behind a truncation read as zeros', async (t) 
   t.equal(await content(f), '\0\0\0\0\0!');
   t.equal(await codeOf(fs.setattr(ROOT, root, { size: 0 })), 'EISDIR');
   t.equal(await codeOf(fs.setattr(ROOT, f, { size: 2 ** 40 })), 'EFBIG');
+  t.equal(await codeOf(fs.write(ROOT, f, 2 ** 40, b('!'), 'unstable')), 'EFBIG');
+  t.equal((await fs.write(ROOT, f, 2 ** 40, b(''), 'unstable')).count, 0, 'nothing fits anywhere');
 });
 
 await t.test('cookies resume after entries that are gone, and new entries come behind them', async (t) => {

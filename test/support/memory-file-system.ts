@@ -184,7 +184,8 @@ export class MemoryFileSystem implements FileSystem {
   ): Promise<WriteResult> {
     const node = asFile(this.#node(file));
     permissions.needWrite(caller, node);
-    this.#checkSize(offset + data.length);
+    // "If count is 0, the WRITE will succeed" (RFC 1813, 3.3.7), wherever.
+    if (data.length > 0) this.#checkSize(offset + data.length);
     const report = this.#change(node, () => {
       if (data.length === 0) return;
       writeAt(node, offset, data);
