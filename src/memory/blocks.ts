@@ -9,12 +9,22 @@
  *
  *   whole slabs --takeSlab--> taken <--> whole
  *        \------take a block--> partial: blocks are taken from these first --the fourth comes back--> whole
+ *
+ * Buffers shorter than a block are kept as well, where nothing else takes their room, and a few beyond that (short-buffers.ts).
  */
+
+import { ShortBuffers } from './short-buffers.js';
 
 /** Bytes of a block. 64 readers under 256 MiB have 16 blocks each; a WRITE of 1 MiB takes four. */
 export const BLOCK_BYTES = 256 * 1024;
 /** Bytes of a slab: a READ of the size that Linux sends, in one slice and filled by few reads of a socket. */
 export const SLAB_BYTES = 1024 * 1024;
+
+/**
+ * Short buffers kept beyond the limit, so that sizes that change have some to choose from: at most so many bytes, and so much of the limit.
+ */
+const SPARE_BYTES_MAX = 8 * 1024 * 1024;
+const SPARE_SHARE = 1 / 16;
 
 interface Slab {
   readonly whole: Buffer;
@@ -34,6 +44,7 @@ export class Blocks {
   readonly #partial: Slab[] = [];
   /** All slabs, by their memory. */
   readonly #slabs = new Map<ArrayBufferLike, Slab>();
+  readonly #short = new ShortBuffers(BLOCK_BYTES);
   #takenBytes = 0;
   #freeBytes = 0;
 
@@ -47,18 +58,24 @@ export class Blocks {
     return this.#freeBytes;
   }
 
-  /** Bytes in buffers that somebody has. */
+  /** Bytes in short buffers that nobody uses. */
+  get shortFreeBytes(): number {
+    return this.#short.freeBytes;
+  }
+
+  /** Bytes in buffers that somebody has, by their memory: that of a short one may be longer than what was asked for. */
   get takenBytes(): number {
     return this.#takenBytes;
   }
 
   /** A buffer with any bytes in it; of BLOCK_BYTES it is a block. */
   take(bytes: number): Buffer {
-    this.#takenBytes += bytes;
-    const used = bytes === BLOCK_BYTES ? this.#freeBlock() : undefined;
-    if (used !== undefined) return used;
+    const short = bytes < BLOCK_BYTES ? this.#short.take(bytes) : undefined;
+    this.#takenBytes += short?.buffer.byteLength ?? bytes;
+    const block = bytes === BLOCK_BYTES ? this.#freeBlock() : undefined;
+    if (block !== undefined) return block;
     this.#makeRoom();
-    return Buffer.allocUnsafeSlow(bytes);
+    return short ?? Buffer.allocUnsafeSlow(bytes);
   }
 
   /** A whole slab; undefined where there is none, and only memory for single blocks. */
@@ -81,10 +98,10 @@ export class Blocks {
 
   /** Takes a buffer back, all of it and only once. */
   giveBack(buffer: Buffer): void {
-    const { length } = buffer;
+    const slab = this.#slabs.get(buffer.buffer);
+    const length = slab === undefined ? buffer.buffer.byteLength : buffer.length;
     if (length > this.#takenBytes) throw new RangeError(`given back ${length} bytes of ${this.#takenBytes}`);
     this.#takenBytes -= length;
-    const slab = this.#slabs.get(buffer.buffer);
     if (slab !== undefined) {
       this.#freeBytes += length;
       if (length === SLAB_BYTES) this.#whole.push(slab);
@@ -92,6 +109,9 @@ export class Blocks {
     } else if (length === BLOCK_BYTES) {
       this.#freeBytes += length;
       this.#singles.push(buffer);
+    } else {
+      this.#short.keep(buffer);
+      this.#dropShort();
     }
   }
 
@@ -132,6 +152,7 @@ export class Blocks {
     const slab = { whole, free };
     this.#slabs.set(whole.buffer, slab);
     this.#freeBytes += SLAB_BYTES;
+    this.#dropShort();
     return slab;
   }
 
@@ -143,10 +164,16 @@ export class Blocks {
         continue;
       }
       const slab = this.#whole.pop();
-      if (slab === undefined) return;
+      if (slab === undefined) break;
       this.#slabs.delete(slab.whole.buffer);
       this.#freeBytes -= SLAB_BYTES;
     }
+    this.#dropShort();
+  }
+
+  #dropShort(): void {
+    const spareBytes = Math.min(SPARE_BYTES_MAX, this.#limitBytes * SPARE_SHARE);
+    this.#short.dropDownTo(this.#limitBytes + spareBytes - this.#takenBytes - this.#freeBytes);
   }
 
   /** Blocks for which there was no room in a slab become one. */

@@ -75,6 +75,59 @@ await t.test('blocks that had no room in a slab become one', async (t) => {
   t.equal(blocks.freeBytes, 0);
 });
 
+/** A cache of files up to its limit, of which the oldest go for the next one: buffers that were made anew, of `files` taken. */
+function madeByCache(limitBytes: number, files: number, sizeOf: (file: number) => number): number {
+  const blocks = new Blocks(limitBytes);
+  const made = new Set<ArrayBufferLike>();
+  const held: Buffer[] = [];
+  let heldBytes = 0;
+  for (let file = 0; file < files; file += 1) {
+    const size = sizeOf(file);
+    while (heldBytes + size > limitBytes) {
+      const oldest = held.shift();
+      if (oldest === undefined) break;
+      heldBytes -= oldest.length;
+      blocks.giveBack(oldest);
+    }
+    const buffer = blocks.take(size);
+    made.add(buffer.buffer);
+    held.push(buffer);
+    heldBytes += size;
+  }
+  return made.size;
+}
+
+await t.test('short buffers are taken again, and none is dropped where all have one size', async (t) => {
+  t.equal(
+    madeByCache(16 * SLAB_BYTES, 10_000, () => 64 * 1024),
+    (16 * SLAB_BYTES) / (64 * 1024),
+  );
+});
+
+await t.test('few short buffers are dropped where sizes differ', async (t) => {
+  let state = 1;
+  const made = madeByCache(64 * SLAB_BYTES, 12_800, () => {
+    state = (state * 48_271) % 2_147_483_647;
+    return 4096 * (1 + (state % 63));
+  });
+  t.ok(made < 6400, `${made} buffers made for 12800 files`);
+});
+
+await t.test('short buffers leave the room to others', async (t) => {
+  const limitBytes = 16 * SLAB_BYTES;
+  const blocks = new Blocks(limitBytes);
+  const short = Array.from({ length: 256 }, () => blocks.take(64 * 1024));
+  for (const buffer of short) blocks.giveBack(buffer);
+  t.equal(blocks.shortFreeBytes, limitBytes, 'all are kept while nobody takes their room');
+  for (let bytes = 0; bytes < limitBytes; bytes += SLAB_BYTES) t.ok(blocks.takeSlab());
+  t.equal(blocks.shortFreeBytes, SLAB_BYTES, 'a sixteenth of the limit stays');
+});
+
+/** Bytes of the memory that goes with a buffer: a short one may lie in a longer one. */
+function memoryOf({ length, buffer }: Buffer): number {
+  return length < BLOCK_BYTES ? buffer.byteLength : length;
+}
+
 /** Bytes that show whether anybody else has written to the buffer: some of each block. */
 function places({ length }: Buffer): number[] {
   const every = BLOCK_BYTES / 2;
@@ -124,7 +177,9 @@ await t.test(
           }
           // What is left of slabs may be beyond it only where buffers of other sizes took the rest.
           if (others === 0 && blocks.takenBytes + blocks.freeBytes > limitBytes) return false;
-          if (blocks.takenBytes !== taken.reduce((sum, { buffer }) => sum + buffer.length, 0)) return false;
+          if (blocks.takenBytes !== taken.reduce((sum, { buffer }) => sum + memoryOf(buffer), 0))
+            return false;
+          if (blocks.takenBytes > limitBytes && blocks.shortFreeBytes > limitBytes / 16) return false;
         }
         for (const { buffer } of taken) blocks.giveBack(buffer);
         // Everything is had again, in slabs and blocks.
