@@ -77,7 +77,7 @@ export class BlockCache {
     for (const { block, index } of this.#inOrder()) {
       if (released >= bytes) break;
       this.detach(block, index, false);
-      released += block.buffer.length;
+      released += this.#pool.reservedFor(block.buffer.length);
     }
     return released;
   }
@@ -88,7 +88,7 @@ export class BlockCache {
     for (const [block, index] of this.#consumed) {
       if (freed >= bytes) break;
       this.detach(block, index);
-      freed += block.buffer.length;
+      freed += this.#pool.reservedFor(block.buffer.length);
     }
   }
 

@@ -4,6 +4,12 @@ import type { Span } from './span.js';
 
 export class BlockIndex {
   readonly #blocks: Block[] = [];
+  readonly #onEmpty: () => void;
+
+  /** `onEmpty` hears when the last block was removed. */
+  constructor(onEmpty: () => void = () => undefined) {
+    this.#onEmpty = onEmpty;
+  }
 
   get size(): number {
     return this.#blocks.length;
@@ -56,6 +62,7 @@ export class BlockIndex {
     const at = this.#firstEndingAfter(block.offset);
     if (this.#blocks[at] !== block) throw new Error(`block at ${block.offset} is not in the index`);
     this.#blocks.splice(at, 1);
+    if (this.#blocks.length === 0) this.#onEmpty();
   }
 
   /** Position of the first block that ends after `offset`. */

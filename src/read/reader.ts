@@ -11,18 +11,15 @@
 import type { ByteSlices, ObjectVersion } from '../memory/byte-slices.js';
 import type { GetResult } from '../store/object-store.js';
 import { BlockIndex } from './block-index.js';
-import type { Place } from './block-pool.js';
 import type { Block } from './fetch.js';
 import { Fetcher, type ReaderShared } from './fetcher.js';
 import type { ReadPolicy } from './options.js';
 import { partsAhead } from './parts.js';
+import { Places } from './places.js';
 import { lengthOf, type Span } from './span.js';
 import { Stream } from './stream.js';
 import { Verification } from './verification.js';
 import { Window, type Plan } from './window.js';
-
-/** A stream has room for several large blocks where its readahead may be as long as so many. */
-const LARGE_BLOCKS_MIN = 8;
 
 /** One slot of so many that readahead may have is left to READs' own readahead by files that are fetched before they are read. */
 const SPARED_SHARE = 3;
@@ -38,10 +35,12 @@ export interface FetchedAhead {
 export class Reader {
   readonly version: ObjectVersion;
   readonly #shared: ReaderShared;
-  readonly #index = new BlockIndex();
+  readonly #onLeft: (reader: Reader) => void;
+  readonly #index = new BlockIndex(() => this.#emptied());
   readonly #window: Window;
   readonly #fetcher: Fetcher;
   readonly #verification: Verification;
+  readonly #places: Places;
   #reads = 0;
   #usedMs: number;
   #sequentialStreams = 0;
@@ -49,10 +48,17 @@ export class Reader {
   #short: { readonly stream: Stream; readonly policy: ReadPolicy } | undefined;
   #discarded = false;
 
-  constructor(version: ObjectVersion, shared: ReaderShared) {
+  /** `onLeft` hears when a small file was evicted from memory and there is nothing left to keep this for. */
+  constructor(
+    version: ObjectVersion,
+    shared: ReaderShared,
+    onLeft: (reader: Reader) => void = () => undefined,
+  ) {
     this.version = version;
+    this.#onLeft = onLeft;
     this.#shared = shared;
     this.#verification = new Verification(version, shared);
+    this.#places = new Places(version, this.#index, this.#verification, shared);
     this.#fetcher = new Fetcher(version, this.#index, this.#verification, shared, () => this.#readOnward());
     this.#window = new Window(version.size, shared.options, shared.beginnings);
     this.#usedMs = shared.options.now();
@@ -110,7 +116,7 @@ export class Reader {
 
   /** Nothing of it is in memory, on disk or on its way. */
   get untouched(): boolean {
-    return !this.busy && this.#index.size === 0 && !this.#fetcher.anyOnDisk(this.#pieces);
+    return !this.busy && this.#index.size === 0 && !this.#fetcher.anyOnDisk(this.#places.pieces);
   }
 
   /** READs or GETs are under way. */
@@ -136,7 +142,7 @@ export class Reader {
     for (const span of spans) {
       const inLine = waits && begun === 0;
       if (!inLine && !slots.tryTakeAhead(spared)) break;
-      const places = this.#takeAhead(this.#cut([span]));
+      const places = this.#places.takeAhead(this.#places.cut([span]));
       if (places === undefined) {
         if (!inLine) slots.giveBack();
         break;
@@ -162,6 +168,13 @@ export class Reader {
     return (
       this.#reads === 0 && this.#fetcher.underWay === 0 && this.#index.size === 0 && this.#usedMs < beforeMs
     );
+  }
+
+  /** Of a small file there is nothing to know but its bytes; thousands a second are evicted where a directory is read. */
+  #emptied(): void {
+    const small = this.version.size <= this.#shared.options.smallFileBytes;
+    const idle = !this.busy && !this.#discarded && this.#verification.refusal === undefined;
+    if (small && idle && this.expire(Infinity)) this.#onLeft(this);
   }
 
   /** Drops every block and every fetch nobody waits for. READs under way end as they would have. */
@@ -195,9 +208,11 @@ export class Reader {
   #fetchDemand({ demand, alone, stream }: Plan): boolean {
     const isWhole = this.#verification.isWhole;
     const wanted = isWhole ? demand.slice(0, 1) : demand;
-    const places = this.#takeAhead(wanted.flatMap((span) => this.#cut(this.#missing(span))));
+    const places = this.#places.takeAhead(
+      wanted.flatMap((span) => this.#places.cut(this.#places.missing(span))),
+    );
     if (places === undefined) return false;
-    if (places.length > 0) this.#makeWay();
+    if (places.length > 0) this.#places.makeWay();
     for (const { start, end } of wanted) {
       const its = isWhole ? places : places.filter(({ span }) => span.start >= start && span.start < end);
       this.#fetcher.begin(its, stream, alone ? 'joined' : 'apart');
@@ -209,11 +224,11 @@ export class Reader {
   /** Fetches the READ's gaps alone and pins its blocks, if there is memory for that at once. Those that are there are pinned. */
   #tryHold(asked: Span, stream: Stream): Block[] | undefined {
     const { pool, budget } = this.#shared;
-    const narrow = this.#aligned(asked);
-    const pieces = this.#cut(this.#missing(narrow));
+    const narrow = this.#places.aligned(asked);
+    const pieces = this.#places.cut(this.#places.missing(narrow));
     const places = pool.tryTake(pieces, (bytes) => budget.tryReserve(bytes));
     if (places === undefined) return undefined;
-    if (pieces.length > 0) this.#makeWay();
+    if (pieces.length > 0) this.#places.makeWay();
     this.#fetcher.begin(places, stream, 'joined');
     this.#window.started(stream, narrow.end);
     return this.#pinned(asked);
@@ -222,7 +237,7 @@ export class Reader {
   /** Waits in line for all the memory this READ may need, then does the same. */
   async #waitAndHold(asked: Span, stream: Stream, signal: AbortSignal | undefined): Promise<Block[]> {
     const { budget, pool, closing } = this.#shared;
-    const bytes = pool.bytesFor(this.#cut([this.#aligned(asked)]));
+    const bytes = pool.bytesFor(this.#places.cut([this.#places.aligned(asked)]));
     const until = signal === undefined ? closing : AbortSignal.any([signal, closing]);
     try {
       await budget.reserve(bytes, until);
@@ -233,9 +248,9 @@ export class Reader {
       budget.release(bytes);
       throw this.#fetcher.aborted(closing.reason);
     }
-    const pieces = this.#cut(this.#missing(this.#aligned(asked)));
+    const pieces = this.#places.cut(this.#places.missing(this.#places.aligned(asked)));
     const present = this.#pinned(asked);
-    if (pieces.length > 0) this.#makeWay();
+    if (pieces.length > 0) this.#places.makeWay();
     this.#fetcher.begin(pool.takeReserved(pieces, bytes), stream, 'joined');
     const blocks = this.#pinned(asked);
     this.#unpin(present);
@@ -255,33 +270,23 @@ export class Reader {
     const { slots } = this.#shared;
     this.#short = undefined;
     for (const span of ahead) {
-      for (const gap of this.#missing(span)) {
+      for (const gap of this.#places.missing(span)) {
         if (!this.#fetcher.hasRoom) {
           this.#short = { stream, policy };
           return;
         }
         if (!slots.tryTakeAhead()) return;
-        const pieces = this.#cut([gap]);
-        const places = this.#takeAhead(pieces);
+        const pieces = this.#places.cut([gap]);
+        const places = this.#places.takeAhead(pieces);
         if (places === undefined) {
           slots.giveBack();
           return;
         }
-        this.#makeWay();
+        this.#places.makeWay();
         this.#fetcher.begin(places, stream, 'with slot');
       }
       this.#window.started(stream, span.end);
     }
-  }
-
-  /** Buffers from what is free or was read already; nothing is taken from anybody else. */
-  #takeAhead(pieces: readonly Span[]): Place[] | undefined {
-    const { pool, cache, budget } = this.#shared;
-    const reserve = (bytes: number): boolean => budget.tryReserveFree(bytes);
-    const places = pool.tryTake(pieces, reserve);
-    if (places !== undefined || budget.waiting > 0) return places;
-    cache.recycle(pool.bytesFor(pieces));
-    return pool.tryTake(pieces, reserve);
   }
 
   /** Nobody follows these streams: their fetches end, unless a READ waits, and what they read ahead may go. */
@@ -356,38 +361,6 @@ export class Reader {
     const blocks = this.#index.within(span);
     for (const block of blocks) this.#shared.cache.pin(block);
     return blocks;
-  }
-
-  /** What is to be fetched for the span: what isn't there, or all of a version that is checked as a whole. */
-  #missing(span: Span): readonly Span[] {
-    const gaps = this.#index.gaps(span);
-    return gaps.length > 0 && this.#verification.isWhole ? [{ start: 0, end: this.version.size }] : gaps;
-  }
-
-  /** Drops what is left of a version that is fetched whole again. */
-  #makeWay(): void {
-    if (!this.#verification.isWhole) return;
-    for (const block of [...this.#index.all()]) this.#shared.cache.detach(block, this.#index);
-  }
-
-  #aligned(span: Span): Span {
-    if (this.#verification.isWhole) return { start: 0, end: this.version.size };
-    const { alignBytes } = this.#shared.options;
-    const end = Math.min(Math.ceil(span.end / alignBytes) * alignBytes, this.version.size);
-    return { start: span.start - (span.start % alignBytes), end };
-  }
-
-  get #pieces(): Span[] {
-    return this.#cut([{ start: 0, end: this.version.size }]);
-  }
-
-  /**
-   * Spans cut where blocks end. Large ones cost less, but are held until all of them was read: not where many streams share the memory. The disk
-   * cache takes none.
-   */
-  #cut(spans: readonly Span[]): Span[] {
-    const { pool, share, disk } = this.#shared;
-    return pool.cut(spans, disk === undefined && share.bytes >= LARGE_BLOCKS_MIN * pool.largeBytes);
   }
 
   #recount(): void {

@@ -207,7 +207,9 @@ export class Readers {
     if (found !== undefined) return found;
     // READs of the older version may be under way, but no new ones are to be expected.
     this.forget(key);
-    const reader = new Reader(version, this.#shared);
+    const reader = new Reader(version, this.#shared, (left) => {
+      if (this.#readers.get(key) === left) this.#readers.delete(key);
+    });
     this.#readers.set(key, reader);
     return reader;
   }

@@ -130,3 +130,57 @@ await t.test(
     t.pass('every run');
   },
 );
+
+const small = fc.record({
+  file: fc.integer({ min: 0, max: 11 }),
+  /** Turns of the event loop for which the READ keeps its slices. */
+  keeps: fc.integer({ min: 0, max: 6 }),
+  ahead: fc.boolean(),
+  abort: fc.integer({ min: 0, max: 9 }).map((n) => n === 0),
+});
+const SMALL = Array.from({ length: 12 }, (_, at) => pattern(1 + ((at * 9973) % (70 * KIB)), 50 + at));
+
+await t.test(
+  'slices of small files stay as they are until they are given back, while others take their room',
+  async (t) => {
+    let evicted = 0;
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(small, { minLength: 40, maxLength: 80 }),
+        fc.constantFrom(100 * KIB, 160 * KIB),
+        fc.boolean(),
+        async (steps, budgetBytes, fillsRooms) => {
+          const rig = new ReadRig({ fillsRooms, budgetBytes, chunkBytes: 5000, requestsMax: 4 });
+          const versions = SMALL.map((body, at) => rig.put(`s${at}`, body));
+          const reads = steps.map(async ({ file, keeps, ahead, abort }, turn) => {
+            const version = versions[file];
+            const body = SMALL[file];
+            if (version === undefined || body === undefined) throw new Error(`no file ${file}`);
+            await settle(turn);
+            if (ahead) rig.readers.fetchAhead(version, version.size, { waits: false });
+            const cancel = new AbortController();
+            if (abort) setImmediate(() => cancel.abort());
+            try {
+              const slices = await rig.readers.read(version, 0, version.size, cancel.signal);
+              for (let left = keeps; left >= 0; left -= 1) {
+                if (!Buffer.concat(slices.slices).equals(body))
+                  throw new Error(`wrong bytes of file ${file}`);
+                await settle(1);
+              }
+              slices.release();
+            } catch (error) {
+              if (!(error instanceof StoreError) || !cancel.signal.aborted) throw error;
+            }
+          });
+          await Promise.all(reads);
+          if (rig.gets > SMALL.length) evicted += 1;
+          const leaked = await rig.leaked();
+          if (leaked !== 0) throw new Error(`${leaked} bytes leaked`);
+          if (rig.budget.blocks.takenBytes !== 0) throw new Error('a buffer was not given back');
+        },
+      ),
+      { numRuns: 60 },
+    );
+    t.ok(evicted > 0, 'files were fetched again');
+  },
+);

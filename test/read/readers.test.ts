@@ -172,6 +172,17 @@ await t.test('readahead of a stream that went idle is cancelled, and its blocks 
   t.equal(await rig.leaked(), 0);
 });
 
+await t.test('small files that memory has no room for any more leave no reader behind', async (t) => {
+  const rig = new ReadRig({ budgetBytes: 4 * MIB });
+  const body = pattern(64 * KIB);
+  for (let file = 0; file < 200; file += 1) {
+    const version = rig.put(`k${file}`, body);
+    if (!(await rig.bytes(version, 0, body.length)).equals(body)) t.fail(`bytes of file ${file}`);
+  }
+  t.ok(rig.readers.size <= 64, `${rig.readers.size} readers`);
+  t.equal(await rig.leaked(), 0);
+});
+
 await t.test('a failed fetch fails those who wait; the next READ tries again', async (t) => {
   const rig = new ReadRig();
   const body = pattern(MIB);
