@@ -13,6 +13,7 @@ import type { Freshness } from './freshness.js';
 import { journal, sessionJournal, uploadJournal } from './journaling.js';
 import { NEVER_MS, type FileNode } from './node.js';
 import type { Publishing } from './publishing.js';
+import { withoutSetId } from './set-id.js';
 import { isReplaced, toFsError } from './store-errors.js';
 import type { Volume } from './volume.js';
 import type { WholeGets } from './whole-gets.js';
@@ -45,10 +46,6 @@ export interface SmallFiles {
 
 /** An object that is replaced again and again while it is read: tell the client to come back. */
 const REPLACED_MAX = 5;
-/** Bits of a mode. */
-const SET_USER_ID = 0o4000;
-const SET_GROUP_ID = 0o2000;
-const GROUP_RUNS = 0o010;
 
 export class Content {
   readonly #volume: Volume;
@@ -359,17 +356,6 @@ const NO_BYTES: ByteSlices = { slices: [], count: 0, release: () => undefined };
 function fileBytes(bytes: ByteSlices, eof: boolean, current: boolean): FileBytes {
   const { slices, count } = bytes;
   return { slices, count, release: () => bytes.release(), eof, current };
-}
-
-/**
- * A new owner or group takes the set-user-ID bit, and the set-group-ID bit of what may be run, as chown(2) has it: Linux' client leaves that
- * to the server. A mode that is set besides stays as it is.
- */
-function withoutSetId({ type, mode }: FileNode, changes: AttributeChanges): AttributeChanges {
-  const isChown = changes.uid !== undefined || changes.gid !== undefined;
-  // Files without a mode of their own have the export's, without these bits.
-  if (!isChown || type !== 'file' || changes.mode !== undefined || mode === undefined) return changes;
-  return { ...changes, mode: mode & ~((mode & GROUP_RUNS) === 0 ? SET_USER_ID : SET_USER_ID | SET_GROUP_ID) };
 }
 
 /** Applies what SETATTR and the create calls set, but the size; true when anything differs from before. */

@@ -23,6 +23,7 @@ import {
 import { Places, type DirectoryPlace, type FilePlace } from './places.js';
 import { DOT_DOT_COOKIE, PseudoDirectories, dotEntries, isDot, isDotDot } from './pseudo-directories.js';
 import { PSEUDO_EXPORT_ID, PseudoRoot } from './pseudo-root.js';
+import { modeAfterWrite } from './set-id.js';
 import { after, type Soon } from './soon.js';
 
 /** READ and WRITE payloads: what Linux asks for at most. */
@@ -107,7 +108,12 @@ export class ExportedFileSystem implements Fs.FileSystem {
     await this.#long.patiently(`SETATTR of file ${node.id}`, (patience) => {
       const setting =
         node.kind === 'file'
-          ? content.setattr(node, changes, witness, patience)
+          ? content.setattr(
+              node,
+              changes.size === undefined ? changes : { ...modeAfterWrite(node, caller), ...changes },
+              witness,
+              patience,
+            )
           : volume.touching(node, () => markers.setattr(node, changes, witness), patience);
       return unlessAborted(setting, patience);
     });
@@ -192,6 +198,8 @@ export class ExportedFileSystem implements Fs.FileSystem {
     if (node.type !== 'file') throw new FsError('EINVAL', 'WRITE to a symlink');
     const { content } = exported.volume;
     await this.#long.patiently(`WRITE to file ${node.id}`, async (patience) => {
+      const mode = data.length > 0 ? modeAfterWrite(node, caller) : undefined;
+      if (mode !== undefined) await content.setattr(node, mode, undefined, patience);
       // Not left alone while it has `data`, which is used for another call when this one was answered.
       if (data.length > 0) await content.write(node, offset, data, patience);
       if (stability !== 'unstable') {

@@ -14,6 +14,7 @@ import { KEY_BYTES_MAX } from './names.js';
 import { DirectoryNode, FileNode, type EntryChange, type FsNode } from './node.js';
 import type { Publishing } from './publishing.js';
 import type { SillyNames } from './silly-names.js';
+import { modeAfterWrite } from './set-id.js';
 import { isReplaced, toFsError } from './store-errors.js';
 import type { Volume } from './volume.js';
 
@@ -64,7 +65,7 @@ export class Namespace {
     const making = async (): Promise<Made<FileNode>> => {
       const existing = await this.#freshness.entryIfAny(directory, name);
       if (existing !== undefined)
-        return { node: await this.#createOver(existing, name, mode, mayTruncate, patience) };
+        return { node: await this.#createOver(existing, name, { mode, owner, mayTruncate }, patience) };
       const volume = this.#volume;
       await this.#silly.makeRoom(volume.entryKey(directory, name));
       const node = volume.nodes.entry(directory, name, 'file');
@@ -99,8 +100,11 @@ export class Namespace {
   async #createOver(
     existing: FsNode,
     name: string,
-    mode: CreateMode,
-    mayTruncate: Guard,
+    {
+      mode,
+      owner,
+      mayTruncate,
+    }: { readonly mode: CreateMode; readonly owner: Caller; readonly mayTruncate: Guard },
     patience: AbortSignal | undefined,
   ): Promise<FileNode> {
     const taken = new FsError('EEXIST', `"${name}" exists`);
@@ -116,7 +120,8 @@ export class Namespace {
         const { size } = mode.attributes;
         if (size !== undefined) {
           mayTruncate(existing);
-          await this.#content.setattrHeld(existing, { size }, undefined, patience);
+          const changes = { ...modeAfterWrite(existing, owner), size };
+          await this.#content.setattrHeld(existing, changes, undefined, patience);
         }
         return existing;
       }
