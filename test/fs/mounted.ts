@@ -39,6 +39,8 @@ export interface MountedOptions {
   readonly isStateEphemeral?: boolean;
   readonly smallFilesAhead?: boolean;
   readonly janitor?: Partial<JanitorRules>;
+  /** Default: the state directory's own. */
+  readonly handleSecret?: Buffer;
 }
 
 export class Mounted {
@@ -129,6 +131,7 @@ export class Mounted {
       ...(isStateEphemeral !== undefined && { isStateEphemeral }),
       smallFilesAhead: options.smallFilesAhead ?? true,
       ...(options.janitor !== undefined && { janitor: options.janitor }),
+      ...(options.handleSecret !== undefined && { handleSecret: options.handleSecret }),
       clock: {
         nowMs: () => this.clock.nowMs(),
         after: (delayMs, task) => this.clock.after(delayMs, () => !life.ended && task()),
