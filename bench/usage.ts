@@ -18,9 +18,17 @@ export function cpuSeconds(pid: number): number {
 
 /** Anonymous and shared memory in MiB: mapped files (LMDB) are the kernel's to take back and don't count. */
 export function residentMiB(pid: number): number {
+  return anonymousMiB(pid) + statusMiB(pid, 'RssShmem');
+}
+
+/** Of a process that maps files of tmpfs, which count as shared memory. */
+export function anonymousMiB(pid: number): number {
+  return statusMiB(pid, 'RssAnon');
+}
+
+function statusMiB(pid: number, name: string): number {
   const status = readFileSync(`/proc/${pid}/status`, 'utf8');
-  const kib = (name: string): number => Number(new RegExp(`^${name}:\\s+(\\d+) kB`, 'm').exec(status)?.[1]);
-  return (kib('RssAnon') + kib('RssShmem')) / 1024;
+  return Number(new RegExp(`^${name}:\\s+(\\d+) kB`, 'm').exec(status)?.[1]) / 1024;
 }
 
 /** The greatest memory of a process while `run` runs, in MiB. */
