@@ -91,12 +91,12 @@ export class Committing {
     return new Promise((resolve) => {
       const end = (rests: boolean): void => {
         cancel();
-        node.changeListeners.delete(onChange);
+        node.offChange(onChange);
         resolve(rests);
       };
       const onChange = (): void => end(false);
       const cancel = this.#volume.clock.after(HOLD_MS, () => end(true));
-      node.changeListeners.add(onChange);
+      node.onChange(onChange);
     });
   }
 }

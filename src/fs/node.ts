@@ -104,10 +104,9 @@ export class FileNode extends NodeState {
         readonly attributesEpoch: number;
       }
     | undefined;
-  /** Whether it is being streamed. */
-  readonly pace = new StreamPace();
-  /** Told of each WRITE and SETATTR: by them who waits for the file to rest knows that it doesn't. */
-  readonly changeListeners = new Set<() => void>();
+  // Both are made for those that are written: most files never are, and tens of thousands are in memory.
+  #pace: StreamPace | undefined;
+  #changeListeners: Set<() => void> | undefined;
   /** A crash left something of it unpublished, which isn't looked at yet: settles when it is. Never rejects. */
   recovering: Promise<void> | undefined;
   /** The publication that runs, if any. */
@@ -122,9 +121,24 @@ export class FileNode extends NodeState {
     );
   }
 
+  /** Whether it is being streamed. */
+  get pace(): StreamPace {
+    return (this.#pace ??= new StreamPace());
+  }
+
+  /** Told of each WRITE and SETATTR until it is taken away: by them who waits for the file to rest knows that it doesn't. */
+  onChange(listener: () => void): void {
+    (this.#changeListeners ??= new Set()).add(listener);
+  }
+
+  /** Takes away what was given to `onChange`. */
+  offChange(listener: () => void): void {
+    this.#changeListeners?.delete(listener);
+  }
+
   /** A WRITE or SETATTR is about to be made. */
   noteChange(): void {
-    for (const listener of [...this.changeListeners]) listener();
+    for (const listener of [...(this.#changeListeners ?? [])]) listener();
   }
 
   /** There is something to publish now. */

@@ -131,7 +131,7 @@ export class DirectCalls implements ObjectCalls {
       },
       attempt,
     );
-    return head.headers.get('etag');
+    return owned(head.headers.get('etag'));
   }
 
   async uploadPart(
@@ -151,7 +151,7 @@ export class DirectCalls implements ObjectCalls {
       },
       attempt,
     );
-    return head.headers.get('etag');
+    return owned(head.headers.get('etag'));
   }
 }
 
@@ -163,7 +163,7 @@ function objectOf({ headers }: AnswerHead, asked: boolean): AnsweredObject {
   const length = headers.get('content-length');
   return {
     headers: objectHeadersOf(headers),
-    etag: headers.get('etag'),
+    etag: owned(headers.get('etag')),
     contentLength: length === undefined ? undefined : Number(length.split(',')[0]),
     contentRange: headers.get('content-range'),
     lastModifiedMs: timeOf(headers.get('last-modified')),
@@ -173,12 +173,19 @@ function objectOf({ headers }: AnswerHead, asked: boolean): AnsweredObject {
   };
 }
 
+/** A text by itself: what is cut out of another one keeps all of that in memory, here 300 bytes of headers for each file that is known. */
+function owned(text: string): string;
+function owned(text: string | undefined): string | undefined;
+function owned(text: string | undefined): string | undefined {
+  return text === undefined ? undefined : Buffer.from(text).toString();
+}
+
 function objectHeadersOf(headers: ReadonlyMap<string, string>): ObjectHeaders {
   const metadata: Record<string, string> = {};
   for (const [name, value] of headers)
-    if (name.startsWith(METADATA)) metadata[name.slice(METADATA.length)] = decodeMetadata(value);
+    if (name.startsWith(METADATA)) metadata[name.slice(METADATA.length)] = owned(decodeMetadata(value));
   const optional = (name: string, header: string): Record<string, string> => {
-    const value = headers.get(header);
+    const value = owned(headers.get(header));
     return value === undefined ? {} : { [name]: value };
   };
   return {
