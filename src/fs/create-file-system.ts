@@ -30,6 +30,11 @@ import { VolumeOperations } from './volume-operations.js';
 /** What a crash left is waited for so long before the rest is served. */
 const SERVED_AFTER_MS = 5000;
 
+/** One node, and one record of the node table, is kept in memory for so many bytes of the budget; but so many at least and at most. */
+const BUDGET_BYTES_PER_NODE = 9 * 1024;
+const NODES_MIN = 4096;
+const NODES_MAX = 50_000;
+
 export interface ExportOptions extends ExportRules {
   /** Exports of the same store share a volume: what one changes the other sees at once. */
   readonly store: ObjectStore;
@@ -72,12 +77,25 @@ export interface RunningFileSystem {
   close(): Promise<void>;
 }
 
+/**
+ * What is known of files lies beside the memory limit, with its room for the collector: where the limit is small, less of it is kept. 25,000 files with
+ * 256 MiB.
+ */
+function nodesFor(budgetBytes: number): number {
+  return Math.max(NODES_MIN, Math.min(NODES_MAX, Math.floor(budgetBytes / BUDGET_BYTES_PER_NODE)));
+}
+
 /** Recovers what a crash left, then serves. Fails when the journal or a store can't be read. */
 export async function createFileSystem(parts: FileSystemParts): Promise<RunningFileSystem> {
   const { state, log } = parts;
   const clock = parts.clock ?? systemClock;
   const secret = parts.handleSecret ?? state.secret;
-  const table = NodeTable.open(state.path, { secret, nowMs: () => clock.nowMs() });
+  const nodesMax = nodesFor(parts.budget.limitBytes);
+  const table = NodeTable.open(state.path, {
+    secret,
+    nowMs: () => clock.nowMs(),
+    cachedNodesMax: nodesMax,
+  });
   const { journal, entries } = await Journal.open(state.journalPath);
   const intents = new IntentLog(journal, entries, (error) =>
     log.error({ err: error }, 'the journal could not be written'),
@@ -85,7 +103,7 @@ export async function createFileSystem(parts: FileSystemParts): Promise<RunningF
   await parts.spool.begin();
   const segments = await SpoolSegments.open(parts.spool, log, piecesOf(intents));
   const long = new LongOperations(clock);
-  const nodes = new NodeCache(table);
+  const nodes = new NodeCache(table, nodesMax);
 
   const volumes = new Map<string, VolumeOperations>();
   const readers: Readers[] = [];

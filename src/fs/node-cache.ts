@@ -8,12 +8,12 @@ import { FsError } from './errors.js';
 import { bareFacts, factsOf, kindOf, nodeFromFacts } from './facts.js';
 import { DirectoryNode, FileNode, type FsNode } from './node.js';
 
-/** About 1 KiB each. */
+/** About 1 KiB each, and as much again for the collector. */
 const NODES_KEPT_MAX = 50_000;
 
 export class NodeCache {
   readonly #table: NodeTable;
-  readonly #kept = new Recent<bigint, FsNode>(NODES_KEPT_MAX);
+  readonly #kept: Recent<bigint, FsNode>;
   readonly #held = new Map<bigint, WeakRef<FsNode>>();
   readonly #collected = new FinalizationRegistry<bigint>((id) => {
     if (this.#held.get(id)?.deref() === undefined) this.#held.delete(id);
@@ -25,8 +25,10 @@ export class NodeCache {
   #settledChanges = 0;
   #namedChanges = 0;
 
-  constructor(table: NodeTable) {
+  /** Keeps at most `keptMax` nodes that nobody else holds. */
+  constructor(table: NodeTable, keptMax = NODES_KEPT_MAX) {
     this.#table = table;
+    this.#kept = new Recent(keptMax);
   }
 
   /** The node in memory, without asking the database. */
