@@ -1,7 +1,7 @@
 /** One client: what it does with the names and the files of a directory of its own, one call after the other. */
 import { setTimeout as delay } from 'node:timers/promises';
-import type { stable_how } from '../../protocol/nfs3/types.js';
-import type { NfsClient } from '../support/nfs-client.js';
+import type { nfsstat3, stable_how } from '../../protocol/nfs3/types.js';
+import { NfsStatusError, statusOf, type NfsClient } from '../support/nfs-client.js';
 import type { Dice } from './dice.js';
 import { FileCalls } from './file-calls.js';
 import type { NameChange } from './tree.js';
@@ -13,6 +13,14 @@ const MODES = [0o600, 0o640, 0o644, 0o755, 0o711];
 const STABILITIES: readonly stable_how[] = ['UNSTABLE', 'UNSTABLE', 'DATA_SYNC', 'FILE_SYNC'];
 /** Files of the names' steps stay below one part. */
 const SMALL_BYTES_MAX = 300 * KIB;
+/** What a call is answered with that had its effect before. CREATE rests on the journal, and knows. */
+const REPEATED: Readonly<Record<string, nfsstat3>> = {
+  MKDIR: 'NFS3ERR_EXIST',
+  SYMLINK: 'NFS3ERR_EXIST',
+  REMOVE: 'NFS3ERR_NOENT',
+  RMDIR: 'NFS3ERR_NOENT',
+  RENAME: 'NFS3ERR_NOENT',
+};
 /** How many a lane makes of each. */
 const FILES_MAX = 14;
 const DIRECTORIES_MAX = 5;
@@ -231,7 +239,7 @@ export class Lane {
       this.#thread,
       change,
       `lane ${this.index}: REMOVE ${world.tree.path(node.id)} (${node.id})`,
-      () => this.nfs.remove(world.handle(place.dir), place.name),
+      () => this.#repeated(change, this.nfs.remove(world.handle(place.dir), place.name)),
     );
   }
 
@@ -245,7 +253,7 @@ export class Lane {
       this.#thread,
       change,
       `lane ${this.index}: RMDIR ${world.tree.path(dir)} (${dir})`,
-      () => this.nfs.rmdir(world.handle(place.dir), place.name),
+      () => this.#repeated(change, this.nfs.rmdir(world.handle(place.dir), place.name)),
     );
   }
 
@@ -282,7 +290,7 @@ export class Lane {
     const change: NameChange = { change: 'rename', dir, name, toDir, toName, node: node.id };
     const text = `lane ${this.index}: RENAME ${world.tree.path(node.id)} (${node.id}) to ${world.tree.path(toDir)}/${toName}`;
     await world.rename(this.#thread, change, text, () =>
-      nfs.rename(world.handle(dir), name, world.handle(toDir), toName),
+      this.#repeated(change, nfs.rename(world.handle(dir), name, world.handle(toDir), toName)),
     );
   }
 
@@ -298,10 +306,27 @@ export class Lane {
     const change: NameChange = { change: 'make', dir, name, node: node.id };
     const text = `lane ${this.index}: ${what} ${world.tree.path(dir)}/${name} (${node.id})`;
     await world.rename(thread, change, text, async () => {
-      const { handle, attributes } = await send(world.handle(dir));
+      const made = await this.#repeated(change, send(world.handle(dir)));
+      const handle = made?.handle ?? (await this.nfs.lookup(world.handle(dir), name)).handle;
       node.handle = handle;
-      node.fileid = attributes?.fileid;
+      node.fileid = (made?.attributes ?? (await this.nfs.getattr(handle))).fileid;
     });
+  }
+
+  /**
+   * Undefined where a try of a call was answered with JUKEBOX, since the store died over it, and the next one told that it had had its effect
+   * (RFC 1813 4.5): the name that was to be made is there, or the one that was to go is not. What else is to be so is judged with the tree.
+   */
+  async #repeated<T>(change: NameChange, call: Promise<T>): Promise<T | undefined> {
+    try {
+      return await call;
+    } catch (error) {
+      if (!(error instanceof NfsStatusError) || !error.isRepeated) throw error;
+      if (REPEATED[error.procedure] !== error.status) throw error;
+      const found = await statusOf(this.nfs.lookup(this.world.handle(change.dir), change.name));
+      if (found !== (change.change === 'make' ? 'NFS3_OK' : 'NFS3ERR_NOENT')) throw error;
+      return undefined;
+    }
   }
 
   get #thread(): string {

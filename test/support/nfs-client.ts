@@ -30,11 +30,14 @@ export class NfsStatusError extends Error {
   override readonly name = 'NfsStatusError';
   readonly procedure: string;
   readonly status: nfsstat3;
+  /** An earlier try of the same call was answered with JUKEBOX. */
+  readonly isRepeated: boolean;
 
-  constructor(procedure: string, status: nfsstat3) {
+  constructor(procedure: string, status: nfsstat3, isRepeated = false) {
     super(`${procedure} was answered with ${status}`);
     this.procedure = procedure;
     this.status = status;
+    this.isRepeated = isRepeated;
   }
 }
 
@@ -130,11 +133,11 @@ export class NfsClient {
   /** Calls a procedure and gives the body of its NFS3_OK. NfsStatusError with any other status. */
   async call<N extends Name>(name: N, args: Args<N>): Promise<Resok<N>> {
     const { jukeboxRetryMs } = this.#options;
-    for (;;) {
+    for (let isRepeated = false; ; isRepeated = true) {
       const result = (await this.rpc.call(NFS3, name, args)) as { status: nfsstat3; resok: Resok<N> };
       if (result.status === 'NFS3_OK') return result.resok;
       if (result.status !== 'NFS3ERR_JUKEBOX' || jukeboxRetryMs === undefined) {
-        throw new NfsStatusError(name, result.status);
+        throw new NfsStatusError(name, result.status, isRepeated);
       }
       await delay(jukeboxRetryMs);
     }
