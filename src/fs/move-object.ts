@@ -1,27 +1,39 @@
 /** Gives an object another key: a rename where the store has one, else a copy and a removal. */
-import { canRename } from '../store/object-store.js';
+import { canRename, type WriteCondition } from '../store/object-store.js';
+import { notOurs } from './lost-condition.js';
 import type { PublishedVersion } from './node.js';
 import { isReplaced } from './store-errors.js';
 import type { Volume } from './volume.js';
 
-/** The version it is at its new key. What is replaced goes, but nothing that nobody here has seen. */
+/**
+ * The version it is at its new key. `replaced` is what is there, undefined where nothing is: EIO where somebody else's object is there by
+ * now, which stays.
+ */
 export async function moveObject(
   volume: Volume,
   fromKey: string,
   toKey: string,
   version: PublishedVersion,
-  replaces: boolean,
+  replaced: PublishedVersion | undefined,
 ): Promise<PublishedVersion> {
   const { store } = volume;
   const { etag, size } = version;
-  const condition = replaces ? {} : { condition: { ifNoneMatch: '*' } as const };
+  const condition: WriteCondition =
+    replaced === undefined ? { ifNoneMatch: '*' } : { ifMatch: replaced.etag };
+  const requireUntouched = async (error: unknown): Promise<never> => {
+    // The source may be the one that was replaced, or nothing was.
+    const isOther = isReplaced(error) && (await store.head(toKey))?.etag !== replaced?.etag;
+    throw isOther ? notOurs(volume, toKey, error) : error;
+  };
   if (canRename(store)) {
-    await store.rename(fromKey, toKey, { sourceEtag: etag, ...condition });
+    await store.rename(fromKey, toKey, { sourceEtag: etag, condition }).catch(requireUntouched);
     // Documented to keep all of an object's metadata; were the ETag not among them, the next READ would find out.
     return version;
   }
-  const written = await store.copy(fromKey, toKey, { sourceEtag: etag, size, ...condition });
-  await deleteOrUndo(volume, { fromKey, etag }, toKey, replaces ? undefined : written.etag);
+  const written = await store
+    .copy(fromKey, toKey, { sourceEtag: etag, size, condition })
+    .catch(requireUntouched);
+  await deleteOrUndo(volume, { fromKey, etag }, toKey, replaced === undefined ? written.etag : undefined);
   return { ...written, size };
 }
 

@@ -9,9 +9,10 @@ import type { Freshness } from './freshness.js';
 import type { Intent } from './intent-log.js';
 import { dropUnpublished, journal, unpublishedRefs } from './journaling.js';
 import { pagesBelow } from './key-trees.js';
+import { deleteVersion } from './lost-condition.js';
 import type { Markers } from './markers.js';
 import { KEY_BYTES_MAX } from './names.js';
-import { DirectoryNode, FileNode, type EntryChange, type FsNode } from './node.js';
+import { DirectoryNode, FileNode, type EntryChange, type FsNode, type PublishedVersion } from './node.js';
 import type { Publishing } from './publishing.js';
 import type { SillyNames } from './silly-names.js';
 import { modeAfterWrite } from './set-id.js';
@@ -208,12 +209,13 @@ export class Namespace {
       const node = await this.#freshness.entry(directory, name);
       guard(node);
       if (node.kind === 'directory') throw new FsError('EISDIR', `"${name}" is a directory`);
+      if (node.attempted !== undefined) await this.#publishing.settleAttempt(node);
       const key = volume.keyOf(node);
       const removing = await this.#journalRemoval(node, key);
       // What isn't published is dropped last: a file that can't be removed keeps it.
       try {
         if (node.silly?.heldName !== undefined) await this.#deleteHeld(directory, key, node);
-        else if (node.version !== undefined || node.attempted !== undefined) await volume.store.delete(key);
+        else if (node.version !== undefined) await this.#delete(directory, name, node, node.version);
       } catch (error) {
         if (removing !== undefined) await volume.intents.drop(removing);
         throw toFsError(error);
@@ -226,6 +228,23 @@ export class Namespace {
       await this.keepDirectoryIfCan(directory);
       return change;
     });
+  }
+
+  /** The file's object. Where it is somebody else's by now, what isn't published of the file is kept beside it: EIO. */
+  async #delete(
+    directory: DirectoryNode,
+    name: string,
+    node: FileNode,
+    version: PublishedVersion,
+  ): Promise<void> {
+    try {
+      await deleteVersion(this.#volume, this.#volume.keyOf(node), version);
+    } catch (error) {
+      if (!(error instanceof FsError && error.code === 'EIO')) throw error;
+      this.#freshness.distrust(directory, name);
+      await this.#publishing.publishHeld(node);
+      throw error;
+    }
   }
 
   /** A removed file's object, where it is still that. What somebody else put at its key is seen from now on. */

@@ -106,7 +106,7 @@ export class Rename {
     if (source.kind === 'file' && target === undefined && (await this.#takeSillyName(source, from, to)))
       return this.#entriesMoved(source, from, to);
     if (source.kind === 'file') {
-      await this.#makeRoom(source, to);
+      await this.#makeRoom(source, target, to);
       await this.#renameFile(source, target, { to, copyBytesMax });
     } else {
       await this.#silly.settleBelow(this.#volume.prefixOf(source));
@@ -126,11 +126,14 @@ export class Rename {
   }
 
   /** Where a removed file's object is at the new name, or at another than the old one. */
-  async #makeRoom(source: FileNode, to: Place): Promise<void> {
+  async #makeRoom(source: FileNode, target: FsNode | undefined, to: Place): Promise<void> {
     const volume = this.#volume;
     await this.#silly.makeRoom(volume.entryKey(to.directory, to.name));
-    await this.#silly.settle(source);
-    if (source.silly !== undefined) volume.silly.end(source);
+    for (const file of [source, target]) {
+      if (file?.kind !== 'file' || file.silly === undefined) continue;
+      await this.#silly.settle(file);
+      volume.silly.end(file);
+    }
   }
 
   #requireOutside(source: DirectoryNode, to: Place): void {
@@ -173,6 +176,7 @@ export class Rename {
     if (version.size > copyBytesMax && !canRename(volume.store))
       throw copiesTooMuch(volume, fromKey, copyBytesMax);
     const toKey = volume.entryKey(to.directory, to.name);
+    if (target?.kind === 'file') await this.#publishing.settleAttempt(target);
     const ref = `rename:${source.id}`;
     await volume.intents.put(ref, {
       kind: 'rename-file',
@@ -186,7 +190,8 @@ export class Rename {
     });
     source.relocating = true;
     try {
-      const moved = await moveObject(volume, fromKey, toKey, version, target !== undefined);
+      const replaced = target?.kind === 'file' ? target.version : undefined;
+      const moved = await moveObject(volume, fromKey, toKey, version, replaced);
       volume.nodes.move(source, to.directory, to.name);
       source.version = moved;
       source.epoch++;
@@ -194,6 +199,9 @@ export class Rename {
       await volume.nodes.settled();
       // Before the intent ends, which says that it is to go: a crash in between would take its bytes for somebody's.
       if (target?.kind === 'file') await this.#publishing.abandon(target);
+    } catch (error) {
+      await this.#lost(error, target, to);
+      throw error;
     } finally {
       source.relocating = false;
       // Whoever asked hears of a failure; the intent is for a crash alone.
@@ -201,6 +209,13 @@ export class Rename {
     }
     volume.readers.forget(fromKey);
     volume.nodes.save(source);
+  }
+
+  /** Somebody else's object is at the target: the next call finds it, and what isn't published of the file there before is kept beside it. */
+  async #lost(error: unknown, target: FsNode | undefined, to: Place): Promise<void> {
+    if (!(error instanceof FsError && error.code === 'EIO')) return;
+    this.#freshness.distrust(to.directory, to.name);
+    if (target?.kind === 'file') await this.#publishing.publishHeld(target);
   }
 
   /**

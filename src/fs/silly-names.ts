@@ -108,7 +108,7 @@ export class SillyNames {
     });
     node.relocating = true;
     try {
-      node.version = await moveObject(volume, fromKey, toKey, version, false);
+      node.version = await moveObject(volume, fromKey, toKey, version, undefined);
       node.epoch++;
     } finally {
       node.relocating = false;

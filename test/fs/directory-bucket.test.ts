@@ -34,6 +34,7 @@ await t.test('a file that is there only for others is not replaced unseen', asyn
   m.store.putNow('a', Buffer.from('ours'));
   t.equal(await codeOf(m.at('b')), 'ENOENT');
   m.store.putNow('b', Buffer.from('theirs'));
+  t.equal(await codeOf(m.rename('a', 'b')), 'EIO');
   await m.rename('a', 'b');
   t.strictSame(m.bucket(), { b: 'ours' }, 'it is replaced once it was seen');
 });

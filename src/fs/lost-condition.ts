@@ -1,0 +1,35 @@
+/**
+ * Removals and renames meet what somebody else wrote since the daemon last looked: theirs stays, the caller gets EIO and the log a line,
+ * and the next call works on what is there. ESTALE and JUKEBOX would make clients repeat the call by themselves, and nobody would hear of it.
+ */
+import { FsError } from './errors.js';
+import type { PublishedVersion } from './node.js';
+import { isReplaced, isUndecided, toFsError } from './store-errors.js';
+import type { Volume } from './volume.js';
+
+/** Deletions that meet another write of the same object each time (409), and no change of it. */
+const ATTEMPTS_MAX = 3;
+
+/** The error of an operation that would have taken somebody else's object away. Tells the log. */
+export function notOurs(volume: Volume, key: string, cause?: unknown): FsError {
+  const what =
+    'somebody else wrote this object meanwhile: it stays, and the call that would have taken it away failed';
+  volume.log.warn({ key, bucket: volume.name, ...(cause !== undefined && { err: cause }) }, what);
+  return new FsError('EIO', `"${key}" in ${volume.name} was written by somebody else meanwhile: it stays`, {
+    cause,
+  });
+}
+
+/** Deletes a version of an object: one that is gone is fine. EIO where another version is there by now. */
+export async function deleteVersion(volume: Volume, key: string, { etag }: PublishedVersion): Promise<void> {
+  const { store } = volume;
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await store.delete(key, { ifMatch: etag });
+    } catch (error) {
+      if (!isReplaced(error)) throw toFsError(error);
+      const isThere = isUndecided(error) && (await store.head(key))?.etag === etag;
+      if (!isThere || attempt >= ATTEMPTS_MAX) throw notOurs(volume, key, error);
+    }
+  }
+}
