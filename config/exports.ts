@@ -26,6 +26,9 @@ export interface ExportOptions {
   readonly dirMode: number;
   /** Infinity for `indefinite`. */
   readonly metadataTtlMs: number;
+  /** Infinity for `indefinite`. */
+  readonly negativeTtlMs: number;
+  readonly exclusiveCreate: 'daemon' | 'bucket';
   /** What is fetched ahead of readers. */
   readonly readPolicy: 'adaptive' | 'sequential' | 'random';
   readonly commitPolicy: 'publish' | 'journal';
@@ -149,6 +152,8 @@ function exportOf(
     fileMode: of('fileMode'),
     dirMode: of('dirMode'),
     metadataTtlMs: of('metadataTtl'),
+    negativeTtlMs: of('negativeTtl') ?? of('metadataTtl'),
+    exclusiveCreate: of('exclusiveCreate'),
     readPolicy: of('readPolicy'),
     commitPolicy: of('commitPolicy'),
     noSignRequest: of('noSignRequest'),

@@ -73,6 +73,16 @@ export const EXPORT_OPTIONS = {
     1000,
     'How long attributes and listings are trusted before S3 is asked again; 0: always ask.',
   ),
+  negativeTtl: optional(
+    duration(0, Infinity),
+    'that of --metadata-ttl',
+    'How long a name that was not there is taken for absent before S3 is asked again; 0: always ask.',
+  ),
+  exclusiveCreate: option<'daemon' | 'bucket'>(
+    choice('daemon', 'bucket'),
+    'daemon',
+    'Among whom an exclusive create (O_EXCL) is one: the clients of this daemon, or all writers to the bucket, for a conditional PUT before the answer.',
+  ),
   readPolicy: option<'adaptive' | 'sequential' | 'random'>(
     choice('adaptive', 'sequential', 'random'),
     'adaptive',

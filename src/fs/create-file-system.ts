@@ -42,6 +42,10 @@ export interface ExportOptions extends ExportRules {
   readonly volumeName: string;
   /** How long what the store said is believed, in milliseconds. Of exports that share a volume the smallest holds. */
   readonly metadataTtlMs: number;
+  /** The same of names that it doesn't have. Default: `metadataTtlMs`. */
+  readonly negativeTtlMs?: number;
+  /** Among whom EXCLUSIVE creates are exclusive. Default: `daemon`. Of exports that share a volume one `bucket` is enough. */
+  readonly exclusiveCreate?: 'daemon' | 'bucket';
   /** Default: `publish`. Of exports that share a volume, all must say `journal` for it to hold. */
   readonly commitPolicy?: CommitRules['policy'];
 }
@@ -139,6 +143,10 @@ export async function createFileSystem(parts: FileSystemParts): Promise<RunningF
       log,
       losersHaveAge: parts.janitor?.conflictAgeMs !== undefined,
       metadataTtlMs: Math.min(...sharing.map(({ metadataTtlMs }) => metadataTtlMs)),
+      negativeTtlMs: Math.min(
+        ...sharing.map(({ metadataTtlMs, negativeTtlMs }) => negativeTtlMs ?? metadataTtlMs),
+      ),
+      createsInBucket: sharing.some(({ exclusiveCreate }) => exclusiveCreate === 'bucket'),
       defaults: {
         uid: options.uid,
         gid: options.gid,

@@ -102,17 +102,21 @@ export class Freshness {
     if (listing !== undefined && volume.clock.nowMs() - listing.takenMs < volume.metadataTtlMs) {
       const listed = listing.entries.get(name);
       if (known !== undefined && listed?.kind !== known.kind && volume.nodes.isHeld(known)) return known;
-      if (listed === undefined) {
+      const isOldNews = known === undefined && volume.clock.nowMs() - listing.takenMs >= volume.negativeTtlMs;
+      if (listed === undefined && !isOldNews) {
         // Somebody else removed it: whoever makes the name anew makes another file.
         if (known !== undefined) this.#vanished(known);
+        else if (volume.negativeTtlMs > volume.metadataTtlMs) parent.negatives.set(name, listing.takenMs);
         return undefined;
       }
-      const node = volume.nodes.entry(parent, name, listed.kind);
-      // Gone since it was listed; or a prefix that only an unfinished upload has, which directory buckets list.
-      return this.#stillThere(node).then((there) => (there ? node : undefined));
+      if (listed !== undefined) {
+        const node = volume.nodes.entry(parent, name, listed.kind);
+        // Gone since it was listed; or a prefix that only an unfinished upload has, which directory buckets list.
+        return this.#stillThere(node).then((there) => (there ? node : undefined));
+      }
     }
     const absentMs = parent.negatives.get(name) ?? NEVER_MS;
-    if (volume.clock.nowMs() - absentMs < volume.metadataTtlMs) return undefined;
+    if (volume.clock.nowMs() - absentMs < volume.negativeTtlMs) return undefined;
     return this.#once(`entry ${parent.id}/${name}`, () => this.#probe(parent, name, known));
   }
 
@@ -261,6 +265,7 @@ export class Freshness {
       node.mtimeNs = node.ctimeNs;
     }
     for (const entry of entries.values()) {
+      node.noteListed(entry.name, takenMs);
       const record = volume.table.child(node.id, entry.name);
       const child = record === undefined ? undefined : volume.nodes.peek(record.id);
       if (child?.kind === 'file' && entry.version?.lastModifiedMs !== undefined) {

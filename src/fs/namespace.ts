@@ -83,12 +83,14 @@ export class Namespace {
           await this.#content.setattrHeld(node, { size, ...(mtimeNs !== undefined && { mtimeNs }) });
         }
         // Who comes back without a journal finds what S3 has.
-        if (volume.commit.isStateEphemeral) await this.#publishing.publishHeld(node);
-        else await journal(volume, node);
+        const isInBucket = mode.how === 'exclusive' && volume.createsInBucket;
+        if (!volume.commit.isStateEphemeral) await journal(volume, node);
+        if (volume.commit.isStateEphemeral || isInBucket) await this.#publishNew(node, name, mode);
       } catch (error) {
         directory.unpublishedFiles.delete(name);
         await this.#publishing.abandon(node);
         volume.nodes.forget(node.id);
+        this.#freshness.distrust(directory, name);
         throw toFsError(error);
       }
       const change = this.#entryMade(directory, node);
@@ -96,6 +98,14 @@ export class Namespace {
       return { node, change };
     };
     return this.#alone(directory, name, making, 'entry', patience);
+  }
+
+  /** A new file's object is there before its CREATE is answered. EEXIST where somebody else's was there before. */
+  async #publishNew(node: FileNode, name: string, { how }: CreateMode): Promise<void> {
+    await this.#publishing.publishHeld(node);
+    if (node.version !== undefined) return;
+    // A conflict, which has told the log. An UNCHECKED create finds their file when it comes again.
+    throw new FsError(how === 'unchecked' ? 'EJUKEBOX' : 'EEXIST', `somebody else made "${name}" meanwhile`);
   }
 
   async #createOver(

@@ -208,6 +208,12 @@ export class DirectoryNode extends NodeState {
     this.listing?.entries.set(entry.name, entry);
   }
 
+  /** A listing has the name: found absent before, it was made since. */
+  noteListed(name: string, takenMs: number): void {
+    if (this.negatives.size > 0 && (this.negatives.get(name) ?? takenMs) < takenMs)
+      this.negatives.delete(name);
+  }
+
   noteAbsent(name: string, nowMs: number): void {
     this.entryChanges++;
     this.listing?.entries.delete(name);

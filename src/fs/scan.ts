@@ -257,6 +257,7 @@ export class Scans {
     // A held page is as old as it is: it proves nothing once a time to live has passed.
     const proves = takenMs >= begunMs || volume.clock.nowMs() - takenMs < volume.metadataTtlMs;
     return entries.map((entry) => {
+      directory.noteListed(entry.name, takenMs);
       const { id, cookie } = volume.nodes.listed(directory, entry.name, entry.kind);
       const node = volume.nodes.get(id);
       const proven = node !== undefined && this.#isProven(node, entry, proves ? takenMs : undefined);

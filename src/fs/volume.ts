@@ -62,6 +62,10 @@ export interface VolumeParts {
   readonly log: Logger;
   /** How long what the store said is believed, in milliseconds; 0 asks at every call. */
   readonly metadataTtlMs: number;
+  /** The same of names that it doesn't have. */
+  readonly negativeTtlMs: number;
+  /** EXCLUSIVE creates put the object before they are answered. */
+  readonly createsInBucket: boolean;
   /** What conflicts leave is removed by age: the journal is to know of it. */
   readonly losersHaveAge: boolean;
   /** Owner and modes written with objects that were made without any. */
@@ -87,6 +91,8 @@ export class Volume {
   readonly clock: Clock;
   readonly log: Logger;
   readonly metadataTtlMs: number;
+  readonly negativeTtlMs: number;
+  readonly createsInBucket: boolean;
   readonly losersHaveAge: boolean;
   readonly defaults: VolumeDefaults;
   readonly writeOptions: Partial<WriteOptions> | undefined;
@@ -114,6 +120,8 @@ export class Volume {
     this.clock = parts.clock;
     this.log = parts.log;
     this.metadataTtlMs = parts.metadataTtlMs;
+    this.negativeTtlMs = parts.negativeTtlMs;
+    this.createsInBucket = parts.createsInBucket;
     this.losersHaveAge = parts.losersHaveAge;
     this.defaults = parts.defaults;
     this.writeOptions = parts.writeOptions;
