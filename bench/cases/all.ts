@@ -9,7 +9,7 @@ import { randomRead } from './random-read.js';
 import { sequentialRead, sequentialReadTls } from './sequential-read.js';
 import { sequentialWrite } from './sequential-write.js';
 import { access, getattr, lookup } from './small-calls.js';
-import { smallCreate, smallRead } from './small-files.js';
+import { smallCreate, smallRead, smallRemove } from './small-files.js';
 import { smallFilesFar, smallFilesFarRandom } from './small-files-far.js';
 import { streams } from './streams.js';
 import { XDR_CASES } from './xdr-codec.js';
@@ -19,6 +19,7 @@ export const CASES: readonly Case[] = [
   sequentialReadTls,
   sequentialWrite,
   smallCreate,
+  smallRemove,
   smallRead,
   randomRead,
   getattr,

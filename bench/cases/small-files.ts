@@ -1,4 +1,4 @@
-/** Small files, made and read: the floors are PUTs and GETs of the same bytes, by the raw client and by the SDK. */
+/** Small files, made, removed and read: the floors are PUTs and GETs of the same bytes, by the raw client and by the SDK. */
 import { httpLoad, type PlannedRequest } from '../clients/http-load.js';
 import { nfsLoad } from '../clients/nfs-load.js';
 import { daemonSample, over, ownCpu, rawSample, serve, time, totalCpu, type Case } from '../measure.js';
@@ -62,6 +62,34 @@ export const smallCreate: Case = {
         daemonCpuToSdk: over('sdk', ownCpu),
         time: over('raw', time),
       },
+    };
+  },
+};
+
+export const smallRemove: Case = {
+  name: 'small-remove',
+  about: `REMOVE of ${FILES} files of ${FILE_BYTES / KIB} KiB that were made before and are in the store; ${DEPTH} at a time`,
+  prepare: async (setup) => {
+    const count = Math.ceil(FILES * setup.size);
+    const store = await Sink.start();
+    setup.defer(() => store.close());
+    const { daemon, nfs, root } = await serve(setup, store);
+    return {
+      unit: 'call',
+      floors: {},
+      work: async (round) => {
+        const { handle: directory } = await nfs.mkdir(root, `remove-${round}`);
+        await nfsLoad(daemon.port, { mode: 'create', directory, count, size: FILE_BYTES, depth: DEPTH });
+        // A peer that answers before it has stored would have nothing to remove.
+        await daemon.stored?.();
+        return daemonSample(
+          daemon,
+          store,
+          () => count,
+          () => nfsLoad(daemon.port, { mode: 'remove', directory, count, depth: DEPTH }),
+        );
+      },
+      ratios: {},
     };
   },
 };

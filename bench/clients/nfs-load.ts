@@ -47,6 +47,7 @@ export type NfsWork =
       readonly depth: number;
       readonly order: number;
     }
+  | { readonly mode: 'remove'; readonly directory: Buffer; readonly count: number; readonly depth: number }
   | {
       readonly mode: 'create' | 'files';
       readonly directory: Buffer;
@@ -97,6 +98,8 @@ function argumentsOf(work: NfsWork): readonly (string | number)[] {
     case 'create':
     case 'files':
       return [work.directory.toString('hex'), work.count, work.size, work.depth];
+    case 'remove':
+      return [work.directory.toString('hex'), work.count, work.depth];
     case 'turns':
       return [work.directory.toString('hex'), work.count, work.size, work.transfer, work.depth];
     case 'walk':

@@ -9,6 +9,7 @@
  *   nfs-load PORT random HANDLE SEED SIZE COUNT DEPTH ORDER       pages of 4 KiB, ORDER seeds the places, every byte compared
  *   nfs-load PORT write HANDLE SEED SIZE TRANSFER DEPTH           UNSTABLE, then COMMIT
  *   nfs-load PORT create DIRECTORY COUNT SIZE DEPTH               files f-0, f-1, ...: CREATE, WRITE, COMMIT
+ *   nfs-load PORT remove DIRECTORY COUNT DEPTH                    REMOVE of these
  *   nfs-load PORT files DIRECTORY COUNT SIZE DEPTH                LOOKUP, READ; file f-N is of seed N, every byte compared
  *   nfs-load PORT turns DIRECTORY COUNT SIZE TRANSFER DEPTH       READDIRPLUS, all of it, then file after file in its order: LOOKUP, READs
  *   nfs-load PORT walk DIRECTORY COUNT SIZE DEPTH ORDER           READDIRPLUS, all of it, then as files: in its order, or shuffled by ORDER
@@ -22,10 +23,10 @@
 #include "pattern.h"
 #include "rpc.h"
 
-enum procedure { NULL_CALL = 0, GETATTR = 1, LOOKUP = 3, ACCESS = 4, READ = 6, WRITE = 7, CREATE = 8, READDIRPLUS = 17, COMMIT = 21 };
+enum procedure { NULL_CALL = 0, GETATTR = 1, LOOKUP = 3, ACCESS = 4, READ = 6, WRITE = 7, CREATE = 8, REMOVE = 12, READDIRPLUS = 17, COMMIT = 21 };
 enum mode {
   MODE_NULL, MODE_GETATTR, MODE_READ, MODE_RANDOM, MODE_WRITE, MODE_CREATE, MODE_FILES, MODE_TURNS, MODE_LIST, MODE_ACCESS, MODE_LOOKUP,
-  MODE_WALK
+  MODE_WALK, MODE_REMOVE
 };
 
 #define NFS3_OK 0u
@@ -109,7 +110,7 @@ static void send_call(struct slot *slot) {
   /* The low bits name the slot. */
   const uint32_t xid = (calls++ * DEPTH_MAX) | (uint32_t)(slot - slots);
   const size_t mark = begin_call(&wire, xid, slot->procedure);
-  if (slot->procedure == LOOKUP || slot->procedure == CREATE) put_name(slot);
+  if (slot->procedure == LOOKUP || slot->procedure == CREATE || slot->procedure == REMOVE) put_name(slot);
   else if (slot->procedure != NULL_CALL) put_opaque(&wire, slot->file.bytes, slot->file.length);
   switch (slot->procedure) {
     case READ:
@@ -148,6 +149,7 @@ static void send_call(struct slot *slot) {
     case NULL_CALL:
     case GETATTR:
     case LOOKUP:
+    case REMOVE:
       break;
   }
   end_call(&wire, mark, 0);
@@ -162,6 +164,7 @@ static bool begin_job(struct slot *slot) {
     case MODE_GETATTR: slot->procedure = GETATTR; break;
     case MODE_LIST: slot->procedure = READDIRPLUS; break;
     case MODE_CREATE: slot->procedure = CREATE; break;
+    case MODE_REMOVE: slot->procedure = REMOVE; break;
     case MODE_FILES: slot->procedure = LOOKUP; break;
     case MODE_ACCESS: slot->procedure = ACCESS; break;
     case MODE_LOOKUP:
@@ -287,6 +290,7 @@ static bool on_results(struct slot *slot, struct reply *reply) {
     case ACCESS:
     case COMMIT:
     case READ:
+    case REMOVE:
       return true;
   }
   send_call(slot);
@@ -394,8 +398,8 @@ static void stream(void) {
 }
 
 static const char *const MODES[] = {"null",  "getattr", "read", "random", "write", "create",
-                                    "files", "turns",   "list", "access", "lookup", "walk"};
-static const int ARGUMENTS[] = {2, 3, 5, 6, 5, 4, 4, 5, 1, 3, 3, 5};
+                                    "files", "turns",   "list", "access", "lookup", "walk", "remove"};
+static const int ARGUMENTS[] = {2, 3, 5, 6, 5, 4, 4, 5, 1, 3, 3, 5, 3};
 
 /* Takes the arguments behind the mode; calls in flight. */
 static uint64_t read_arguments(char **argument) {
@@ -437,7 +441,7 @@ int main(int argc, char **argv) {
     size = number(argv[3], MIB, (uint64_t)1 << 40);
   } else {
     int found = -1;
-    for (int each = 0; each <= MODE_WALK; each++)
+    for (int each = 0; each <= MODE_REMOVE; each++)
       if (strcmp(argv[2], MODES[each]) == 0) found = each;
     if (found < 0 || argc - 3 != ARGUMENTS[found]) die("no such mode, or not its arguments: %s", argv[2]);
     mode = (enum mode)found;
