@@ -73,7 +73,19 @@ export function checkKey(key: string): string {
   return key;
 }
 
-/** S3's order of keys: UTF-8 bytes, which differs from JavaScript's order of UTF-16 units beyond U+FFFF. */
+/** S3's order of well-formed keys: UTF-8 bytes, which differs from JavaScript's order of UTF-16 units beyond U+FFFF. */
 export function compareKeys(a: string, b: string): number {
-  return Buffer.compare(Buffer.from(a, 'utf8'), Buffer.from(b, 'utf8'));
+  const shared = Math.min(a.length, b.length);
+  for (let at = 0; at < shared; at++) {
+    const left = a.charCodeAt(at);
+    const right = b.charCodeAt(at);
+    if (left !== right) return rankOf(left) - rankOf(right);
+  }
+  return a.length - b.length;
+}
+
+/** Surrogates stand for what sorts behind U+E000 to U+FFFF. */
+function rankOf(unit: number): number {
+  if (unit < 0xd800) return unit;
+  return unit < 0xe000 ? unit + 0x2000 : unit - 0x800;
 }

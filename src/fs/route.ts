@@ -3,7 +3,7 @@
  * there, and what all have passed is let go; the numbers stay. Directories and empty files are left out: nobody reads those.
  */
 import { compareKeys } from './names.js';
-import type { Continuation } from './held-pages.js';
+import type { Continuation } from './listed-page.js';
 import type { ListedEntry, PublishedVersion } from './node.js';
 
 /** A page of a listing, and where it stands in it. */

@@ -4,12 +4,13 @@
  * LIST at a time; what a page holds beyond one call is held for the next call, and while a client reads on, the next page is under way.
  */
 import { LRUCache } from 'lru-cache';
-import type { ListPage } from '../store/object-store.js';
 import { kindOf } from './facts.js';
 import type { Freshness } from './freshness.js';
-import { LIST_KEYS_MAX, entriesOf } from './store-answers.js';
-import { HeldPages, firstAfter, type Continuation, type ListedPage, type TakenPage } from './held-pages.js';
-import { compareKeys } from './names.js';
+import { DirectoryPages } from './directory-pages.js';
+import { firstAfter, type Continuation, type HeldPage } from './listed-page.js';
+import type { ListingWalk, PageSource } from './listing-walk.js';
+import { ListingWalks } from './listing-walks.js';
+import { inOrder } from './store-answers.js';
 import {
   NEVER_MS,
   sortKeyOf,
@@ -18,9 +19,7 @@ import {
   type ListedEntry,
   type Listing,
 } from './node.js';
-import { toFsError } from './store-errors.js';
 import type { RoutePage } from './route.js';
-import { firstUnordered, mayBeShadowed, withoutShadowed } from './unordered.js';
 import type { Volume } from './volume.js';
 
 export interface ScannedEntry {
@@ -44,29 +43,14 @@ interface Order {
   readonly unpublished: number;
 }
 
-/** A page that was asked for, beginning after a sort key. */
-interface AskedPage {
-  readonly after: string;
-  readonly page: Promise<TakenPage>;
-}
-
 /** Directories that clients have listed lately. */
 const LISTED_MAX = 1024;
 const LISTED_MS_MAX = 600_000;
-/**
- * Entries of a store without order that are sorted and held at a time, some 4 MB of them: a directory of more is listed whole once for
- * each so many.
- */
-const UNORDERED_MAX = 20_000;
-/** Sorts after every key that continues a prefix. */
-const AFTER_ALL = '\u{10FFFF}';
 
 export class Scans {
   readonly #volume: Volume;
   readonly #freshness: Freshness;
-  readonly #held = new HeldPages();
-  /** The newest page of each directory that is under way. */
-  readonly #asked = new Map<bigint, AskedPage>();
+  readonly #walks: ListingWalks;
   readonly #orders = new WeakMap<Listing, Order>();
   /** By id. */
   readonly #listed = new LRUCache<bigint, true>({ max: LISTED_MAX, ttl: LISTED_MS_MAX });
@@ -74,6 +58,7 @@ export class Scans {
   constructor(volume: Volume, freshness: Freshness) {
     this.#volume = volume;
     this.#freshness = freshness;
+    this.#walks = new ListingWalks(volume.clock, volume.budget);
   }
 
   /** At most `max` entries after `cookie` (0n: from the start), without `.` and `..`. */
@@ -82,19 +67,16 @@ export class Scans {
     cookie: bigint,
     max: number,
   ): Promise<{ readonly entries: readonly ScannedEntry[]; readonly end: boolean }> {
-    if (cookie === 0n) {
-      this.#held.drop(directory.id);
-      this.#asked.delete(directory.id);
-    }
     this.#listed.set(directory.id, true);
     const call = { max, begunMs: this.#volume.clock.nowMs() };
-    return this.#readAfter(directory, this.#positionOf(cookie), call);
+    return this.#readAfter(directory, this.#positionOf(cookie), call, cookie === 0n ? 'anew' : undefined);
   }
 
   async #readAfter(
     directory: DirectoryNode,
     after: string,
     call: ScanCall,
+    begins: 'anew' | undefined,
   ): Promise<{ readonly entries: readonly ScannedEntry[]; readonly end: boolean }> {
     const { listing } = directory;
     const { max } = call;
@@ -108,22 +90,38 @@ export class Scans {
         end: from + max >= entries.length,
       };
     }
-    let page = this.#held.after(directory.id, after);
-    while (page === undefined || (page.entries.length === 0 && page.more !== undefined)) {
-      const next: TakenPage = await this.#page(directory, page?.more ?? { after });
-      page = { ...next, entries: next.entries.slice(firstAfter(next.entries, after)) };
-    }
-    if (after !== '' && page.more !== undefined)
-      void this.#page(directory, page.more).catch(leftToTheNextCall);
+    const { page, from } = await this.#taken(directory, after, begins);
     const { takenMs } = page;
-    const taken = page.entries.slice(0, max);
-    const end = page.entries.length <= max && page.more === undefined;
+    const taken = page.entries.slice(from, from + max);
+    const end = page.more === undefined && from + max >= page.entries.length;
     const there = taken.filter(({ name }) => (directory.negatives.get(name) ?? NEVER_MS) < takenMs);
     const last = taken.at(-1);
     // What was removed since the page was taken is left out; with nothing left the scan goes on behind it.
     if (there.length === 0 && last !== undefined && !end)
-      return this.#readAfter(directory, sortKeyOf(last), call);
+      return this.#readAfter(directory, sortKeyOf(last), call, undefined);
     return { entries: this.#scanned(directory, there, takenMs, call), end };
+  }
+
+  /** The page that holds what is behind the sort key. */
+  async #taken(
+    directory: DirectoryNode,
+    after: string,
+    begins: 'anew' | undefined,
+    reads = true,
+  ): Promise<{ readonly page: HeldPage; readonly from: number }> {
+    for (let anew = begins; ; anew = undefined) {
+      const found = await this.#walkAt(directory, after, anew).take(after, reads);
+      // Else what was to be gone on with is gone: a walk of its own finds it.
+      if (found !== undefined) return found;
+    }
+  }
+
+  #walkAt(directory: DirectoryNode, after: string, begins: 'anew' | undefined): ListingWalk {
+    const volume = this.#volume;
+    const source = (): PageSource => new DirectoryPages(volume, directory);
+    const options = { splits: volume.store.capabilities.orderedListing };
+    if (begins === 'anew') return this.#walks.anew(directory.id, source, options);
+    return this.#walks.at(directory.id, after, source, options);
   }
 
   /** A client has listed the directory lately, and a page of it costs one LIST. */
@@ -138,13 +136,14 @@ export class Scans {
       const { entries } = this.#orderOf(directory, listing);
       return { after: '', entries, next: undefined, takenMs: listing.takenMs };
     }
-    const page = this.#held.around(directory.id, name);
-    return page && routePage(page.after, page);
+    const page = this.#walks.around(directory.id, name);
+    return page && routePage(page);
   }
 
   /** A page of the directory: one that is held or under way, else LIST is asked, and READDIR finds it held. Fails with FsError. */
   async pageAfter(directory: DirectoryNode, from: Continuation): Promise<RoutePage> {
-    return routePage(from.after, await this.#page(directory, from));
+    const { page, from: first } = await this.#taken(directory, from.after, undefined, false);
+    return routePage({ ...page, after: from.after, entries: page.entries.slice(first) });
   }
 
   /** Sort key that a cookie resumes after. One that the state database lost starts over. */
@@ -153,98 +152,16 @@ export class Scans {
     return place === undefined ? '' : sortKeyOf({ name: place.name, kind: kindOf(place.facts) ?? 'file' });
   }
 
-  /** The page there: held, or under way, or asked for now. */
-  #page(directory: DirectoryNode, from: Continuation): Promise<TakenPage> {
-    const held = this.#held.beginningAfter(directory.id, from.after);
-    if (held !== undefined) return Promise.resolve(held);
-    const asked = this.#asked.get(directory.id);
-    if (asked?.after === from.after) return asked.page;
-    const takenMs = this.#volume.clock.nowMs();
-    const asking: AskedPage = {
-      after: from.after,
-      page: this.#nextPage(directory, from)
-        .then((listed) => {
-          const page = { ...listed, takenMs };
-          // Else somebody began anew meanwhile, or went elsewhere.
-          if (this.#asked.get(directory.id) === asking) this.#held.add(directory.id, from.after, page);
-          return page;
-        })
-        .finally(() => {
-          if (this.#asked.get(directory.id) === asking) this.#asked.delete(directory.id);
-        }),
-    };
-    this.#asked.set(directory.id, asking);
-    return asking.page;
-  }
-
-  async #nextPage(directory: DirectoryNode, { after, token }: Continuation): Promise<ListedPage> {
-    const volume = this.#volume;
-    const prefix = volume.prefixOf(directory);
-    if (!volume.store.capabilities.orderedListing) {
-      const { entries: listed, last } = await firstUnordered(
-        volume.store,
-        prefix,
-        after,
-        UNORDERED_MAX,
-        volume.hidden,
-      );
-      const entries = this.#withUnpublished(directory, listed, after, last);
-      return { entries, ...(last !== undefined && { more: { after: last } }) };
-    }
-    const page = await volume.store
-      .list({
-        prefix,
-        delimiter: '/',
-        maxKeys: LIST_KEYS_MAX,
-        ...(token !== undefined
-          ? { continuationToken: token }
-          : after !== '' && { startAfter: prefix + after + (after.endsWith('/') ? AFTER_ALL : '') }),
-      })
-      .catch((error: unknown) => {
-        throw toFsError(error);
-      });
-    const listed = inOrder(entriesOf(page, prefix, volume.hidden));
-    if (page.continuationToken === undefined)
-      return { entries: this.#withUnpublished(directory, listed, after, undefined) };
-    const last = lastKeyOf(page).slice(prefix.length);
-    const cut = listed.findIndex((entry) => mayBeShadowed(entry, last));
-    const lastDecided = listed[cut - 1];
-    if (lastDecided !== undefined) {
-      // The next page begins with what isn't decided, and decides it.
-      const more = { after: sortKeyOf(lastDecided) };
-      return { entries: this.#withUnpublished(directory, listed.slice(0, cut), after, more.after), more };
-    }
-    const visible = await withoutShadowed(volume.store, listed, prefix, last, volume.hidden);
-    return {
-      entries: this.#withUnpublished(directory, visible, after, last),
-      more: { after: last, token: page.continuationToken },
-    };
-  }
-
   /** Sorting a thousand names takes longer than answering a page of them: it is done once, until an entry comes or goes. */
   #orderOf(directory: DirectoryNode, listing: Listing): Order {
     const { entryChanges, unpublishedFiles } = directory;
     const known = this.#orders.get(listing);
     if (known?.entryChanges === entryChanges && known.unpublished === unpublishedFiles.size) return known;
-    const entries = this.#withUnpublished(directory, [...listing.entries.values()], '', undefined);
+    const pages = new DirectoryPages(this.#volume, directory);
+    const entries = pages.complete(inOrder([...listing.entries.values()]), [], '', undefined);
     const order = { entries, entryChanges, unpublished: unpublishedFiles.size };
     this.#orders.set(listing, order);
     return order;
-  }
-
-  /** Entries after a position, with the files that the store doesn't have yet up to `last`, in order. */
-  #withUnpublished(
-    directory: DirectoryNode,
-    listed: readonly ListedEntry[],
-    after: string,
-    last: string | undefined,
-  ): ListedEntry[] {
-    const byName = new Map(listed.map((entry) => [entry.name, entry]));
-    for (const name of directory.unpublishedFiles.keys()) {
-      if (last === undefined || compareKeys(name, last) <= 0) byName.set(name, { name, kind: 'file' });
-    }
-    const entries = inOrder([...byName.values()]);
-    return entries.slice(firstAfter(entries, after));
   }
 
   #scanned(
@@ -277,25 +194,9 @@ export class Scans {
   }
 }
 
-function inOrder(entries: readonly ListedEntry[]): ListedEntry[] {
-  return entries
-    .map((entry) => ({ entry, key: Buffer.from(sortKeyOf(entry), 'utf8') }))
-    .sort((a, b) => Buffer.compare(a.key, b.key))
-    .map(({ entry }) => entry);
-}
-
-/** The call that comes to a page which couldn't be had ahead asks for it again, and is told. */
-const leftToTheNextCall = (): void => undefined;
-
-const routePage = (after: string, page: TakenPage): RoutePage => ({
-  after,
+const routePage = (page: HeldPage): RoutePage => ({
+  after: page.after,
   entries: page.entries,
   next: page.more,
   takenMs: page.takenMs,
 });
-
-/** The last key or prefix of a page, in S3's order. */
-function lastKeyOf(page: ListPage): string {
-  const keys = [page.objects.at(-1)?.key ?? '', page.prefixes.at(-1) ?? ''];
-  return keys.sort(compareKeys).at(-1) ?? '';
-}

@@ -1,7 +1,7 @@
 /** What LIST and HEAD tell, in the words of this layer. */
 import type { ListPage, ObjectHead, ObjectHeaders } from '../store/object-store.js';
-import { usableSegment } from './names.js';
-import type { FileNode, ListedEntry } from './node.js';
+import { compareKeys, usableSegment } from './names.js';
+import { sortKeyOf, type FileNode, type ListedEntry } from './node.js';
 
 /** S3's largest page. */
 export const LIST_KEYS_MAX = 1000;
@@ -18,7 +18,7 @@ const UNUSABLE =
   'it has a segment that is no file name: empty, ".", "..", with NUL or of more than 255 bytes';
 export const SHADOWED = 'a directory has its name';
 
-/** A page's usable entries. A file that shares its name with a directory is hidden behind it. */
+/** A page's usable entries, in order. A file that shares its name with a directory is hidden behind it. */
 export function entriesOf(page: ListPage, prefix: string, hidden: HiddenKeys): ListedEntry[] {
   const usable = (name: string, key: string): boolean => {
     if (usableSegment(name)) return true;
@@ -30,20 +30,39 @@ export function entriesOf(page: ListPage, prefix: string, hidden: HiddenKeys): L
     .map((key) => ({ key, name: key.slice(prefix.length, -1) }))
     .filter(({ key, name }) => usable(name, key))
     .map(({ name }): ListedEntry => ({ name, kind: 'directory' }));
-  const shadowed = new Set(directories.map(({ name }) => name));
-  const files = page.objects
-    .filter(({ key, etag }) => !hidden.isRemoved(key, etag))
-    .map(({ key, etag, size, lastModifiedMs }): ListedEntry => ({
-      name: key.slice(prefix.length),
-      kind: 'file',
-      version: { etag, size, lastModifiedMs },
-    }))
-    .filter(({ name }) => {
-      if (!shadowed.has(name)) return usable(name, prefix + name);
-      hidden.note(prefix + name, SHADOWED);
-      return false;
-    });
-  return [...files, ...directories];
+  const shadowed = directories.length === 0 ? undefined : new Set(directories.map(({ name }) => name));
+  const files: ListedEntry[] = [];
+  for (const { key, etag, size, lastModifiedMs } of page.objects) {
+    const name = key.slice(prefix.length);
+    if (hidden.isRemoved(key, etag)) continue;
+    if (shadowed?.has(name) === true) hidden.note(key, SHADOWED);
+    else if (usable(name, key)) files.push({ name, kind: 'file', version: { etag, size, lastModifiedMs } });
+  }
+  return merged(files, directories);
+}
+
+/** S3 tells keys in order, and prefixes in order. */
+function merged(files: ListedEntry[], directories: readonly ListedEntry[]): ListedEntry[] {
+  if (directories.length === 0 && isInOrder(files)) return files;
+  const all = [...files, ...directories];
+  return inOrder(all);
+}
+
+function isInOrder(files: readonly ListedEntry[]): boolean {
+  let before = '';
+  for (const { name } of files) {
+    if (compareKeys(before, name) > 0) return false;
+    before = name;
+  }
+  return true;
+}
+
+/** In S3's order. */
+export function inOrder(entries: readonly ListedEntry[]): ListedEntry[] {
+  return entries
+    .map((entry) => ({ entry, key: sortKeyOf(entry) }))
+    .sort((a, b) => compareKeys(a.key, b.key))
+    .map(({ entry }) => entry);
 }
 
 /** Files that are being published may be listed already: they are no news. */

@@ -31,9 +31,9 @@ const ACTIONS: readonly Action[] = [
       ROOT,
       'ListObjectsV2 many/ delimited',
       'ListObjectsV2 many/ delimited',
-      // Each from the last key of the page before, which it tells whether it is a directory as well.
-      'ListObjectsV2 many/ delimited',
-      'ListObjectsV2 many/ delimited',
+      // The first page again for the scan, and from there on by tokens.
+      'ListObjectsV2 many/ delimited continued',
+      'ListObjectsV2 many/ delimited continued',
     ],
   },
   {

@@ -1,0 +1,134 @@
+/** A directory of names that is listed by pages, as S3 lists: what walks are tried on. Time is counted, and passes when everybody waits. */
+import type { Continuation } from '../../src/fs/listed-page.js';
+import { firstAfter } from '../../src/fs/listed-page.js';
+import {
+  ListingWalk,
+  type FetchedPage,
+  type PageSource,
+  type WalkOptions,
+} from '../../src/fs/listing-walk.js';
+import { compareKeys } from '../../src/fs/names.js';
+import { sortKeyOf, type ListedEntry } from '../../src/fs/node.js';
+
+export interface ListedNamesOptions {
+  /** Directories end with a slash. */
+  readonly keys: readonly string[];
+  /** Of the LIST of that number. */
+  readonly pageEntries?: (list: number) => number;
+  readonly listMs?: number;
+}
+
+export class ListedNames implements PageSource {
+  readonly entries: readonly ListedEntry[];
+  readonly #pageEntries: (list: number) => number;
+  readonly #listMs: number;
+  /** LISTs so far. */
+  lists = 0;
+  /** LISTs under way, at most. */
+  listsAtOnce = 0;
+  #underWay = 0;
+  nowMs = 0;
+  readonly #waiting: { readonly atMs: number; readonly resume: () => void }[] = [];
+
+  constructor({ keys, pageEntries = () => 1000, listMs = 30 }: ListedNamesOptions) {
+    this.entries = [...new Set(keys)]
+      .sort(compareKeys)
+      .map((key): ListedEntry =>
+        key.endsWith('/') ? { name: key.slice(0, -1), kind: 'directory' } : { name: key, kind: 'file' },
+      );
+    this.#pageEntries = pageEntries;
+    this.#listMs = listMs;
+  }
+
+  async fetch({ after, read }: Continuation): Promise<FetchedPage> {
+    const max = this.#pageEntries(this.lists++);
+    this.#underWay++;
+    this.listsAtOnce = Math.max(this.listsAtOnce, this.#underWay);
+    const takenMs = this.nowMs;
+    await this.wait(this.#listMs);
+    this.#underWay--;
+    const from = read === undefined ? firstAfter(this.entries, after) : Number(read.token);
+    const entries = this.entries.slice(from, from + max);
+    const last = entries.at(-1);
+    const told = { entries, takenMs, unpublished: [] };
+    if (last === undefined || from + max >= this.entries.length) return told;
+    const end = sortKeyOf(last);
+    return { ...told, more: { after: end, read: { last: end, token: String(from + max), undecided: [] } } };
+  }
+
+  decide(entries: readonly ListedEntry[]): Promise<readonly ListedEntry[]> {
+    return Promise.resolve(entries);
+  }
+
+  complete(entries: readonly ListedEntry[]): readonly ListedEntry[] {
+    return entries;
+  }
+
+  wait(ms: number): Promise<void> {
+    return new Promise((resume) => this.#waiting.push({ atMs: this.nowMs + ms, resume }));
+  }
+
+  /** Runs `task`, and lets time pass whenever nothing else is to be done. */
+  async run<T>(task: Promise<T>): Promise<T> {
+    let done = false;
+    const ended = task.finally(() => {
+      done = true;
+    });
+    ended.catch(() => undefined);
+    for (;;) {
+      await new Promise(setImmediate);
+      if (done) return ended;
+      const next = this.#waiting.sort((a, b) => a.atMs - b.atMs).shift();
+      if (next === undefined) throw new Error('everybody waits for nothing');
+      this.nowMs = next.atMs;
+      next.resume();
+    }
+  }
+}
+
+export interface WalkedThrough {
+  readonly keys: readonly string[];
+  /** Pages held or under way, at most. */
+  readonly pagesMax: number;
+}
+
+/** Reads it from its start, so many entries at a time. */
+export async function walkThrough(
+  names: ListedNames,
+  options: WalkOptions,
+  client: { readonly entriesAtATime?: number; readonly msAPage?: number; readonly memoryPages?: number } = {},
+): Promise<WalkedThrough> {
+  const { entriesAtATime = 500, msAPage = 0, memoryPages = Infinity } = client;
+  let pages = 0;
+  let pagesMax = 0;
+  const memory = {
+    take: (): boolean => {
+      if (pages >= memoryPages) return false;
+      pagesMax = Math.max(pagesMax, ++pages);
+      return true;
+    },
+    give: (): void => {
+      pages--;
+    },
+  };
+  let walk = new ListingWalk(names, memory, '', options);
+  const keys: string[] = [];
+  for (let after = ''; ;) {
+    const found = await walk.take(after, true);
+    if (found === undefined) {
+      walk.end();
+      walk = new ListingWalk(names, memory, after, options);
+      continue;
+    }
+    const { page, from } = found;
+    const taken = page.entries.slice(from, from + entriesAtATime);
+    for (const entry of taken) keys.push(sortKeyOf(entry));
+    const last = taken.at(-1);
+    if (page.more === undefined && from + entriesAtATime >= page.entries.length) break;
+    if (last !== undefined) after = sortKeyOf(last);
+    if (msAPage > 0) await names.wait((msAPage * taken.length) / 1000);
+  }
+  walk.end();
+  if (pages !== 0) throw new Error(`${pages} pages of memory were not given back`);
+  return { keys, pagesMax };
+}
