@@ -278,7 +278,7 @@ export function told(requests: Requests): string {
   const each = Object.entries(requests)
     .sort(([a], [b]) => (a < b ? -1 : 1))
     .map(([operation, count]) => `${String(count)} ${operation}`);
-  return `**${String(countOf(requests))}**: ${each.join(', ')}`;
+  return [`**${String(countOf(requests))}**`, ...(each.length === 0 ? [] : [each.join(', ')])].join(': ');
 }
 
 /** The workload's row in the table of docs/requests.md. */

@@ -212,6 +212,10 @@ export class HollowServer {
         return object === undefined ? { status: 404 } : { status: 200, headers: describe(object) };
       case 'GetObject': {
         if (object === undefined) return error(404, 'NoSuchKey');
+        if (!headers.has('range')) {
+          const whole = { ...describe(object), 'content-length': String(object.size) };
+          return { status: 200, headers: whole, zeros: object.size };
+        }
         const [first = 0, last = Infinity] = rangeOf(headers.get('range') ?? '');
         const end = Math.min(last, object.size - 1);
         const range = `bytes ${String(first)}-${String(end)}/${String(object.size)}`;
@@ -257,10 +261,24 @@ export class HollowServer {
     const prefix = query.get('prefix') ?? '';
     const after = query.get('start-after') ?? query.get('continuation-token') ?? '';
     const max = Number(query.get('max-keys') ?? 1000);
-    const found = this.keys.filter((key) => key.startsWith(prefix) && key > after);
+    const delimiter = query.get('delimiter');
+    // Keys and common prefixes, in order.
+    const found = [
+      ...new Set(
+        this.keys
+          .filter((key) => key.startsWith(prefix))
+          .map((key) => {
+            const at = delimiter === undefined ? -1 : key.indexOf(delimiter, prefix.length);
+            return at < 0 ? key : key.slice(0, at + 1);
+          }),
+      ),
+    ].filter((entry) => entry > after);
     const page = found.slice(0, max);
     const contents = page.map((key) => {
-      const { size, etag, modified } = this.#objects.get(key) ?? { size: 0, etag: '', modified: '' };
+      const held = this.#objects.get(key);
+      if (held === undefined || (delimiter !== undefined && key.endsWith(delimiter) && key !== prefix))
+        return `<CommonPrefixes><Prefix>${encodeURIComponent(key)}</Prefix></CommonPrefixes>`;
+      const { size, etag, modified } = held;
       const time = new Date(modified).toISOString();
       return `<Contents><Key>${encodeURIComponent(key)}</Key><LastModified>${time}</LastModified><ETag>${etag}</ETag><Size>${String(size)}</Size></Contents>`;
     });
