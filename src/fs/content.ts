@@ -168,10 +168,16 @@ export class Content {
     witness?: ChangeWitness,
     patience?: AbortSignal,
   ): Promise<void> {
-    const setting = (): Promise<void> => {
-      // The first SETATTR ends it (RFC 1813 3.3.8); an UNCHECKED CREATE that truncates the file doesn't.
+    const setting = async (): Promise<void> => {
+      const verifier = node.exclusiveVerifier;
+      // The first SETATTR ends it (RFC 1813 3.3.8), unless it is refused; an UNCHECKED CREATE that truncates the file doesn't.
       node.exclusiveVerifier = undefined;
-      return this.setattrHeld(node, changes, witness, patience);
+      try {
+        await this.setattrHeld(node, changes, witness, patience);
+      } catch (error) {
+        node.exclusiveVerifier = verifier;
+        throw error;
+      }
     };
     await this.#volume.touching(node, setting, patience);
   }

@@ -320,6 +320,8 @@ await t.test('CREATE by its three modes', async (t) => {
   t.equal(await codeOf(exclusive('87654321')), 'EEXIST');
   await m.fs.create(m.context, root, Buffer.from('x'), { how: 'unchecked', attributes: { size: 0 } });
   t.equal(await codeOf(exclusive('12345678')), 'none', 'another opens it by UNCHECKED: no SETATTR');
+  t.equal(await codeOf(m.fs.setattr(m.context, await m.at('x'), { mode: 0o600 }, 1n)), 'ENOTSYNC');
+  t.equal(await codeOf(exclusive('12345678')), 'none', 'a SETATTR that is refused is none');
   await m.fs.setattr(m.context, await m.at('x'), { mode: 0o600 });
   t.equal(
     await codeOf(exclusive('12345678')),
