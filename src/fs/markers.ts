@@ -27,6 +27,39 @@ export class Markers {
     volume.nodes.save(directory);
   }
 
+  /**
+   * Called before the object of an entry goes: a directory that nothing else keeps gets its marker first, so that no crash takes it along. What
+   * it gives is to be called as soon as the object went: false where the directory is to be looked at again (`keepIfCan`).
+   */
+  async leave(directory: DirectoryNode, key: string): Promise<() => boolean> {
+    directory.leaving++;
+    const { entryChanges } = directory;
+    const isKept = await this.#keepWithout(directory, key);
+    return () => {
+      // Of two that leave at the same time each may have seen the other.
+      const isAlone = directory.leaving === 1 && directory.entryChanges === entryChanges;
+      directory.leaving--;
+      return isKept && (isAlone || directory.marker != null);
+    };
+  }
+
+  async #keepWithout(directory: DirectoryNode, key: string): Promise<boolean> {
+    const volume = this.#volume;
+    if (directory.permanent || directory.marker != null) return true;
+    try {
+      if ((directory.listing?.entries.size ?? 0) > 1 && volume.isFresh(directory)) return true;
+      // Asked, and not taken from the listing: keys that the mount hides keep it, too.
+      const { objects } = await volume.store.list({ prefix: volume.prefixOf(directory), maxKeys: 2 });
+      const isLast = objects.every((object) => object.key === key);
+      if (isLast) await this.#put(directory);
+      return true;
+    } catch (error) {
+      const which = { err: error, directory: String(directory.id) };
+      this.#volume.log.warn(which, 'a directory gets no marker before its last entry goes');
+      return false;
+    }
+  }
+
   /** Called after an entry left. The entry is gone whether or not its directory can be kept: that is tried again when the next one goes. */
   async keepIfCan(directory: DirectoryNode): Promise<void> {
     try {

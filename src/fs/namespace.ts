@@ -222,6 +222,8 @@ export class Namespace {
       if (node.attempted !== undefined) await this.#publishing.settleAttempt(node);
       const key = volume.keyOf(node);
       const removing = await this.#journalRemoval(node, key);
+      const leave = await this.#markers.leave(directory, key);
+      let isKept = false;
       // What isn't published is dropped last: a file that can't be removed keeps it.
       try {
         if (node.silly?.heldName !== undefined) await this.#deleteHeld(directory, key, node);
@@ -229,13 +231,15 @@ export class Namespace {
       } catch (error) {
         if (removing !== undefined) await volume.intents.drop(removing);
         throw toFsError(error);
+      } finally {
+        isKept = leave();
       }
       const change = this.#entryGone(directory, name, node);
       await this.#publishing.abandon(node);
       if (node.silly !== undefined) await volume.silly.drop(node);
       if (removing !== undefined) await volume.intents.drop(removing);
       volume.readers.forget(key);
-      await this.keepDirectoryIfCan(directory);
+      if (!isKept) await this.keepDirectoryIfCan(directory);
       return change;
     });
   }

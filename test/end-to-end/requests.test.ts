@@ -180,9 +180,9 @@ const ACTIONS: readonly Action[] = [
       'HeadObject dir/one',
       'DeleteObject dir/one',
       'HeadObject dir/two',
-      'DeleteObject dir/two',
       'ListObjectsV2 dir/',
       'PutObject dir/',
+      'DeleteObject dir/two',
     ],
   },
   {
