@@ -141,7 +141,7 @@ const ACTIONS: readonly Action[] = [
       'PutObject top~ if-none-match',
       'HeadObject top',
       'HeadObject top~',
-      'CopyObject top < top~ x-amz-copy-source-if-match',
+      'CopyObject top < top~ if-match x-amz-copy-source-if-match',
       'DeleteObject top~ if-match',
     ],
   },
@@ -151,6 +151,8 @@ const ACTIONS: readonly Action[] = [
     requests: [
       ROOT,
       'ListObjectsV2 dir/ delimited',
+      'ListObjectsV2 dir/',
+      'HeadObject dir/one',
       [
         'ListObjectsV2 dir/',
         'HeadObject dir/one',
@@ -165,7 +167,7 @@ const ACTIONS: readonly Action[] = [
   {
     name: 'remove',
     run: ({ nfs, root }) => nfs.remove(root, 'top'),
-    requests: [ROOT, 'HeadObject top', 'DeleteObject top'],
+    requests: [ROOT, 'HeadObject top', 'DeleteObject top if-match'],
   },
   {
     name: 'remove of all files of a directory that has no marker',
@@ -178,11 +180,11 @@ const ACTIONS: readonly Action[] = [
       ROOT,
       'ListObjectsV2 dir/ delimited',
       'HeadObject dir/one',
-      'DeleteObject dir/one',
+      'DeleteObject dir/one if-match',
       'HeadObject dir/two',
       'ListObjectsV2 dir/',
       'PutObject dir/',
-      'DeleteObject dir/two',
+      'DeleteObject dir/two if-match',
     ],
   },
   {
