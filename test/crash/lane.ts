@@ -71,12 +71,20 @@ export class Lane {
   }
 
   /** Makes a file by a call of `thread`. */
-  async create(thread: string, dir: number, name: string, dice: Dice): Promise<WorldNode> {
+  async create(
+    thread: string,
+    dir: number,
+    name: string,
+    dice: Dice,
+    options: { readonly streamed?: boolean } = {},
+  ): Promise<WorldNode> {
     const { world, nfs } = this;
     const how = dice.pick(['UNCHECKED', 'GUARDED', 'EXCLUSIVE'] as const);
     const mode = dice.pick(MODES);
     const attributes = { mode: how === 'EXCLUSIVE' ? 0o644 : mode, uid: 0, gid: 0 };
     const node = world.node('file', { attributes });
+    // Before others know of it.
+    if (options.streamed === true) this.streamed.add(node.id);
     await this.#make(thread, node, dir, name, `CREATE ${how}`, (parent) =>
       how === 'EXCLUSIVE'
         ? nfs.createExclusive(parent, name, Buffer.from(String(node.id).padStart(8, '0')))

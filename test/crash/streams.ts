@@ -9,8 +9,7 @@ const MIB = 1024 * KIB;
 
 /** A new file of up to three parts, with COMMITs in between and here and there a step back. */
 export async function streamNew(lane: Lane, dice: Dice, name: string): Promise<void> {
-  const node = await lane.create(`${lane.index} stream`, lane.home, name, dice);
-  lane.streamed.add(node.id);
+  const node = await lane.create(`${lane.index} stream`, lane.home, name, dice, { streamed: true });
   const length = dice.between(2 * MIB, 13 * MIB);
   const piece = dice.pick([128 * KIB, 256 * KIB, 512 * KIB, MIB, 300_001]);
   const commitEvery = dice.pick([MIB, 2 * MIB, 5 * MIB, Infinity]);
