@@ -6,17 +6,17 @@ import type { HandleKey } from '../state/handle-key.js';
 import { unlessAborted } from '../write/unless-aborted.js';
 import type { ChangeWitness, FileBytes } from './content.js';
 import { FsError } from './errors.js';
+import { EntryCalls } from './entry-calls.js';
 import { Export } from './exports.js';
 import type * as Fs from './file-system.js';
 import type { LongOperations } from './long-operations.js';
 import { NAME_BYTES_MAX, parseName } from './names.js';
-import type { DirectoryNode, EntryChange, FileNode, FsNode } from './node.js';
+import type { FileNode, FsNode } from './node.js';
 import {
   permissionOf,
   requireRead,
   requireSearch,
   requireSetattr,
-  requireUnlink,
   requireWrite,
   rightsOf,
 } from './permissions.js';
@@ -38,6 +38,7 @@ export class ExportedFileSystem implements Fs.FileSystem {
   readonly #places: Places;
   readonly #above: PseudoDirectories;
   readonly #long: LongOperations;
+  readonly #entries: EntryCalls;
   readonly #verifier: Buffer;
 
   constructor(parts: {
@@ -53,6 +54,7 @@ export class ExportedFileSystem implements Fs.FileSystem {
     this.#places = new Places({ exports: this.#exports, pseudo: this.#pseudo, handles: parts.handles });
     this.#above = new PseudoDirectories(this.#pseudo, this.#places);
     this.#long = parts.long;
+    this.#entries = new EntryCalls(this.#places, parts.long);
     this.#verifier = parts.verifier;
   }
 
@@ -222,103 +224,28 @@ export class ExportedFileSystem implements Fs.FileSystem {
     return { verifier: this.#verifier, file: { after: place.exported.attributes(place.node) } };
   }
 
-  async create(
-    context: Fs.Context,
-    directory: Fs.Handle,
-    name: Buffer,
-    mode: Fs.CreateMode,
-  ): Promise<Fs.CreatedFile> {
-    const parent = await this.#places.changeable(context, directory);
-    const { exported, node, caller } = parent;
-    const { namespace, volume } = exported.volume;
-    const guard = (existing: FsNode): void => requireWrite(exported.attributes(existing), caller);
-    const made = await this.#long.patiently(`CREATE ${entryOf(node, name)}`, (patience) =>
-      namespace.create(node, parseName(name), mode, caller, guard, patience),
-    );
-    await volume.nodes.settled();
-    return { ...this.#places.found(exported, made.node), parent: report(exported, node, made.change) };
+  create(...call: Parameters<Fs.FileSystem['create']>): Promise<Fs.CreatedFile> {
+    return this.#entries.create(...call);
   }
 
-  async mkdir(
-    context: Fs.Context,
-    directory: Fs.Handle,
-    name: Buffer,
-    attributes: Fs.AttributeChanges,
-  ): Promise<Fs.CreatedFile> {
-    const parent = await this.#places.changeable(context, directory);
-    const { exported, node, caller } = parent;
-    const { namespace, volume } = exported.volume;
-    const made = await this.#long.run(`${context.caller.address} MKDIR ${entryOf(node, name)}`, () =>
-      namespace.mkdir(node, parseName(name), attributes, caller),
-    );
-    await volume.nodes.settled();
-    return { ...this.#places.found(exported, made.node), parent: report(exported, node, made.change) };
+  mkdir(...call: Parameters<Fs.FileSystem['mkdir']>): Promise<Fs.CreatedFile> {
+    return this.#entries.mkdir(...call);
   }
 
-  async symlink(
-    context: Fs.Context,
-    directory: Fs.Handle,
-    name: Buffer,
-    target: Buffer,
-    attributes: Fs.AttributeChanges,
-  ): Promise<Fs.CreatedFile> {
-    const parent = await this.#places.changeable(context, directory);
-    const { exported, node, caller } = parent;
-    const { namespace, volume } = exported.volume;
-    const copy = Buffer.from(target);
-    const made = await this.#long.run(`${context.caller.address} SYMLINK ${entryOf(node, name)}`, () =>
-      namespace.symlink(node, parseName(name), copy, attributes, caller),
-    );
-    await volume.nodes.settled();
-    return { ...this.#places.found(exported, made.node), parent: report(exported, node, made.change) };
+  symlink(...call: Parameters<Fs.FileSystem['symlink']>): Promise<Fs.CreatedFile> {
+    return this.#entries.symlink(...call);
   }
 
-  async remove(context: Fs.Context, directory: Fs.Handle, name: Buffer): Promise<Fs.ChangeReport> {
-    const parent = await this.#places.changeable(context, directory);
-    const { exported, node } = parent;
-    const change = await this.#long.run(`${context.caller.address} REMOVE ${entryOf(node, name)}`, () =>
-      exported.volume.namespace.remove(node, parseName(name), this.#unlinkGuard(parent)),
-    );
-    await exported.volume.volume.nodes.settled();
-    return report(exported, node, change);
+  remove(...call: Parameters<Fs.FileSystem['remove']>): Promise<Fs.ChangeReport> {
+    return this.#entries.remove(...call);
   }
 
-  async rmdir(context: Fs.Context, directory: Fs.Handle, name: Buffer): Promise<Fs.ChangeReport> {
-    const parent = await this.#places.changeable(context, directory);
-    const { exported, node } = parent;
-    const change = await this.#long.run(`${context.caller.address} RMDIR ${entryOf(node, name)}`, () =>
-      exported.volume.namespace.rmdir(node, parseName(name), this.#unlinkGuard(parent)),
-    );
-    await exported.volume.volume.nodes.settled();
-    return report(exported, node, change);
+  rmdir(...call: Parameters<Fs.FileSystem['rmdir']>): Promise<Fs.ChangeReport> {
+    return this.#entries.rmdir(...call);
   }
 
-  async rename(
-    context: Fs.Context,
-    fromDirectory: Fs.Handle,
-    fromName: Buffer,
-    toDirectory: Fs.Handle,
-    toName: Buffer,
-  ): Promise<{ readonly from: Fs.ChangeReport; readonly to: Fs.ChangeReport }> {
-    const from = await this.#places.changeable(context, fromDirectory);
-    const to = await this.#places.changeable(context, toDirectory);
-    if (from.exported !== to.exported) throw new FsError('EXDEV', 'a rename stays within one export');
-    const { exported } = from;
-    const changes = await this.#long.run(
-      `${context.caller.address} RENAME ${entryOf(from.node, fromName)} ${entryOf(to.node, toName)}`,
-      () =>
-        exported.volume.rename.run(
-          { directory: from.node, name: parseName(fromName) },
-          { directory: to.node, name: parseName(toName) },
-          {
-            source: this.#unlinkGuard(from),
-            target: this.#unlinkGuard(to),
-            copyBytesMax: exported.rules.renameCopyLimitBytes ?? Infinity,
-          },
-        ),
-    );
-    await exported.volume.volume.nodes.settled();
-    return { from: report(exported, from.node, changes.from), to: report(exported, to.node, changes.to) };
+  rename(...call: Parameters<Fs.FileSystem['rename']>): ReturnType<Fs.FileSystem['rename']> {
+    return this.#entries.rename(...call);
   }
 
   async readdir(
@@ -397,11 +324,6 @@ export class ExportedFileSystem implements Fs.FileSystem {
     return after(exported.volume.volume.nodes.named(), () => this.#places.found(exported, node));
   }
 
-  #unlinkGuard(parent: DirectoryPlace): (node: FsNode) => void {
-    const { exported, node: directory, caller } = parent;
-    return (node) => requireUnlink(exported.attributes(directory), exported.attributes(node), caller);
-  }
-
   /** Makes a file's bytes safe; past the client's patience it is told to come back, and joins. */
   async #commit({ exported, node }: FilePlace): Promise<void> {
     const committing = exported.volume.committing.commit(node);
@@ -419,9 +341,6 @@ function readResult(bytes: FileBytes, attributes: Fs.Attributes): Fs.ReadResult 
   };
 }
 
-const entryOf = (directory: DirectoryNode, name: Buffer): string =>
-  `${directory.id}/${name.toString('utf8')}`;
-
 /** A publication's outcome for a client. A conflict that one in the background met is told to the first who asks, once. */
 async function answered(node: FileNode, publication: Promise<void>): Promise<void> {
   try {
@@ -433,15 +352,4 @@ async function answered(node: FileNode, publication: Promise<void>): Promise<voi
   const { conflict } = node;
   node.conflict = undefined;
   if (conflict !== undefined) throw conflict;
-}
-
-/** Attributes of a directory right before and after one change of its entries. */
-function report(
-  exported: Export,
-  directory: DirectoryNode,
-  change: EntryChange | undefined,
-): Fs.ChangeReport {
-  const after = exported.attributes(directory);
-  if (change === undefined) return { after };
-  return { before: { size: after.size, ...change.before }, after: { ...after, ...change.after } };
 }

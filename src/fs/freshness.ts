@@ -8,6 +8,7 @@ import type { ListPage, ObjectHead, ObjectSummary } from '../store/object-store.
 import { toNs } from './clock.js';
 import { FsError } from './errors.js';
 import { NEVER_MS, type DirectoryNode, type FileNode, type FsNode } from './node.js';
+import { applyMarker, markerIn } from './marker-news.js';
 import { readPosixMetadata } from './posix-metadata.js';
 import { LIST_KEYS_MAX, entriesOf, headersOnly, sameEntries } from './store-answers.js';
 import { after, type Soon } from './soon.js';
@@ -219,12 +220,12 @@ export class Freshness {
     });
     if (node.gone) return false;
     if (volume.prefixOf(node) !== prefix) return this.#list(node);
-    const marker = await this.#markerIn(page, prefix);
+    const marker = await markerIn(volume, page, prefix);
     if (isEmpty(page) && node.entryChanges === entryChanges && !volume.nodes.isHeld(node)) {
       this.#vanished(node);
       return false;
     }
-    await this.#applyMarker(node, prefix, marker);
+    await applyMarker(volume, node, prefix, marker);
     if (node.ctimeNs === 0n) {
       node.touchCtime(volume.nowNs);
       if (node.mtimeNs === 0n) node.mtimeNs = node.ctimeNs;
@@ -234,18 +235,6 @@ export class Freshness {
     node.validatedMs = takenMs;
     volume.nodes.save(node);
     return true;
-  }
-
-  /** A directory's marker. A page in order begins with it; one of many without order may leave it to a later one. */
-  async #markerIn(page: ListPage, prefix: string): Promise<ObjectSummary | undefined> {
-    if (prefix === '') return undefined;
-    const listed = page.objects.find((object) => object.key === prefix);
-    const { store } = this.#volume;
-    if (listed !== undefined || page.continuationToken === undefined || store.capabilities.orderedListing)
-      return listed;
-    return store.head(prefix).catch((error: unknown) => {
-      throw toFsError(error);
-    });
   }
 
   #applyListing(node: DirectoryNode, prefix: string, page: ListPage, takenMs: number): void {
@@ -272,33 +261,6 @@ export class Freshness {
         this.adopt(child, { ...entry.version, lastModifiedMs: entry.version.lastModifiedMs }, takenMs);
       }
     }
-  }
-
-  async #applyMarker(node: DirectoryNode, prefix: string, marker: ObjectSummary | undefined): Promise<void> {
-    if (marker === undefined) {
-      node.marker = null;
-      return;
-    }
-    const known = node.marker;
-    if (known?.etag === marker.etag && known.lastModifiedMs === marker.lastModifiedMs && node.markerHeaders)
-      return;
-    const { epoch } = node;
-    const head = await this.#volume.store.head(prefix).catch((error: unknown) => {
-      throw toFsError(error);
-    });
-    if (head === undefined || node.epoch !== epoch) return;
-    const posix = readPosixMetadata(head.metadata);
-    const changed = known != null && known.etag !== head.etag;
-    node.marker = { etag: head.etag, lastModifiedMs: head.lastModifiedMs };
-    node.markerHeaders = headersOnly(head);
-    node.mode = posix.mode;
-    node.uid = posix.uid;
-    node.gid = posix.gid;
-    const mtimeNs = posix.mtimeNs ?? toNs(head.lastModifiedMs);
-    // Entries that came and went since the marker was written moved the time further than it says.
-    if (node.ctimeNs === 0n || changed) node.mtimeNs = mtimeNs;
-    if (node.ctimeNs === 0n || changed) node.touchCtime(toNs(head.lastModifiedMs));
-    node.atimeNs = posix.atimeNs ?? node.mtimeNs;
   }
 
   async #probe(parent: DirectoryNode, name: string, known: FsNode | undefined): Promise<FsNode | undefined> {

@@ -3,7 +3,7 @@
  * and the next call works on what is there. ESTALE and JUKEBOX would make clients repeat the call by themselves, and nobody would hear of it.
  */
 import { FsError } from './errors.js';
-import type { PublishedVersion } from './node.js';
+import type { FileNode, PublishedVersion } from './node.js';
 import { isReplaced, isUndecided, toFsError } from './store-errors.js';
 import type { Volume } from './volume.js';
 
@@ -21,7 +21,7 @@ export function notOurs(volume: Volume, key: string, cause?: unknown): FsError {
 }
 
 /** Deletes a version of an object: one that is gone is fine. EIO where another version is there by now. */
-export async function deleteVersion(volume: Volume, key: string, { etag }: PublishedVersion): Promise<void> {
+async function deleteVersion(volume: Volume, key: string, { etag }: PublishedVersion): Promise<void> {
   const { store } = volume;
   for (let attempt = 1; ; attempt++) {
     try {
@@ -31,5 +31,30 @@ export async function deleteVersion(volume: Volume, key: string, { etag }: Publi
       const isThere = isUndecided(error) && (await store.head(key))?.etag === etag;
       if (!isThere || attempt >= ATTEMPTS_MAX) throw notOurs(volume, key, error);
     }
+  }
+}
+
+/**
+ * Deletes the object of a file. EIO where somebody else's is there by now; that of a removed file, whose name is free, is theirs without a
+ * word. The name that is to be looked at anew then.
+ */
+export async function deleteObjectOf(volume: Volume, node: FileNode): Promise<string | undefined> {
+  const { store } = volume;
+  const { version, silly } = node;
+  const key = volume.keyOf(node);
+  if (version === undefined) return undefined;
+  if (silly?.heldName === undefined) {
+    await deleteVersion(volume, key, version);
+    return undefined;
+  }
+  try {
+    // Asked first, for stores that delete without a condition.
+    if (!store.capabilities.conditionalWrites && (await store.head(key))?.etag !== version.etag)
+      return silly.heldName;
+    await store.delete(key, { ifMatch: version.etag });
+    return undefined;
+  } catch (error) {
+    if (!isReplaced(error)) throw error;
+    return silly.heldName;
   }
 }

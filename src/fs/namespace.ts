@@ -9,14 +9,14 @@ import type { Freshness } from './freshness.js';
 import type { Intent } from './intent-log.js';
 import { dropUnpublished, journal, unpublishedRefs } from './journaling.js';
 import { pagesBelow } from './key-trees.js';
-import { deleteVersion } from './lost-condition.js';
+import { deleteObjectOf } from './lost-condition.js';
 import type { Markers } from './markers.js';
 import { KEY_BYTES_MAX } from './names.js';
-import { DirectoryNode, FileNode, type EntryChange, type FsNode, type PublishedVersion } from './node.js';
+import { DirectoryNode, FileNode, type EntryChange, type FsNode } from './node.js';
 import type { Publishing } from './publishing.js';
 import type { SillyNames } from './silly-names.js';
 import { modeAfterWrite } from './set-id.js';
-import { isReplaced, toFsError } from './store-errors.js';
+import { toFsError } from './store-errors.js';
 import type { Volume } from './volume.js';
 
 /** Judges a change of an entry before it is made; throws what it refuses. */
@@ -226,8 +226,7 @@ export class Namespace {
       let isKept = false;
       // What isn't published is dropped last: a file that can't be removed keeps it.
       try {
-        if (node.silly?.heldName !== undefined) await this.#deleteHeld(directory, key, node);
-        else if (node.version !== undefined) await this.#delete(directory, name, node, node.version);
+        await this.#deleteObject(directory, name, node);
       } catch (error) {
         if (removing !== undefined) await volume.intents.drop(removing);
         throw toFsError(error);
@@ -244,35 +243,15 @@ export class Namespace {
     });
   }
 
-  /** The file's object. Where it is somebody else's by now, what isn't published of the file is kept beside it: EIO. */
-  async #delete(
-    directory: DirectoryNode,
-    name: string,
-    node: FileNode,
-    version: PublishedVersion,
-  ): Promise<void> {
-    try {
-      await deleteVersion(this.#volume, this.#volume.keyOf(node), version);
-    } catch (error) {
+  async #deleteObject(directory: DirectoryNode, name: string, node: FileNode): Promise<void> {
+    const distrusted = await deleteObjectOf(this.#volume, node).catch(async (error: unknown) => {
       if (!(error instanceof FsError && error.code === 'EIO')) throw error;
       this.#freshness.distrust(directory, name);
+      // What isn't published of the file is kept beside the object of somebody else.
       await this.#publishing.publishHeld(node);
       throw error;
-    }
-  }
-
-  /** A removed file's object, where it is still that. What somebody else put at its key is seen from now on. */
-  async #deleteHeld(directory: DirectoryNode, key: string, { version, silly }: FileNode): Promise<void> {
-    const { store } = this.#volume;
-    if (version === undefined || silly?.heldName === undefined) return;
-    try {
-      // Asked first, for stores that delete without a condition.
-      if (store.capabilities.conditionalWrites || (await store.head(key))?.etag === version.etag)
-        return await store.delete(key, { ifMatch: version.etag });
-    } catch (error) {
-      if (!isReplaced(error)) throw error;
-    }
-    this.#freshness.distrust(directory, silly.heldName);
+    });
+    if (distrusted !== undefined) this.#freshness.distrust(directory, distrusted);
   }
 
   /**

@@ -1,0 +1,137 @@
+/** The calls of FileSystem that change a directory's entries: rules checked, the volume's operation, and what it did to the directory. */
+import { FsError } from './errors.js';
+import type { Export } from './exports.js';
+import type * as Fs from './file-system.js';
+import type { LongOperations } from './long-operations.js';
+import { parseName } from './names.js';
+import type { DirectoryNode, EntryChange, FsNode } from './node.js';
+import { requireUnlink, requireWrite } from './permissions.js';
+import type { DirectoryPlace, Places } from './places.js';
+
+export class EntryCalls {
+  readonly #places: Places;
+  readonly #long: LongOperations;
+
+  constructor(places: Places, long: LongOperations) {
+    this.#places = places;
+    this.#long = long;
+  }
+
+  async create(
+    context: Fs.Context,
+    directory: Fs.Handle,
+    name: Buffer,
+    mode: Fs.CreateMode,
+  ): Promise<Fs.CreatedFile> {
+    const parent = await this.#places.changeable(context, directory);
+    const { exported, node, caller } = parent;
+    const { namespace, volume } = exported.volume;
+    const guard = (existing: FsNode): void => requireWrite(exported.attributes(existing), caller);
+    const made = await this.#long.patiently(`CREATE ${entryOf(node, name)}`, (patience) =>
+      namespace.create(node, parseName(name), mode, caller, guard, patience),
+    );
+    await volume.nodes.settled();
+    return { ...this.#places.found(exported, made.node), parent: report(exported, node, made.change) };
+  }
+
+  async mkdir(
+    context: Fs.Context,
+    directory: Fs.Handle,
+    name: Buffer,
+    attributes: Fs.AttributeChanges,
+  ): Promise<Fs.CreatedFile> {
+    const parent = await this.#places.changeable(context, directory);
+    const { exported, node, caller } = parent;
+    const { namespace, volume } = exported.volume;
+    const made = await this.#long.run(`${context.caller.address} MKDIR ${entryOf(node, name)}`, () =>
+      namespace.mkdir(node, parseName(name), attributes, caller),
+    );
+    await volume.nodes.settled();
+    return { ...this.#places.found(exported, made.node), parent: report(exported, node, made.change) };
+  }
+
+  async symlink(
+    context: Fs.Context,
+    directory: Fs.Handle,
+    name: Buffer,
+    target: Buffer,
+    attributes: Fs.AttributeChanges,
+  ): Promise<Fs.CreatedFile> {
+    const parent = await this.#places.changeable(context, directory);
+    const { exported, node, caller } = parent;
+    const { namespace, volume } = exported.volume;
+    const copy = Buffer.from(target);
+    const made = await this.#long.run(`${context.caller.address} SYMLINK ${entryOf(node, name)}`, () =>
+      namespace.symlink(node, parseName(name), copy, attributes, caller),
+    );
+    await volume.nodes.settled();
+    return { ...this.#places.found(exported, made.node), parent: report(exported, node, made.change) };
+  }
+
+  async remove(context: Fs.Context, directory: Fs.Handle, name: Buffer): Promise<Fs.ChangeReport> {
+    const parent = await this.#places.changeable(context, directory);
+    const { exported, node } = parent;
+    const change = await this.#long.run(`${context.caller.address} REMOVE ${entryOf(node, name)}`, () =>
+      exported.volume.namespace.remove(node, parseName(name), this.#unlinkGuard(parent)),
+    );
+    await exported.volume.volume.nodes.settled();
+    return report(exported, node, change);
+  }
+
+  async rmdir(context: Fs.Context, directory: Fs.Handle, name: Buffer): Promise<Fs.ChangeReport> {
+    const parent = await this.#places.changeable(context, directory);
+    const { exported, node } = parent;
+    const change = await this.#long.run(`${context.caller.address} RMDIR ${entryOf(node, name)}`, () =>
+      exported.volume.namespace.rmdir(node, parseName(name), this.#unlinkGuard(parent)),
+    );
+    await exported.volume.volume.nodes.settled();
+    return report(exported, node, change);
+  }
+
+  async rename(
+    context: Fs.Context,
+    fromDirectory: Fs.Handle,
+    fromName: Buffer,
+    toDirectory: Fs.Handle,
+    toName: Buffer,
+  ): Promise<{ readonly from: Fs.ChangeReport; readonly to: Fs.ChangeReport }> {
+    const from = await this.#places.changeable(context, fromDirectory);
+    const to = await this.#places.changeable(context, toDirectory);
+    if (from.exported !== to.exported) throw new FsError('EXDEV', 'a rename stays within one export');
+    const { exported } = from;
+    const changes = await this.#long.run(
+      `${context.caller.address} RENAME ${entryOf(from.node, fromName)} ${entryOf(to.node, toName)}`,
+      () =>
+        exported.volume.rename.run(
+          { directory: from.node, name: parseName(fromName) },
+          { directory: to.node, name: parseName(toName) },
+          {
+            source: this.#unlinkGuard(from),
+            target: this.#unlinkGuard(to),
+            copyBytesMax: exported.rules.renameCopyLimitBytes ?? Infinity,
+          },
+        ),
+    );
+    await exported.volume.volume.nodes.settled();
+    return { from: report(exported, from.node, changes.from), to: report(exported, to.node, changes.to) };
+  }
+
+  #unlinkGuard(parent: DirectoryPlace): (node: FsNode) => void {
+    const { exported, node: directory, caller } = parent;
+    return (node) => requireUnlink(exported.attributes(directory), exported.attributes(node), caller);
+  }
+}
+
+const entryOf = (directory: DirectoryNode, name: Buffer): string =>
+  `${directory.id}/${name.toString('utf8')}`;
+
+/** Attributes of a directory right before and after one change of its entries. */
+function report(
+  exported: Export,
+  directory: DirectoryNode,
+  change: EntryChange | undefined,
+): Fs.ChangeReport {
+  const after = exported.attributes(directory);
+  if (change === undefined) return { after };
+  return { before: { size: after.size, ...change.before }, after: { ...after, ...change.after } };
+}

@@ -1,0 +1,57 @@
+/** What a LIST, and a HEAD where it takes one, tell of a directory's marker. */
+import type { ListPage, ObjectSummary } from '../store/object-store.js';
+import { toNs } from './clock.js';
+import type { DirectoryNode } from './node.js';
+import { readPosixMetadata } from './posix-metadata.js';
+import { headersOnly } from './store-answers.js';
+import { toFsError } from './store-errors.js';
+import type { Volume } from './volume.js';
+
+/** A directory's marker. A page in order begins with it; one of many without order may leave it to a later one. */
+export async function markerIn(
+  volume: Volume,
+  page: ListPage,
+  prefix: string,
+): Promise<ObjectSummary | undefined> {
+  if (prefix === '') return undefined;
+  const listed = page.objects.find((object) => object.key === prefix);
+  const { store } = volume;
+  if (listed !== undefined || page.continuationToken === undefined || store.capabilities.orderedListing)
+    return listed;
+  return store.head(prefix).catch((error: unknown) => {
+    throw toFsError(error);
+  });
+}
+
+/** Takes over what a directory's marker carries, `undefined` where there is none. Fails with FsError. */
+export async function applyMarker(
+  volume: Volume,
+  node: DirectoryNode,
+  prefix: string,
+  marker: ObjectSummary | undefined,
+): Promise<void> {
+  if (marker === undefined) {
+    node.marker = null;
+    return;
+  }
+  const known = node.marker;
+  if (known?.etag === marker.etag && known.lastModifiedMs === marker.lastModifiedMs && node.markerHeaders)
+    return;
+  const { epoch } = node;
+  const head = await volume.store.head(prefix).catch((error: unknown) => {
+    throw toFsError(error);
+  });
+  if (head === undefined || node.epoch !== epoch) return;
+  const posix = readPosixMetadata(head.metadata);
+  const changed = known != null && known.etag !== head.etag;
+  node.marker = { etag: head.etag, lastModifiedMs: head.lastModifiedMs };
+  node.markerHeaders = headersOnly(head);
+  node.mode = posix.mode;
+  node.uid = posix.uid;
+  node.gid = posix.gid;
+  const mtimeNs = posix.mtimeNs ?? toNs(head.lastModifiedMs);
+  // Entries that came and went since the marker was written moved the time further than it says.
+  if (node.ctimeNs === 0n || changed) node.mtimeNs = mtimeNs;
+  if (node.ctimeNs === 0n || changed) node.touchCtime(toNs(head.lastModifiedMs));
+  node.atimeNs = posix.atimeNs ?? node.mtimeNs;
+}
