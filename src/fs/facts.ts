@@ -31,6 +31,9 @@ export function kindOf(facts: unknown): 'file' | 'directory' | undefined {
   return kind === undefined ? undefined : kind === 'd' ? 'directory' : 'file';
 }
 
+/** Attributes that a listing may confirm, of a file. */
+export const hasProof = (facts: unknown): boolean => (facts as Partial<FileFacts> | undefined)?.p === true;
+
 /** The least that a listing tells. */
 export const bareFacts = (kind: 'file' | 'directory'): Facts => ({ k: kind === 'directory' ? 'd' : 'f' });
 

@@ -5,16 +5,27 @@
 import type { NodeRecord, NodeTable } from '../state/node-table.js';
 import { Recent } from '../state/recent.js';
 import { FsError } from './errors.js';
-import { bareFacts, factsOf, kindOf, nodeFromFacts } from './facts.js';
+import { bareFacts, factsOf, hasProof, kindOf, nodeFromFacts } from './facts.js';
 import { DirectoryNode, FileNode, type FsNode } from './node.js';
 
 /** About 1 KiB each, and as much again for the collector. */
 const NODES_KEPT_MAX = 50_000;
 
+/** A listed name. */
+export interface ListedNode {
+  readonly id: bigint;
+  readonly cookie: bigint;
+  readonly node: FsNode | undefined;
+}
+
+/** Versions that scans showed of files without nodes, some 200 bytes each. */
+const LISTED_MAX = 16_384;
+
 export class NodeCache {
   readonly #table: NodeTable;
   readonly #kept: Recent<bigint, FsNode>;
   readonly #held = new Map<bigint, WeakRef<FsNode>>();
+  readonly #listed = new Recent<bigint, NonNullable<FileNode['listed']>>(LISTED_MAX);
   readonly #collected = new FinalizationRegistry<bigint>((id) => {
     if (this.#held.get(id)?.deref() === undefined) this.#held.delete(id);
   });
@@ -69,24 +80,38 @@ export class NodeCache {
     return this.#keep(kind === 'directory' ? new DirectoryNode(id) : new FileNode(id));
   }
 
-  /** Id and cookie of a listed name, without making a node of it: what READDIR needs of a million entries. */
-  listed(
-    parent: DirectoryNode,
-    name: string,
-    kind: 'file' | 'directory',
-  ): { readonly id: bigint; readonly cookie: bigint } {
+  /**
+   * Id and cookie of a listed name, and its node where there is one in memory or its attributes may be told: of the others none is made, for
+   * a listing has a million of them.
+   */
+  listed(parent: DirectoryNode, name: string, kind: 'file' | 'directory'): ListedNode {
     const known = this.#table.child(parent.id, name);
     if (known === undefined) {
-      const { id } = this.entry(parent, name, kind);
-      return { id, cookie: id };
+      if (this.#table.get(parent.id) === undefined)
+        throw new FsError('ESTALE', `directory ${parent.id} was removed`);
+      const { id } = this.#table.intern(parent.id, name, bareFacts(kind));
+      this.#changes++;
+      return { id, cookie: id, node: undefined };
     }
-    if (kindOf(known.facts) === kind) return { id: known.id, cookie: this.#cookieOf(known, kind) };
     const present = this.peek(known.id);
+    if (kindOf(known.facts) === kind) {
+      const node = present ?? (hasProof(known.facts) ? this.get(known.id) : undefined);
+      return {
+        id: known.id,
+        cookie: this.#cookieOf(known, kind),
+        node: node?.gone === true ? undefined : node,
+      };
+    }
     // Somebody made a directory of a file that isn't published yet, or the other way round: it stands where the store has the name.
     if (present !== undefined && !present.gone && this.isHeld(present))
-      return { id: present.id, cookie: this.#cookieOf(known, kind) };
-    const { id } = this.entry(parent, name, kind);
-    return { id, cookie: id };
+      return { id: present.id, cookie: this.#cookieOf(known, kind), node: present };
+    const node = this.entry(parent, name, kind);
+    return { id: node.id, cookie: node.id, node };
+  }
+
+  /** What a scan showed of a file that has no node: it is there when the node is made. */
+  noteListed(id: bigint, listed: NonNullable<FileNode['listed']>): void {
+    this.#listed.set(id, listed);
   }
 
   #cookieOf(record: NodeRecord, kind: 'file' | 'directory'): bigint {
@@ -212,6 +237,10 @@ export class NodeCache {
   }
 
   #keep(node: FsNode): FsNode {
+    if (node.kind === 'file') {
+      node.listed = this.#listed.get(node.id);
+      this.#listed.delete(node.id);
+    }
     this.#kept.set(node.id, node);
     this.#held.set(node.id, new WeakRef(node));
     this.#collected.register(node, node.id);

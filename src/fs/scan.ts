@@ -175,11 +175,11 @@ export class Scans {
     const proves = takenMs >= begunMs || volume.clock.nowMs() - takenMs < volume.metadataTtlMs;
     return entries.map((entry) => {
       directory.noteListed(entry.name, takenMs);
-      const { id, cookie } = volume.nodes.listed(directory, entry.name, entry.kind);
-      const node = volume.nodes.get(id);
+      const { id, cookie, node } = volume.nodes.listed(directory, entry.name, entry.kind);
       const proven = node !== undefined && this.#isProven(node, entry, proves ? takenMs : undefined);
-      if (node?.kind === 'file')
-        node.listed = proven || entry.version === undefined ? undefined : { version: entry.version, takenMs };
+      const listed = proven || entry.version === undefined ? undefined : { version: entry.version, takenMs };
+      if (node?.kind === 'file') node.listed = listed;
+      else if (node === undefined && listed !== undefined) volume.nodes.noteListed(id, listed);
       return { id, cookie, name: entry.name, ...(proven && { node }) };
     });
   }

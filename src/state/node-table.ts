@@ -75,8 +75,8 @@ export class NodeTable {
     return id === undefined ? undefined : this.#store.node(id);
   }
 
-  /** The live node called `name` in `parent`, made if there is none. The parent must be there; whether it is removed isn't looked at. */
-  intern(parent: bigint, name: string): NodeRecord {
+  /** The live node called `name` in `parent`, made with these facts, if there is none. The parent must be there; whether it is removed isn't looked at. */
+  intern(parent: bigint, name: string, facts?: unknown): NodeRecord {
     const known = this.child(parent, name);
     if (known !== undefined) return known;
     checkName(name);
@@ -85,6 +85,7 @@ export class NodeTable {
       parent,
       name,
       removed: false,
+      ...(facts !== undefined && { facts }),
     };
     this.#store.putNode(record);
     this.#store.putChild(parent, name, record.id);

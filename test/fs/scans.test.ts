@@ -1,4 +1,5 @@
 /** READDIR over directories that change, from cookies of any kind: what is there all the time comes once, and every scan ends. */
+import fc from 'fast-check';
 import t, { type Test } from 'tap';
 import type { Handle } from '../../src/fs/file-system.js';
 import { StoreError } from '../../src/store/errors.js';
@@ -272,4 +273,90 @@ await t.test('a cookie goes on behind the name that it was given out for', async
     await scan(m, directory, 1);
     t.strictSame(await scan(m, directory, 2, { from: page.entries[at]?.cookie ?? 0n }), behind);
   });
+});
+
+await t.test('handles that find was given are good after a restart', async (t) => {
+  const m = await Mounted.start();
+  t.teardown(() => m.end());
+  for (let at = 0; at < 4000; at++) m.store.putNow(`t/d${at % 20}/${nameOf(at)}`, Buffer.from('x'));
+  const handles: Handle[] = [];
+  const find = async (directory: Handle): Promise<void> => {
+    for (let cookie = 0n; ;) {
+      const page = await m.fs.readdir(m.context, directory, cookie, 130);
+      for (const { name, handle, cookie: own } of page.entries) {
+        cookie = own;
+        if (handle === undefined || DOTS.has(name.toString())) continue;
+        handles.push(handle);
+        if (name.toString().startsWith('d')) await find(handle);
+      }
+      if (page.end) return;
+    }
+  };
+  await find(await m.at('t'));
+  t.equal(handles.length, 4020);
+  await m.crash();
+  await m.open();
+  let stale = 0;
+  for (const handle of handles) {
+    try {
+      await m.fs.getattr(m.context, handle);
+    } catch {
+      stale++;
+    }
+  }
+  t.equal(stale, 0);
+});
+
+await t.test('a scan over restarts, removals, new names and renames: what stays is seen once', async () => {
+  type Step = readonly ['remove' | 'rename' | 'make' | 'restart' | 'scan' | 'time', number];
+  const step: fc.Arbitrary<Step> = fc.tuple(
+    fc.oneof(
+      { weight: 3, arbitrary: fc.constantFrom('remove' as const, 'rename' as const, 'make' as const) },
+      { weight: 1, arbitrary: fc.constantFrom('restart' as const, 'scan' as const, 'time' as const) },
+    ),
+    fc.nat(999),
+  );
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(fc.array(step, { maxLength: 3 }), { minLength: 1, maxLength: 12 }),
+      fc.integer({ min: 2, max: 9 }),
+      async (steps, pageEntries) => {
+        const m = await Mounted.start();
+        try {
+          for (let at = 0; at < 40; at++) m.store.putNow(`d/${nameOf(at)}`, Buffer.from('x'));
+          /** Those that others change: every second one, under the names that they have by now. */
+          const changing = Array.from({ length: 20 }, (_, at) => nameOf(2 * at));
+          const staying = Array.from({ length: 20 }, (_, at) => nameOf(2 * at + 1));
+          let made = 0;
+          const names = await scan(m, await m.at('d'), pageEntries, {
+            between: async (call) => {
+              for (const [what, number] of steps[call] ?? []) {
+                const at = number % changing.length;
+                const victim = changing[at];
+                const fresh = `${nameOf(number % 40)}-${made++}`;
+                if (what === 'make') await m.write(`d/${fresh}`, 'y');
+                else if (what === 'restart') {
+                  await m.stop();
+                  await m.open();
+                } else if (what === 'scan') await scan(m, await m.at('d'), 7);
+                else if (what === 'time') m.clock.advance(3001);
+                else if (victim !== undefined && what === 'rename') {
+                  await m.rename(`d/${victim}`, `d/${fresh}`);
+                  changing[at] = fresh;
+                } else if (victim !== undefined) {
+                  await m.remove(`d/${victim}`);
+                  changing.splice(at, 1);
+                }
+              }
+            },
+          });
+          const seen = names.filter((each) => staying.includes(each));
+          if (seen.join() !== staying.join()) throw new Error(`seen: ${seen.join()}`);
+        } finally {
+          await m.end();
+        }
+      },
+    ),
+    { numRuns: 20 },
+  );
 });
