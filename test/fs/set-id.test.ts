@@ -6,7 +6,7 @@ await t.test(
   'bytes that another than root writes or cuts off take setuid and setgid from a file',
   async (t) => {
     const m = await Mounted.start();
-  t.teardown(() => m.end());
+    t.teardown(() => m.end());
     const handle = await m.write('f', 'bytes', { attributes: { mode: 0o6777 } });
     const modeOf = async (): Promise<string> => (await m.fs.getattr(m.context, handle)).mode.toString(8);
     const [directory, name] = [await m.root(), Buffer.from('f')];
@@ -17,7 +17,7 @@ await t.test(
         m.fs.create(context, directory, name, { how: 'unchecked', attributes: { size: 0 } }),
     };
     await m.fs.setattr(m.context, directory, { mode: 0o777 });
-  for (const [what, change] of Object.entries(changes)) {
+    for (const [what, change] of Object.entries(changes)) {
       await m.fs.setattr(m.context, handle, { mode: 0o6777 });
       await change(callerOf(0));
       t.equal(await modeOf(), '6777', `${what}, root`);
