@@ -6,6 +6,7 @@ import { isUtf8 } from 'node:buffer';
 
 import { FsError, type FsErrorCode } from '../../src/fs/errors.js';
 import type {
+  Caller,
   AttributeChanges,
   Attributes,
   ChangeReport,
@@ -131,6 +132,7 @@ export class MemoryFileSystem implements FileSystem {
     }
     return this.#change(node, () => {
       if (node.type === 'file') node.createVerifier = undefined;
+      if (changes.size !== undefined) losesSetId(node, caller);
       this.#apply(node, changes);
     });
   }
@@ -189,6 +191,7 @@ export class MemoryFileSystem implements FileSystem {
     const report = this.#change(node, () => {
       if (data.length === 0) return;
       writeAt(node, offset, data);
+      losesSetId(node, caller);
       node.mtimeNs = node.ctimeNs = this.#tick();
     });
     return { count: data.length, committed: stability, verifier: this.#verifier, file: report };
@@ -386,6 +389,7 @@ export class MemoryFileSystem implements FileSystem {
     if (mode.how === 'unchecked' && mode.attributes.size !== undefined) {
       permissions.needWrite(caller, node);
       this.#checkSize(mode.attributes.size);
+      losesSetId(node, caller);
       this.#apply(node, { size: mode.attributes.size });
     }
     return { ...found(node), parent: unchanged(parent) };
@@ -439,7 +443,7 @@ export class MemoryFileSystem implements FileSystem {
     // A symlink's mode is no one's to change: it lets everybody through.
     if (changes.mode !== undefined && node.type !== 'symlink') node.mode = changes.mode;
     // As chown(2): setuid goes, and setgid where the group may run it.
-    else if (isChown && node.type === 'file') node.mode &= node.mode & 0o010 ? 0o1777 : 0o3777;
+    else if (isChown) node.mode = withoutSetId(node);
     if (changes.uid !== undefined) node.uid = changes.uid;
     if (changes.gid !== undefined) node.gid = changes.gid;
     if (changes.atimeNs !== undefined) node.atimeNs = timeOf(changes.atimeNs);
@@ -451,6 +455,17 @@ export class MemoryFileSystem implements FileSystem {
     const { fileBytesMax } = this.#options;
     if (size > fileBytesMax) throw failure('EFBIG', `expected at most ${fileBytesMax} bytes, got ${size}`);
   }
+}
+
+/** As write(2) and ftruncate(2) have it for others than root. */
+function losesSetId(node: Node, { uid }: Caller): void {
+  if (uid !== 0) node.mode = withoutSetId(node);
+}
+
+/** Of files setuid goes, and setgid where the group may run them. */
+function withoutSetId({ type, mode }: Node): number {
+  if (type !== 'file') return mode;
+  return mode & (mode & 0o010 ? 0o1777 : 0o3777);
 }
 
 const DOT = Buffer.from('.');
