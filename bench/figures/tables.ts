@@ -9,10 +9,14 @@ const RATIO_NAMES: Readonly<Record<string, string>> = {
   totalCpu: 'all CPU to raw',
   daemonCpu: 'its CPU to raw',
   daemonCpuToSdk: 'its CPU to the SDK',
+  time: 'time to raw',
+  timeToReply: 'time to replies alone',
   timeToOne: 'time to one connection',
   timeToEight: 'time to eight connections',
   timeToSixteen: 'time to sixteen connections',
+  timeToThirtyTwo: 'time to 32 connections',
   addedMedianMs: 'ms to the first byte beyond the store',
+  addedP99Ms: 'the same, 99th percentile',
   cpu: 'CPU to @stellar/js-xdr',
 };
 

@@ -17,7 +17,22 @@ const FLOOR_TARGETS: Readonly<Record<string, readonly Target[]>> = {
   'sequential-read-tls': [{ ratio: 'totalCpu', value: 2.3, bound: 'most' }],
   'sequential-write': [{ ratio: 'daemonCpuToSdk', value: 0.5, bound: 'most' }],
   'sequential-read-far': [{ ratio: 'timeToEight', value: 1, bound: 'most' }],
+  // 95% of what 32 connections give.
+  'sequential-read-far-long': [{ ratio: 'timeToThirtyTwo', value: 1.053, bound: 'most' }],
+  // 90% of what sixteen give.
   'sequential-write-far': [{ ratio: 'timeToSixteen', value: 1.11, bound: 'most' }],
+  // A fifth of the time of one GET at a time, and an eighth.
+  'small-files-far': [{ ratio: 'timeToOne', value: 0.2, bound: 'most' }],
+  'medium-files-far': [{ ratio: 'timeToOne', value: 0.125, bound: 'most' }],
+  'first-byte': [
+    { ratio: 'addedMedianMs', value: 1, bound: 'most' },
+    { ratio: 'addedP99Ms', value: 3, bound: 'most' },
+  ],
+  // 0.9 of the rate of a process that only replies; 0.5 and 0.4 of that of NULL.
+  'cached-read': [{ ratio: 'timeToReply', value: 1.11, bound: 'most' }],
+  getattr: [{ ratio: 'time', value: 2, bound: 'most' }],
+  access: [{ ratio: 'time', value: 2.5, bound: 'most' }],
+  lookup: [{ ratio: 'time', value: 2.5, bound: 'most' }],
 };
 
 /** The daemon takes no more than a peer of anything, and a third of the time where most of the reading is done. */
