@@ -46,6 +46,13 @@ export interface DurabilityOptions {
   readonly extentsMax: number;
 }
 
+interface Plan extends Omit<RecordChange, 'extents' | 'keptBytes'> {
+  /** To be put into the spool. */
+  readonly wanted: ExtentMap;
+  /** Parts that the upload has. */
+  readonly inUpload: number;
+}
+
 export class Durability {
   readonly #options: DurabilityOptions;
   /** Written since it was last made safe. */
@@ -171,7 +178,25 @@ export class Durability {
     this.#options.segments.free(pieces);
   }
 
+  /** What the journal is to be told, its bytes put into the spool. Errors: SpoolFullError. */
   async #change(unsafe: ExtentMap, keptBytes: number, pieces: SpooledPiece[]): Promise<RecordChange> {
+    const { segments } = this.#options;
+    for (let plan = this.#plan(unsafe); ;) {
+      const { wanted, inUpload, ...safe } = plan;
+      try {
+        const extents = await this.#spool([...wanted], pieces);
+        return { ...safe, ...(keptBytes < Infinity && { keptBytes }), extents };
+      } catch (error) {
+        plan = this.#plan(unsafe);
+        // While others were spooled a part was filled and sent, and memory let go of it: it is safe where it is.
+        if (!(error instanceof SpoolFullError) || plan.inUpload <= inUpload) throw error;
+        segments.free(pieces.splice(0));
+      }
+    }
+  }
+
+  /** Where unsafe bytes are safe or will be: full parts in the upload, everything else in the spool. */
+  #plan(unsafe: ExtentMap): Plan {
     const { content } = this.#options;
     const sizeBytes = content.size;
     const { baseBytes } = content;
@@ -198,16 +223,15 @@ export class Durability {
       wanted.remove(start, end);
       if (!known.has(start)) parts.push({ start, end, part });
     }
-    const extents = await this.#spool([...wanted], pieces);
     return {
       sizeBytes,
       baseBytes,
-      ...(keptBytes < Infinity && { keptBytes }),
       ...(current !== undefined && {
         upload: { key: current.key, uploadId: current.uploadId, headers: current.headers },
       }),
       parts,
-      extents,
+      wanted,
+      inUpload: known.size + parts.length,
     };
   }
 

@@ -7,7 +7,7 @@ import { MemoryBudget } from '../../src/memory/memory-budget.js';
 import type { ByteSlices, ObjectVersion } from '../../src/memory/byte-slices.js';
 import type { ObjectHeaders } from '../../src/store/object-store.js';
 import { Spool } from '../../src/write/spool.js';
-import type { WriteOptions } from '../../src/write/session-options.js';
+import type { WriteOptions, WriteSessionOptions } from '../../src/write/session-options.js';
 import { WriteSession } from '../../src/write/write-session.js';
 import { MemoryStore, type MemoryStoreOptions } from '../support/memory-store.js';
 
@@ -56,7 +56,12 @@ export class SessionBench {
     return new SessionBench(await mkdtemp(join(tmpdir(), 's3nfsd-write-')), options);
   }
 
-  session(key: string, base?: ObjectVersion, options: Partial<WriteOptions> = SMALL_PARTS): WriteSession {
+  session(
+    key: string,
+    base?: ObjectVersion,
+    options: Partial<WriteOptions> = SMALL_PARTS,
+    durable?: WriteSessionOptions['durable'],
+  ): WriteSession {
     return new WriteSession({
       store: this.store,
       budget: this.budget,
@@ -77,6 +82,7 @@ export class SessionBench {
       target: () => ({ key, headers: this.headers }),
       options,
       ...(base !== undefined && { base }),
+      ...(durable !== undefined && { durable }),
     });
   }
 
