@@ -135,6 +135,20 @@ export function sessionJournal(volume: Volume, node: FileNode): SessionJournal {
   };
 }
 
+/** Journals the loser of a conflict that is an object, for the janitor. Without waiting: one that the journal doesn't know stays. */
+export function noteSibling({ name, intents, clock, log }: Volume, key: string, etag: string): void {
+  const noted = intents.put(`sibling:${key}`, {
+    kind: 'sibling',
+    volume: name,
+    key,
+    etag,
+    keptMs: clock.nowMs(),
+  });
+  noted.catch((error: unknown) =>
+    log.warn({ err: error, key }, 'the loser of a conflict will not be removed by age'),
+  );
+}
+
 /**
  * Keeps the bytes of a file whose name somebody else's object has, where they are: in an upload that can be completed at that key alone,
  * and in the spool. False where there is no journal to keep them in, or no room. The caller holds the file's key; the session is left.

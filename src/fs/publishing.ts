@@ -16,7 +16,7 @@ import { SpoolFullError } from '../write/spool-full.js';
 import { unlessAborted } from '../write/unless-aborted.js';
 import { FsError } from './errors.js';
 import { headersOnly } from './store-answers.js';
-import { changeRef, createRef, journal, keepLoser, writtenRef } from './journaling.js';
+import { changeRef, createRef, journal, keepLoser, noteSibling, writtenRef } from './journaling.js';
 import { NEVER_MS, type FileNode } from './node.js';
 import { differsInTimesOnly } from './posix-metadata.js';
 import { isReplaced, isUndecided, toFsError } from './store-errors.js';
@@ -381,20 +381,6 @@ export class Publishing {
     node.conflict = new FsError('EIO', `${what}; the bytes written here are in "${kept}"`, { cause });
     throw node.conflict;
   }
-}
-
-/** Without waiting: one that the journal doesn't know stays. */
-function noteSibling({ name, intents, clock, log }: Volume, key: string, etag: string): void {
-  const noted = intents.put(`sibling:${key}`, {
-    kind: 'sibling',
-    volume: name,
-    key,
-    etag,
-    keptMs: clock.nowMs(),
-  });
-  noted.catch((error: unknown) =>
-    log.warn({ err: error, key }, 'the loser of a conflict will not be removed by age'),
-  );
 }
 
 async function failuresOf(publications: readonly Promise<void>[]): Promise<unknown[]> {
