@@ -16,9 +16,9 @@ const FIND_ROUNDS = LONG ? 40 : 4;
 const LIST_ENTRIES = 2500;
 const LIST_ROUNDS = LONG ? 20 : 2;
 /** Of peers' users: 1,024 hang, 2,500 are listed as 7,100. */
-const COUNTS = LONG ? [1024, 2500, 20_000, 100_000] : [1024, 2500, 10_000];
+const COUNTS = LONG ? [1024, 2500, 20_000, 100_000] : [1024, 2500, 5000];
 /** Below it directories are listed in more ways. */
-const COUNT_QUICK = 10_000;
+const COUNT_QUICK = 5000;
 const REMOVED = LONG ? 20_000 : 1000;
 const TIMEOUT = { timeoutMs: 300_000 };
 const REMOUNT = (mount: string): string => `cd /; umount /mnt/s3; ${mount}`;
