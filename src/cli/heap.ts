@@ -1,12 +1,16 @@
 /**
  * Keeps JavaScript's heap near what is in use. By itself V8 leaves garbage until it is worth a collection of a machine that has memory for
  * nothing else: a young generation grows to 3 x 16 MiB (Node 24: 128 MiB), and stays so; an old one to twice or four times what lives.
- * A daemon whose buffers lie elsewhere has little that lives, and little to collect.
+ * A daemon whose buffers lie elsewhere has little that lives, and little to collect. The young generation's size: young-generation.ts.
  *
  * Command line options can do the same, but are not looked at once the heap is there, and a `#!` line takes none. What it brought:
  * docs/memory.md.
  */
 import { setFlagsFromString } from 'node:v8';
+import { growYoungGeneration, watchYoungGeneration } from './young-generation.js';
+
+/** Factor by which the young generation grows when much survives; 1 is not at all. */
+const YOUNG_FLAG = '--semi-space-growth-factor=1';
 
 interface HeapFlag {
   readonly flag: string;
@@ -15,13 +19,15 @@ interface HeapFlag {
 }
 
 const FLAGS: readonly HeapFlag[] = [
-  /** Factor by which the young generation grows when much survives; 1 is not at all. */
-  { flag: '--semi-space-growth-factor=1', decidedBy: /semi[-_]space/ },
+  { flag: YOUNG_FLAG, decidedBy: /semi[-_]space/ },
   /** What the old generation may grow by, beyond what lived at the last full collection, until the next. */
   { flag: '--heap-growing-percent=100', decidedBy: /heap[-_]growing/ },
 ];
 
-/** For Node 20 to 24, whose ends it was measured on. Returns the flags set: one that Node was started with has precedence. */
+/**
+ * For Node 20 to 24, whose ends it was measured on. Returns the flags set: one that Node was started with has precedence. The young generation is
+ * grown to its size at once, and again whenever an idle time has shrunk it.
+ */
 export function keepHeapSmall(
   nodeVersion: string,
   nodeArguments: readonly string[],
@@ -31,6 +37,11 @@ export function keepHeapSmall(
   if (!(major >= 20 && major <= 24)) return [];
   const given = [...nodeArguments, nodeOptions];
   const set = FLAGS.filter(({ decidedBy }) => !given.some((text) => decidedBy.test(text)));
-  for (const { flag } of set) setFlagsFromString(flag);
-  return set.map(({ flag }) => flag);
+  const flags = set.map(({ flag }) => flag);
+  for (const flag of flags) setFlagsFromString(flag);
+  if (flags.includes(YOUNG_FLAG)) {
+    growYoungGeneration();
+    watchYoungGeneration();
+  }
+  return flags;
 }
