@@ -144,11 +144,10 @@ export class Content {
   }
 
   /**
-   * Takes all of `data`; unpublished until it is published. `patience` ends the waiting for others: then nothing was or will be
-   * taken, and `data` is the caller's again. Rejects with its reason.
+   * Takes all of `data`, which must end where a file may (`requireWritable`); unpublished until it is published. `patience` ends the
+   * waiting for others: then nothing was or will be taken, and `data` is the caller's again. Rejects with its reason.
    */
   async write(node: FileNode, offset: number, data: Buffer, patience?: AbortSignal): Promise<void> {
-    this.#requireWritable(offset + data.length);
     node.noteChange();
     await this.#volume.touching(
       node,
@@ -196,7 +195,7 @@ export class Content {
     if (node.attempted !== undefined) await this.#publishing.settleAttempt(node, patience);
     if (size !== undefined) {
       if (node.type === 'symlink') throw new FsError('EINVAL', 'a symlink has no size to set');
-      this.#requireWritable(size);
+      this.requireWritable(size);
       if (size !== node.size)
         await this.#change(node, (session) => session.truncate(size, patience), patience);
     }
@@ -320,7 +319,7 @@ export class Content {
   }
 
   /** EFBIG beyond what 10,000 parts of an upload hold. */
-  #requireWritable(sizeBytes: number): void {
+  requireWritable(sizeBytes: number): void {
     const max = fileBytesMax(this.#volume.writeOptions?.partBytes);
     if (sizeBytes > max) throw new FsError('EFBIG', `a file that is written here holds at most ${max} bytes`);
   }

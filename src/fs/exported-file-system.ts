@@ -199,6 +199,8 @@ export class ExportedFileSystem implements Fs.FileSystem {
     requireWrite(await this.#places.fresh(place), caller);
     if (node.type !== 'file') throw new FsError('EINVAL', 'WRITE to a symlink');
     const { content } = exported.volume;
+    // Before the mode is touched: what is refused changes nothing.
+    if (data.length > 0) content.requireWritable(offset + data.length);
     await this.#long.patiently(`WRITE to file ${node.id}`, async (patience) => {
       const mode = data.length > 0 ? modeAfterWrite(node, caller) : undefined;
       if (mode !== undefined) await content.setattr(node, mode, undefined, patience);

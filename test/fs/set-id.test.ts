@@ -30,6 +30,9 @@ await t.test(
     await m.fs.setattr(m.context, handle, { mode: 0o6777 });
     await m.fs.write(callerOf(7), handle, 0, Buffer.alloc(0), 'unstable');
     t.equal(await modeOf(), '6777', 'nothing was written');
+    const tooFar = m.fs.write(callerOf(7), handle, 2 ** 52, Buffer.from('x'), 'unstable');
+    await t.rejects(tooFar, { code: 'EFBIG' });
+    t.equal(await modeOf(), '6777', 'a WRITE that is refused');
     await m.fs.write(callerOf(7), handle, 0, Buffer.from('x'), 'unstable');
     await m.rest(60_000);
     await m.crash();
