@@ -51,9 +51,11 @@ export class DirectoryPages implements PageSource {
 
   async #inOrder(
     prefix: string,
-    { after, read }: Continuation,
+    { after, read: wasRead }: Continuation,
   ): Promise<Pick<FetchedPage, 'entries' | 'more'>> {
     const { store, hidden } = this.#volume;
+    // A token is good for the prefix that it was made for: the directory may have been renamed since.
+    const read = wasRead?.prefix === prefix ? wasRead : undefined;
     const start = after === '' ? {} : { startAfter: prefix + after + (after.endsWith('/') ? AFTER_ALL : '') };
     const page = await store
       .list({
@@ -76,12 +78,12 @@ export class DirectoryPages implements PageSource {
     const undecided = cut === -1 ? [] : entries.slice(cut);
     if (undecided.length > UNDECIDED_MAX) {
       const visible = await this.decide(entries, last);
-      return { entries: visible, more: { after: last, read: { last, token, undecided: [] } } };
+      return { entries: visible, more: { after: last, read: { prefix, last, token, undecided: [] } } };
     }
     const decided = cut === -1 ? entries : entries.slice(0, cut);
     const lastDecided = decided.at(-1);
     const end = cut === -1 ? last : lastDecided === undefined ? after : sortKeyOf(lastDecided);
-    return { entries: decided, more: { after: end, read: { last, token, undecided } } };
+    return { entries: decided, more: { after: end, read: { prefix, last, token, undecided } } };
   }
 
   decide(entries: readonly ListedEntry[], last: string): Promise<readonly ListedEntry[]> {

@@ -7,6 +7,8 @@ export interface Continuation {
   readonly after: string;
   /** How far the store was read for it, where that is further: the entries between are below, and `token` is the store's own from there. */
   readonly read?: {
+    /** The directory's keys begin with it. */
+    readonly prefix: string;
     readonly last: string;
     readonly token: string;
     /** Entries that the next page may show to be hidden by a directory. */

@@ -64,7 +64,6 @@ interface Run {
   confirmed: boolean;
   /** Its last LIST failed: the client that comes to it asks again. */
   failed: boolean;
-  listedEntries: number;
   listedPages: number;
   /** As many as it was made for. */
   plannedPages: number;
@@ -143,7 +142,7 @@ export class ListingWalk {
    * `reads` on. The page without such entries ends the directory. Undefined where the walk doesn't cover the sort key. Fails with FsError.
    */
   async take(after: string, reads: boolean): Promise<{ page: HeldPage; from: number } | undefined> {
-    for (let position = after; !this.#ended;) {
+    for (let position = after; ;) {
       const run = this.#runs[this.#runIndex(position)];
       if (run === undefined) return undefined;
       const page = pageAt(run, position);
@@ -158,14 +157,11 @@ export class ListingWalk {
       } else if (next !== undefined) {
         run.failed = false;
         await (run.asking ?? this.#ask(run, false));
-      } else if (run.next === undefined && run.until !== undefined && run.listedEntries === 0) {
-        position = run.until;
       } else return undefined;
     }
-    return undefined;
   }
 
-  /** Lets go of all pages. What is under way is dropped when it comes. */
+  /** Lets go of all pages. What is under way is for those alone who wait for it. */
   end(): void {
     this.#ended = true;
     for (const run of this.#runs) this.#letGo(run, run.pages);
@@ -306,25 +302,20 @@ export class ListingWalk {
     run.listedPages++;
     const page = await this.#within(run, next.after, fetched);
     const entries = this.#source.complete(page.entries, fetched.unpublished, next.after, page.more?.after);
-    run.listedEntries += entries.length;
     run.next = page.isLast ? undefined : page.more;
     if (fetched.entries.length > 0) run.confirmed = true;
     this.#noteSeen(next.after, fetched.entries);
     if (page.isLast && run.until !== undefined && fetched.entries.length > 0)
       this.#waste += Math.max(0, 1 - page.entries.length / fetched.entries.length);
     else if (fetched.entries.length === 0 && run.listedPages === 1 && this.#listedPages > 1) this.#waste++;
-    const isKept = !this.#ended && (entries.length > 0 || page.more === undefined);
-    if (isKept) {
-      const { takenMs } = fetched;
-      const { more } = page;
-      run.pages.push({
-        after: next.after,
-        entries,
-        takenMs,
-        isAccounted,
-        ...(more !== undefined && { more }),
-      });
-    } else if (isAccounted) this.#memory.give();
+    const { takenMs } = fetched;
+    const { more } = page;
+    const isHeld = isAccounted && !this.#ended && entries.length > 0;
+    if (isAccounted && !isHeld) this.#memory.give();
+    // One that leaves all to the next page ends where it begins. Others without entries lead on to what is behind them.
+    if (more !== undefined && compareKeys(more.after, next.after) <= 0) return;
+    const held = { after: next.after, entries, takenMs, isAccounted: isHeld };
+    run.pages.push(more === undefined ? held : { ...held, more });
   }
 
   /** What of a page belongs to the run. */
@@ -374,7 +365,6 @@ const newRun = (after: string, until: string | undefined, plannedPages: number):
   asking: undefined,
   confirmed: false,
   failed: false,
-  listedEntries: 0,
   listedPages: 0,
   plannedPages,
 });

@@ -53,11 +53,11 @@ export class ListingWalks {
     return known.walk;
   }
 
-  /** A walk from the start: who begins sees the directory as it is then. */
-  anew(directoryId: bigint, source: () => PageSource, options: WalkOptions): ListingWalk {
+  /** A new walk from the sort key: who begins sees the directory as it is then. */
+  anew(directoryId: bigint, after: string, source: () => PageSource, options: WalkOptions): ListingWalk {
     const nowMs = this.#clock.nowMs();
     this.#drop(directoryId, ({ usedMs }) => nowMs - usedMs > IDLE_MS_MAX_AT_BEGINNING);
-    return this.#begin(directoryId, '', source(), options);
+    return this.#begin(directoryId, after, source(), options);
   }
 
   /** The page in which the sort key stands, if one is held. */

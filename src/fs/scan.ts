@@ -109,7 +109,7 @@ export class Scans {
     begins: 'anew' | undefined,
     reads = true,
   ): Promise<{ readonly page: HeldPage; readonly from: number }> {
-    for (let anew = begins; ; anew = undefined) {
+    for (let anew = begins; ; anew = 'anew') {
       const found = await this.#walkAt(directory, after, anew).take(after, reads);
       // Else what was to be gone on with is gone: a walk of its own finds it.
       if (found !== undefined) return found;
@@ -120,7 +120,7 @@ export class Scans {
     const volume = this.#volume;
     const source = (): PageSource => new DirectoryPages(volume, directory);
     const options = { splits: volume.store.capabilities.orderedListing };
-    if (begins === 'anew') return this.#walks.anew(directory.id, source, options);
+    if (begins === 'anew') return this.#walks.anew(directory.id, after, source, options);
     return this.#walks.at(directory.id, after, source, options);
   }
 

@@ -53,7 +53,10 @@ export class ListedNames implements PageSource {
     const told = { entries, takenMs, unpublished: [] };
     if (last === undefined || from + max >= this.entries.length) return told;
     const end = sortKeyOf(last);
-    return { ...told, more: { after: end, read: { last: end, token: String(from + max), undecided: [] } } };
+    return {
+      ...told,
+      more: { after: end, read: { prefix: '', last: end, token: String(from + max), undecided: [] } },
+    };
   }
 
   decide(entries: readonly ListedEntry[]): Promise<readonly ListedEntry[]> {
@@ -116,6 +119,7 @@ export async function walkThrough(
   for (let after = ''; ;) {
     const found = await walk.take(after, true);
     if (found === undefined) {
+      if (walk.covers(after)) throw new Error(`the walk covers "${after}" and doesn't lead on from it`);
       walk.end();
       walk = new ListingWalk(names, memory, after, options);
       continue;

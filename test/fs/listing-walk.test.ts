@@ -132,6 +132,30 @@ await t.test('a client that stops reading ends what is asked for', async (t) => 
   t.equal(pages, 0);
 });
 
+await t.test('who waits for a page of a walk that is ended meanwhile gets it', async (t) => {
+  const names = new ListedNames({ keys: Array.from({ length: 5000 }, (_, at) => decimal(at)) });
+  const { ListingWalk } = await import('../../src/fs/listing-walk.js');
+  let pages = 0;
+  const memory = {
+    take: (): boolean => {
+      pages++;
+      return true;
+    },
+    give: (): void => {
+      pages--;
+    },
+  };
+  const walk = new ListingWalk(names, memory, '', { splits: true });
+  await names.run(walk.take('', true));
+  const second = walk.take(decimal(999), true);
+  walk.end();
+  const found = await names.run(second);
+  t.equal(found?.page.entries[found.from]?.name, decimal(1000));
+  t.equal(names.lists, 2);
+  t.equal(pages, 0);
+  t.notOk(walk.covers(decimal(1500)), 'nobody else goes on with it');
+});
+
 await t.test('a store that does not list in order is asked by one LIST after another', async (t) => {
   const names = new ListedNames({ keys: Array.from({ length: 50_000 }, (_, at) => decimal(at)) });
   const { keys } = await names.run(walkThrough(names, { splits: false }));

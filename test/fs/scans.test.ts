@@ -183,6 +183,35 @@ await t.test('a scan from the start does not take over a page that was asked for
   t.ok((await scanning).includes('f02400-new'));
 });
 
+await t.test('pages on which all keys are hidden lead on to what is behind them', async (t) => {
+  const m = await Mounted.start();
+  t.teardown(() => m.end());
+  for (const name of ['a', 'b', 'z']) m.store.putNow(`d/${name}`, Buffer.from('x'));
+  for (let at = 0; at < 2500; at++) m.store.putNow(`d/b${'x'.repeat(255)}${at}`, Buffer.from('x'));
+  const directory = await m.at('d');
+  m.store.calls.length = 0;
+  t.strictSame(await scan(m, directory, 100), ['a', 'b', 'z']);
+  t.equal(m.store.countOf('ListObjectsV2'), 3);
+});
+
+await t.test('a directory that is renamed while it is listed is listed to its end', async (t) => {
+  for (const [from, to] of [
+    ['d', 'e'],
+    ['e', 'd'],
+  ] as const) {
+    const m = await Mounted.start();
+    t.teardown(() => m.end());
+    m.store.putNow(`${from}/`, Buffer.alloc(0));
+    for (let at = 0; at < 2500; at++) m.store.putNow(`${from}/${nameOf(at)}`, Buffer.from('x'));
+    const names = await scan(m, await m.at(from), 600, {
+      between: async (call) => {
+        if (call === 1) await m.rename(from, to);
+      },
+    });
+    t.equal(names.length, 2500, `${from} to ${to}`);
+  }
+});
+
 await t.test('a cookie goes on behind the name that it was given out for', async (t) => {
   /** Stands at `f00003` of ten, in pages of one. */
   const standing = async (
