@@ -6,6 +6,7 @@ import { unlessAborted } from '../write/unless-aborted.js';
 import type { DurableRecord } from '../write/durable-record.js';
 import type { WriteSessionOptions } from '../write/session-options.js';
 import { WriteSession } from '../write/write-session.js';
+import { applyAttributes } from './apply-attributes.js';
 import { FsError } from './errors.js';
 import type { AttributeChanges } from './file-system.js';
 import type { FilesAhead } from './files-ahead.js';
@@ -151,7 +152,8 @@ export class Content {
     node.noteChange();
     await this.#volume.touching(
       node,
-      () => this.#change(node, (session) => session.write(offset, data, patience), patience),
+      () =>
+        this.#change(node, (session, mayBegin) => session.write(offset, data, patience, mayBegin), patience),
       patience,
     );
     if (!node.gone) this.#publishing.plan(node, IDLE_MS);
@@ -197,16 +199,16 @@ export class Content {
       if (node.type === 'symlink') throw new FsError('EINVAL', 'a symlink has no size to set');
       this.requireWritable(size);
       if (size !== node.size)
-        await this.#change(node, (session) => session.truncate(size, patience), patience);
+        await this.#change(node, (session, mayBegin) => session.truncate(size, patience, mayBegin), patience);
     }
     // Once the size was changed the rest is.
     const unchanged = size === undefined ? patience : undefined;
     // A publication under way carries the attributes of before, and makes the version that the journal must name.
     do {
-      await this.#publishing.notPublishing(node, unchanged);
+      await this.#publishing.settleAttempt(node, unchanged);
       await this.#settleConflict(node, unchanged);
       await this.#trust(node, unchanged);
-    } while (node.publishing !== undefined);
+    } while (node.publishing !== undefined || node.attempted !== undefined);
     if (size === undefined) {
       witness?.mayBegin();
       witness?.before();
@@ -235,7 +237,11 @@ export class Content {
   /** Gives a file a size that the journal has: it is told nothing. For a caller that holds the file's key and restores the times. */
   async resizeAgain(node: FileNode, sizeBytes: number): Promise<void> {
     if (sizeBytes !== node.size)
-      await this.#change(node, (session) => session.truncate(sizeBytes), undefined);
+      await this.#change(
+        node,
+        (session, mayBegin) => session.truncate(sizeBytes, undefined, mayBegin),
+        undefined,
+      );
   }
 
   /** Publishes a new file, or changed attributes, after a rest. */
@@ -253,28 +259,41 @@ export class Content {
     this.#volume.nodes.trackBusy(node);
   }
 
-  async #change(
-    node: FileNode,
-    change: (session: WriteSession) => Promise<void>,
-    patience: AbortSignal | undefined,
-  ): Promise<void> {
+  async #change(node: FileNode, change: Change, patience: AbortSignal | undefined): Promise<void> {
+    do await this.#settle(node, patience);
+    while (!(await this.#changeSettled(node, change)));
+  }
+
+  /** False where a publication that was waited for ended in doubt, and nothing was changed. */
+  async #changeSettled(node: FileNode, change: Change): Promise<boolean> {
     const volume = this.#volume;
-    await this.#settle(node, patience);
     const nowNs = volume.nowNs;
     if (node.session?.dirty !== true) node.pace.changed(volume.clock.nowMs());
     node.writers++;
     volume.nodes.trackBusy(node);
+    const session = (node.session ??= new WriteSession(this.#sessionOptions(node)));
+    let changed = false;
+    let before = session.changes;
     try {
-      const session = (node.session ??= new WriteSession(this.#sessionOptions(node)));
-      await change(session);
-      node.size = session.size;
-      node.mtimeNs = nowNs;
-      node.timesGiven = false;
-      node.attributesEpoch++;
-      node.touchCtime(nowNs);
+      await change(session, () => {
+        if (node.attempted !== undefined || node.session !== session) throw new UnsettledError();
+        before = session.changes;
+      });
+      changed = true;
+      return true;
     } catch (error) {
+      if (error instanceof UnsettledError) return false;
+      // A part of it may have been taken before it failed.
+      changed = session.changes !== before;
       throw toFsError(error);
     } finally {
+      if (changed) {
+        node.size = session.size;
+        node.mtimeNs = nowNs;
+        node.timesGiven = false;
+        node.attributesEpoch++;
+        node.touchCtime(nowNs);
+      }
       node.writers--;
       this.#publishing.dropCleanSession(node);
       volume.nodes.trackBusy(node);
@@ -286,10 +305,9 @@ export class Content {
     for (;;) {
       if (node.attempted !== undefined) await this.#publishing.settleAttempt(node, patience);
       await this.#settleConflict(node, patience);
-      // The copy that publishes attributes may give the same bytes another ETag, as it does with what was uploaded in parts.
-      const copying =
-        node.publishing !== undefined && node.session === undefined && node.version !== undefined;
-      if (!copying) break;
+      // The copy that publishes attributes may give the same bytes another ETag, as it does with what was uploaded in parts; the object of
+      // a new file is the version that the next change rests on.
+      if (node.publishing === undefined || node.session !== undefined) break;
       await this.#publishing.notPublishing(node, patience);
     }
     await this.#trust(node, patience);
@@ -356,34 +374,17 @@ export class Content {
   }
 }
 
+/** Changes what a session holds, unless the second throws. */
+type Change = (session: WriteSession, mayBegin: () => void) => Promise<void>;
+
+/** The change has to wait: what the session rests on isn't known. */
+class UnsettledError extends Error {
+  override readonly name = 'UnsettledError';
+}
+
 const NO_BYTES: ByteSlices = { slices: [], count: 0, release: () => undefined };
 
 function fileBytes(bytes: ByteSlices, eof: boolean, current: boolean): FileBytes {
   const { slices, count } = bytes;
   return { slices, count, release: () => bytes.release(), eof, current };
-}
-
-/** Applies what SETATTR and the create calls set, but the size; true when anything differs from before. */
-export function applyAttributes(
-  node: Pick<FileNode, 'mode' | 'uid' | 'gid' | 'mtimeNs' | 'atimeNs'>,
-  changes: AttributeChanges,
-  nowNs: bigint,
-): boolean {
-  const time = (value: bigint | 'now' | undefined, old: bigint): bigint =>
-    value === 'now' ? nowNs : (value ?? old);
-  const next = {
-    mode: changes.mode === undefined ? node.mode : changes.mode & 0o7777,
-    uid: changes.uid ?? node.uid,
-    gid: changes.gid ?? node.gid,
-    mtimeNs: time(changes.mtimeNs, node.mtimeNs),
-    atimeNs: time(changes.atimeNs, node.atimeNs),
-  };
-  const differs =
-    next.mode !== node.mode ||
-    next.uid !== node.uid ||
-    next.gid !== node.gid ||
-    next.mtimeNs !== node.mtimeNs ||
-    next.atimeNs !== node.atimeNs;
-  Object.assign(node, next);
-  return differs;
 }

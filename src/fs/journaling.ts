@@ -87,6 +87,18 @@ async function journalNow(volume: Volume, node: FileNode, news: SizeNews): Promi
   await volume.intents.put(changeRef(node), intent);
 }
 
+/** Resolves when the journal has the file's attributes as a change of a version of its object, whatever it has of its bytes. */
+export async function journalChangeOf(volume: Volume, node: FileNode, etag: string): Promise<void> {
+  await volume.intents.put(changeRef(node), {
+    kind: 'change',
+    volume: volume.name,
+    path: node.movingTo ?? volume.pathOf(node),
+    attributes: journaled(node),
+    ...(node.timesGiven && { timesGiven: true as const }),
+    etag,
+  });
+}
+
 export const uploadRef = (uploadId: string): string => `upload:${uploadId}`;
 
 /** The journal of multipart uploads: what the janitor knows them by. */

@@ -1,5 +1,6 @@
 /** Markers: the objects `key/` that keep directories that nothing lies in, and carry the attributes of directories. */
-import { applyAttributes, type ChangeWitness } from './content.js';
+import { applyAttributes } from './apply-attributes.js';
+import type { ChangeWitness } from './content.js';
 import { FsError } from './errors.js';
 import type { AttributeChanges } from './file-system.js';
 import type { DirectoryNode } from './node.js';

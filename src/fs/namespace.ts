@@ -3,7 +3,8 @@
  * file, the journal. Changes of one entry run one after the other.
  */
 import type { AttributeChanges, Caller, CreateMode } from './file-system.js';
-import { applyAttributes, type Content } from './content.js';
+import { applyAttributes } from './apply-attributes.js';
+import type { Content } from './content.js';
 import { FsError } from './errors.js';
 import type { Freshness } from './freshness.js';
 import type { Intent } from './intent-log.js';

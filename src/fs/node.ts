@@ -26,6 +26,15 @@ export interface SillyState {
   usedMs: number;
 }
 
+/** What a publication would leave in the store. */
+export interface PublicationAttempt {
+  /** Bytes. */
+  readonly size: number;
+  /** What holds its bytes; undefined where those are the object's, or none. */
+  readonly session: WriteSession | undefined;
+  readonly metadata: ObjectHeaders['metadata'];
+}
+
 /** Never validated: older than any time to live. */
 export const NEVER_MS = Number.NEGATIVE_INFINITY;
 
@@ -96,14 +105,11 @@ export class FileNode extends NodeState {
   conflict: FsError | undefined;
   /** CREATE EXCLUSIVE's verifier, until the SETATTR that follows it. */
   exclusiveVerifier: string | undefined;
-  /** A publication that failed and may have reached the store all the same: what it would have left there. */
-  attempted:
-    | {
-        readonly metadata: ObjectHeaders['metadata'];
-        readonly size: number;
-        readonly attributesEpoch: number;
-      }
-    | undefined;
+  /**
+   * A publication that failed, or goes on without a session, and may have reached the store: what it would have left there. Nothing of
+   * the file is changed until it is known what became of it.
+   */
+  attempted: PublicationAttempt | undefined;
   // Both are made for those that are written: most files never are, and tens of thousands are in memory.
   #pace: StreamPace | undefined;
   #changeListeners: Set<() => void> | undefined;

@@ -12,13 +12,12 @@
 import { isDeepStrictEqual } from 'node:util';
 import { StoreError } from '../store/errors.js';
 import type { ObjectHeaders, WriteCondition } from '../store/object-store.js';
-import { SpoolFullError } from '../write/spool-full.js';
 import { unlessAborted } from '../write/unless-aborted.js';
-import { FsError } from './errors.js';
+import { conflict } from './conflict.js';
 import { headersOnly } from './store-answers.js';
-import { changeRef, createRef, journal, keepLoser, noteSibling, writtenRef } from './journaling.js';
-import { NEVER_MS, type FileNode } from './node.js';
-import { differsInTimesOnly } from './posix-metadata.js';
+import { changeRef, createRef, journal, journalChangeOf, writtenRef } from './journaling.js';
+import type { FileNode } from './node.js';
+import { findOwn, willDo } from './own-publication.js';
 import { isReplaced, isUndecided, toFsError } from './store-errors.js';
 import type { Volume } from './volume.js';
 
@@ -67,11 +66,11 @@ export class Publishing {
 
   /**
    * Finds out what became of a publication whose answer was lost, before the file is changed again: the next change would rest on
-   * a version that may not be there any more. `patience` ends the wait for a publication under way.
+   * a version that may not be there any more. `patience` ends the wait for a publication under way. Errors: the store's, as FsError.
    */
   async settleAttempt(node: FileNode, patience?: AbortSignal): Promise<void> {
     await this.notPublishing(node, patience);
-    if (node.attempted === undefined || node.writers > 0) return;
+    if (node.attempted === undefined) return;
     node.publishing = this.#adoptAttempt(node).finally(() => {
       node.publishing = undefined;
       this.#volume.nodes.trackBusy(node);
@@ -88,11 +87,9 @@ export class Publishing {
   }
 
   async #adoptAttempt(node: FileNode): Promise<void> {
-    const { attempted } = node;
     try {
       if (await this.#isOurs(node, this.#volume.keyOf(node))) await this.#afterPublish(node);
     } catch (error) {
-      node.attempted = attempted;
       throw toFsError(error);
     }
   }
@@ -178,53 +175,64 @@ export class Publishing {
     const key = volume.keyOf(node);
     const { attributesEpoch } = node;
     let headers: ObjectHeaders | undefined;
+    let sent: ObjectHeaders;
     try {
       await this.#loadHeaders(node, key);
       // What is added to keeps its headers: times that it had would be those of before.
       const isAppend = node.session?.isAppend === true && !node.timesGiven;
       headers = volume.headersOf(node, isAppend ? 'without times' : 'with times');
-      headers = await this.#send(node, key, headers);
+      sent = await this.#send(node, key, headers);
     } catch (error) {
-      if (isReplaced(error)) {
+      if (!isReplaced(error)) throw toFsError(error);
+      try {
         if (isUndecided(error) && (await this.#isAsBefore(node, key))) {
+          node.attempted = undefined;
           if (attempt < ATTEMPTS_MAX) return await this.#publishNow(node, attempt + 1);
           throw toFsError(error, { 'precondition-failed': 'EJUKEBOX' });
         }
-        if (await this.#isOurs(node, key)) return await this.#publishNow(node);
-        return await this.#conflict(node, key, headers ?? volume.headersOf(node), error);
+        if (await this.#isOurs(node, key)) {
+          await this.#afterPublish(node);
+          return node.publishable ? await this.#publishNow(node) : undefined;
+        }
+      } catch (failure) {
+        throw toFsError(failure);
       }
-      if (headers !== undefined) {
-        node.attempted = { metadata: headers.metadata, size: node.size, attributesEpoch };
-      }
-      throw toFsError(error);
+      return await conflict(volume, node, { key, headers: headers ?? volume.headersOf(node), cause: error });
     }
-    node.attempted = undefined;
-    node.headers = headers;
-    if (node.attributesEpoch === attributesEpoch) node.attributesDirty = false;
+    // The upload was begun with other headers: what it lacks is a change of its object.
+    const isLacking = !willDo(node, sent, headers);
+    node.headers = isLacking ? headers : sent;
+    if (isLacking) node.attributesDirty = true;
+    else if (node.attributesEpoch === attributesEpoch) node.attributesDirty = false;
     await this.#afterPublish(node);
+    if (isLacking) await this.#publishNow(node);
   }
 
   /**
-   * The object at the key is what an earlier publication of ours put there whose answer was lost: no conflict. Adopts it as the
-   * published version, where what is held here doesn't need the version before that.
+   * The object at the key is what a publication of ours put there whose answer was lost: no conflict. It is the published version then, and
+   * what it lacks of attributes a change of it. What the journal has of the bytes goes when it has that.
    */
   async #isOurs(node: FileNode, key: string): Promise<boolean> {
-    const { attempted, session } = node;
-    if (attempted === undefined) return false;
-    node.attempted = undefined;
-    const unchanged = attempted.attributesEpoch === node.attributesEpoch;
-    if (!unchanged && session !== undefined && node.version !== undefined) return false;
-    const head = await this.#volume.store.head(key);
-    if (head?.size !== attempted.size || !isDeepStrictEqual(head.metadata, attempted.metadata)) return false;
-    const { etag, size, lastModifiedMs } = head;
-    node.version = { etag, size, lastModifiedMs };
-    node.headers = headersOnly(head);
-    node.created = false;
-    node.attributesDirty = true;
-    if (unchanged && session !== undefined) {
-      node.session = undefined;
-      await session.discard();
+    const volume = this.#volume;
+    const { session } = node;
+    const attempted = node.attempted ?? (session && { session, size: session.size, metadata: {} });
+    const head = attempted && (await findOwn(volume, node, key, attempted));
+    if (head === undefined) {
+      node.attempted = undefined;
+      return false;
     }
+    const { etag, size, lastModifiedMs } = head;
+    const headers = headersOnly(head);
+    const wanted = { ...headers, metadata: volume.headersOf(node).metadata };
+    const isLacking = !willDo(node, headers, wanted);
+    if (isLacking) await journalChangeOf(volume, node, etag);
+    node.version = { etag, size, lastModifiedMs };
+    node.headers = headers;
+    node.created = false;
+    node.attributesDirty = isLacking;
+    node.session = undefined;
+    node.attempted = undefined;
+    await session?.discard();
     return true;
   }
 
@@ -239,34 +247,50 @@ export class Publishing {
     const { store } = this.#volume;
     const condition: WriteCondition =
       node.version === undefined ? { ifNoneMatch: '*' } : { ifMatch: node.version.etag };
+    const { metadata } = headers;
     if (node.session?.dirty === true) {
-      const acceptHeaders = (opened: ObjectHeaders): boolean =>
-        !node.timesGiven &&
-        differsInTimesOnly(opened.metadata, headers.metadata) &&
-        isDeepStrictEqual({ ...opened, metadata: {} }, { ...headers, metadata: {} });
+      const { session } = node;
       const { headers: had } = node;
-      const published = await node.session.publish({
+      const published = await session.publish({
         key,
         headers,
         condition,
-        acceptHeaders,
+        acceptHeaders: (opened) => willDo(node, opened, headers),
+        onLacking: ({ etag }) => this.#journalLacking(node, etag),
+        onFailed: () => (node.attempted = { session, size: session.size, metadata }),
         ...(had !== undefined && isDeepStrictEqual(had, headers) && { objectHeaders: had }),
       });
       const { etag, size, lastModifiedMs } = published;
       node.version = { etag, size, ...(lastModifiedMs !== undefined && { lastModifiedMs }) };
+      node.attempted = undefined;
       node.created = false;
-      return published.headers ?? headers;
+      return published.headers;
     }
-    if (node.version === undefined) {
-      const written = await store.put(key, [], headers, condition);
-      node.version = { ...written, size: 0 };
-    } else {
-      const { etag, size } = node.version;
-      const written = await store.copy(key, key, { sourceEtag: etag, headers, condition, size });
+    const { version, attempted: earlier } = node;
+    const size = version?.size ?? 0;
+    node.attempted = { session: undefined, size, metadata };
+    try {
+      const written = await (version === undefined
+        ? store.put(key, [], headers, condition)
+        : store.copy(key, key, { sourceEtag: version.etag, headers, condition, size }));
       node.version = { ...written, size };
+    } catch (error) {
+      // It had no effect: another daemon's new object, without bytes to compare, may look like it.
+      if (isReplaced(error) && version === undefined) node.attempted = earlier;
+      throw error;
     }
+    node.attempted = undefined;
     node.created = false;
     return headers;
+  }
+
+  /** The journal hears of the attributes that an object lacks before it forgets the bytes that are in it. */
+  async #journalLacking(node: FileNode, etag: string): Promise<void> {
+    try {
+      await journalChangeOf(this.#volume, node, etag);
+    } catch (error) {
+      this.#volume.log.warn({ err: error }, 'attributes that an object lacks are not journaled');
+    }
   }
 
   /** A rewrite keeps what the object had; a node that came from the database doesn't know it. */
@@ -322,64 +346,6 @@ export class Publishing {
       await intents.drop(ref).catch((error: unknown) => {
         throw toFsError(error);
       });
-  }
-
-  /** Somebody else's object is at the key: it stays, and what was written here is kept beside it. */
-  async #conflict(node: FileNode, key: string, headers: ObjectHeaders, cause: unknown): Promise<void> {
-    const volume = this.#volume;
-    let kept: string | undefined;
-    let lost = false;
-    let inUpload = false;
-    if (node.session?.dirty === true) {
-      const stamp = new Date(volume.clock.nowMs()).toISOString().replace(/[-:]|\.\d+/g, '');
-      kept = `${key}.s3nfsd-conflict-${stamp}-${node.id.toString(36)}`;
-      try {
-        const { etag } = await node.session.publish({ key: kept, headers });
-        if (volume.losersHaveAge) noteSibling(volume, kept, etag);
-      } catch (error) {
-        kept = undefined;
-        if (error instanceof SpoolFullError) {
-          inUpload = await keepLoser(volume, node);
-          if (!inUpload) throw toFsError(error);
-        } else if (isReplaced(error)) {
-          // What was changed here were parts of the object that is gone: there is no whole file to keep.
-          lost = true;
-        } else throw toFsError(error);
-      }
-    }
-    const { session } = node;
-    node.session = undefined;
-    node.created = false;
-    node.attributesDirty = false;
-    node.version = undefined;
-    node.headers = undefined;
-    node.validatedMs = NEVER_MS;
-    node.touchCtime(volume.nowNs);
-    volume.intents.end(createRef(node));
-    volume.intents.end(changeRef(node));
-    volume.parentOf(node).unpublishedFiles.delete(volume.nameOf(node));
-    volume.readers.forget(key);
-    volume.nodes.trackBusy(node);
-    if (!inUpload) await session?.discard();
-    const what = `"${key}" in ${volume.name} was changed by somebody else while it was changed here; their object stays`;
-    if (lost) {
-      volume.log.error({ err: cause }, `${what}; the parts changed here could not be kept`);
-      node.conflict = new FsError('EIO', `${what}; the parts changed here could not be kept`, { cause });
-      throw node.conflict;
-    }
-    if (inUpload) {
-      const where = `the bytes written here are in an unfinished upload, and published when the daemon is started while "${key}" is free`;
-      volume.log.error({ err: cause }, `${what}; ${where}`);
-      node.conflict = new FsError('EIO', `${what}; ${where}`, { cause });
-      throw node.conflict;
-    }
-    if (kept === undefined) {
-      volume.log.warn({ err: cause }, `${what}; a change of attributes was dropped`);
-      return;
-    }
-    volume.log.error({ err: cause, kept }, `${what}; the bytes written here are in "${kept}"`);
-    node.conflict = new FsError('EIO', `${what}; the bytes written here are in "${kept}"`, { cause });
-    throw node.conflict;
   }
 }
 

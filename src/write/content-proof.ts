@@ -2,7 +2,8 @@
  * Whether an object holds what a session does: proven by its ETag where that can be told from the parts, else by its bytes. A size and
  * attributes that agree prove nothing: another writer's object has them as well.
  *
- *   no base, ETag of as many parts -> that ETag of ours: the object is ours      else -> every byte that is known here, compared
+ *   small and all of it here, or no base and the ETag of as many parts -> that ETag of ours: the object is ours
+ *   else -> every byte that is known here, compared
  *
  * What shows of the base is not compared: the base is gone, and nobody was promised more of it than the object's writer kept.
  */
@@ -17,6 +18,9 @@ import { multipartEtag } from './multipart-upload.js';
 
 /** Bytes read of either at a time. */
 const PIECE_BYTES = 1024 * 1024;
+
+/** Largest object whose ETag is compared with the MD5 of all bytes: what is one PUT as a rule. */
+const DIGEST_BYTES_MAX = 16 * 1024 * 1024;
 
 export interface ProofParts {
   readonly store: ObjectStore;
@@ -40,9 +44,16 @@ export async function provesContent(parts: ProofParts, object: ObjectVersion): P
   }
 }
 
-/** The ETag of the upload's object, where `seen` may be it. Where keys of KMS encrypt parts, their ETags say nothing, nor does this. */
-async function etagToBe({ content, source }: ProofParts, seen: string): Promise<string | undefined> {
+/** The ETag of the PUT's or the upload's object, where `seen` may be it. Where keys of KMS encrypt, ETags say nothing, nor does this. */
+async function etagToBe(parts: ProofParts, seen: string): Promise<string | undefined> {
+  const { content } = parts;
   const { partMap, size } = content;
+  if (/^"[0-9a-f]{32}"$/.test(seen) && size <= DIGEST_BYTES_MAX) {
+    const isAllHere = content
+      .stretches(0, size)
+      .every(({ place }) => place === 'memory' || place === 'spool' || place === 'zeros');
+    return isAllHere ? `"${await digestOf(parts, 0, size)}"` : undefined;
+  }
   const last = partMap.indexAt(size - 1);
   if (content.base !== undefined || !seen.endsWith(`-${last + 1}"`)) return undefined;
   const etags: { etag: string }[] = [];
@@ -52,16 +63,20 @@ async function etagToBe({ content, source }: ProofParts, seen: string): Promise<
       etags.push(uploaded);
       continue;
     }
-    const digest = createHash('md5');
-    const end = Math.min(partMap.end(index), size);
-    for (let at = partMap.start(index); at < end; at += PIECE_BYTES) {
-      const own = await source.read(at, Math.min(end, at + PIECE_BYTES));
-      for (const slice of own.slices) digest.update(slice);
-      own.release();
-    }
-    etags.push({ etag: digest.digest('hex') });
+    etags.push({ etag: await digestOf(parts, partMap.start(index), Math.min(partMap.end(index), size)) });
   }
   return multipartEtag(etags);
+}
+
+/** MD5 of bytes that are here. */
+async function digestOf({ source }: ProofParts, start: number, end: number): Promise<string> {
+  const digest = createHash('md5');
+  for (let at = start; at < end; at += PIECE_BYTES) {
+    const own = await source.read(at, Math.min(end, at + PIECE_BYTES));
+    for (const slice of own.slices) digest.update(slice);
+    own.release();
+  }
+  return digest.digest('hex');
 }
 
 /** Cheap ranges first: an object that is another one is found out by them. */

@@ -146,10 +146,11 @@ export class Durability {
 
   /**
    * What COMMITs were answered for is sent over once the journal has it elsewhere. Where it can't, for want of room, it stays as it is: the
-   * upload makes way where it would be sent over; why it can't. Errors: as of `keep`, when the upload can't make way, since bytes are in it alone.
+   * upload makes way where it would be sent over; why it can't. `isToBeKept`: also where no COMMIT was answered. Errors: as of `keep`, when
+   * the upload can't make way, since bytes are in it alone.
    */
-  async beforePublishing(): Promise<unknown> {
-    if (this.#record === undefined) return undefined;
+  async beforePublishing(isToBeKept: boolean): Promise<unknown> {
+    if (this.#record === undefined && !isToBeKept) return undefined;
     try {
       // What can't be published without is kept, of however many pieces.
       await this.keep(this.#isInTheWay ? { extentsMax: Infinity } : undefined);

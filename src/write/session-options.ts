@@ -87,18 +87,26 @@ export interface PublishRequest {
   /** Headers that the object has and may keep where it is only added to. */
   readonly objectHeaders?: ObjectHeaders;
   /**
-   * Whether headers that an upload was opened with will do instead of `headers`. A multipart upload can't change its headers: for
-   * others the object is copied onto itself when it is complete, which costs time by its size. Equal ones only, unless told.
+   * Whether headers that an upload was opened with will do instead of `headers`: a multipart upload can't change its headers. Equal ones
+   * only, unless told. Where they won't do, all is made safe in the journal first.
    */
   readonly acceptHeaders?: (opened: ObjectHeaders) => boolean;
+  /** Told of an object whose headers won't do, before the journal forgets what is in it. Doesn't fail. */
+  readonly onLacking?: (version: ObjectVersion) => Promise<void>;
+  /** Told of a failure before anybody else may change the file. */
+  readonly onFailed?: (error: unknown) => void;
 }
 
-/** The object as it is now; `headers` are what it has when those of the upload were accepted. */
+/** The object as it is now, and the headers that it has. */
 export type PublishedVersion = ObjectVersion & {
   readonly lastModifiedMs?: number;
-  readonly headers?: ObjectHeaders;
+  readonly headers: ObjectHeaders;
 };
 
-export function published(version: ObjectVersion, { lastModifiedMs }: WrittenObject): PublishedVersion {
-  return lastModifiedMs === undefined ? version : { ...version, lastModifiedMs };
+export function published(
+  version: ObjectVersion,
+  { lastModifiedMs }: WrittenObject,
+  headers: ObjectHeaders,
+): PublishedVersion {
+  return { ...version, ...(lastModifiedMs !== undefined && { lastModifiedMs }), headers };
 }

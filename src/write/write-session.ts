@@ -53,12 +53,11 @@ export class WriteSession {
   #nextKeep: Promise<void> | undefined;
   #lastKeep: Promise<unknown> = Promise.resolve();
   #changedBytes = 0;
+  #changes = 0;
   readonly #gate = new Gate();
   readonly #closing = new AbortController();
   /** The publication under way; never rejects. */
   #publishing: Promise<void> | undefined;
-  /** The base has the right bytes, but headers from before they were complete. */
-  #headersStale = false;
 
   /** `cut` is how an earlier run cut the file into parts. */
   constructor(options: WriteSessionOptions, cut?: { readonly partBytes: number; readonly partsMax: number }) {
@@ -148,9 +147,14 @@ export class WriteSession {
     return this.#content.size;
   }
 
-  /** Something differs from the base: writes, truncation, no base, or its headers. */
+  /** Something differs from the base: writes, truncation, or no base. */
   get dirty(): boolean {
-    return this.#content.dirty || this.#headersStale;
+    return this.#content.dirty;
+  }
+
+  /** Moves with each change of bytes or size. */
+  get changes(): number {
+    return this.#changes;
   }
 
   /** Bytes written since the last publication, each as often as it was written. */
@@ -180,13 +184,15 @@ export class WriteSession {
 
   /**
    * Takes all of `data`, copied when the promise resolves. Waits for memory and for a publication under way, never for a gap to fill.
-   * `patience` ends these waits as long as nothing was copied: then nothing ever is. Errors: StoreError `too-large` past the largest
-   * file, `aborted` once discarded; SpoolFullError; the reason of `patience`.
+   * `patience` ends these waits as long as nothing was copied: then nothing ever is. `mayBegin` is asked when a publication under way has
+   * ended, and throws where nothing is to be copied. Errors: StoreError `too-large` past the largest file, `aborted` once discarded;
+   * SpoolFullError; the reason of `patience`.
    */
-  async write(offset: number, data: Buffer, patience?: AbortSignal): Promise<void> {
+  async write(offset: number, data: Buffer, patience?: AbortSignal, mayBegin?: () => void): Promise<void> {
     if (data.length === 0) return;
     this.#assertSize(Math.max(offset + data.length, this.#content.size));
     await this.#gate.shared(async () => {
+      mayBegin?.();
       const { partMap } = this.#content;
       for (let done = 0; done < data.length;) {
         const from = offset + done;
@@ -201,19 +207,22 @@ export class WriteSession {
         const part = await this.#content.write(from, piece, this.#closing.signal, until);
         this.#durability?.written(from, end);
         this.#changedBytes += piece.length;
+        this.#changes += 1;
         this.#upload.written(part);
         done = end - offset;
       }
     }, patience);
   }
 
-  /** Sets the size; growth reads back zeros. `patience` ends the wait for others. Errors: as of write. */
-  async truncate(size: number, patience?: AbortSignal): Promise<void> {
+  /** Sets the size; growth reads back zeros. `patience` ends the wait for others; `mayBegin` as of write. Errors: as of write. */
+  async truncate(size: number, patience?: AbortSignal, mayBegin?: () => void): Promise<void> {
     this.#assertSize(size);
     await this.#gate.exclusive(async () => {
+      mayBegin?.();
       this.#closing.signal.throwIfAborted();
       this.#durability?.truncated(size);
       await this.#content.truncate(size);
+      this.#changes += 1;
     }, patience);
   }
 
@@ -267,6 +276,7 @@ export class WriteSession {
       try {
         return await published;
       } catch (error) {
+        request.onFailed?.(error);
         if (request.signal?.aborted === true && !(error instanceof StoreError)) throw this.#aborted(error);
         throw error;
       } finally {
@@ -331,26 +341,24 @@ export class WriteSession {
     const content = this.#content;
     await this.#upload.settled();
     request.signal?.throwIfAborted();
-    const unkept = content.dirty ? await this.#durability?.beforePublishing() : undefined;
+    const { base } = content;
+    if (base?.key === request.key && !content.dirty) return { ...base, headers: request.headers };
+    const willDo = (headers: ObjectHeaders): boolean =>
+      isDeepStrictEqual(headers, request.headers) || request.acceptHeaders?.(headers) === true;
+    const opened = this.isOnePut ? undefined : this.#upload.current;
+    // Between an object with such headers and its right ones only the journal knows those.
+    const isToBeKept = opened !== undefined && !willDo(opened.headers);
+    const unkept = await this.#durability?.beforePublishing(isToBeKept);
     if (unkept !== undefined)
       this.#log.warn({ err: unkept }, 'published without room to keep what is published first');
-    const { base } = content;
-    if (base?.key === request.key && !content.dirty)
-      return this.#headersStale ? await this.#replaceHeaders(request) : base;
     const { written, headers } = await this.#send(request);
     const version = { key: request.key, etag: written.etag, size: content.size };
+    if (!willDo(headers)) await request.onLacking?.(version);
     await content.rebase(version);
     this.#changedBytes = 0;
     this.#endRecord();
     await this.#upload.completed();
-    if (isDeepStrictEqual(headers, request.headers)) {
-      this.#headersStale = false;
-      return published(version, written);
-    }
-    this.#headersStale = request.acceptHeaders?.(headers) !== true;
-    return this.#headersStale
-      ? await this.#replaceHeaders(request)
-      : { ...published(version, written), headers };
+    return published(version, written, headers);
   }
 
   /** One PUT, or the multipart upload; the headers that the object has now. */
@@ -372,22 +380,6 @@ export class WriteSession {
           throw error;
       }
     }
-  }
-
-  /** An upload's headers are those it was opened with; where others are wanted in the end, the object is copied onto itself. */
-  async #replaceHeaders({ key, headers, signal }: PublishRequest): Promise<PublishedVersion> {
-    const { base } = this.#content;
-    if (base === undefined) throw new Error('an object without a version has no headers to replace');
-    const written = await this.#store.copy(base.key, key, {
-      sourceEtag: base.etag,
-      headers,
-      size: base.size,
-      ...(signal !== undefined && { signal }),
-    });
-    const version = { key, etag: written.etag, size: base.size };
-    await this.#content.rebase(version);
-    this.#headersStale = false;
-    return published(version, written);
   }
 
   #assertSize(size: number): void {
