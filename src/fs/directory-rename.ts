@@ -41,8 +41,15 @@ export class DirectoryRename {
     this.#publishing = parts.publishing;
   }
 
-  /** Moves a directory and all below it; the caller holds both prefixes. EXDEV where more than `copyBytesMax` would be copied. */
-  async run(source: DirectoryNode, to: NamedEntry, copyBytesMax: number): Promise<void> {
+  /**
+   * Moves a directory and all below it, to a name that is free or, `isReplacing`, an empty directory's; the caller holds both prefixes. EXDEV where
+   * more than `copyBytesMax` would be copied.
+   */
+  async run(
+    source: DirectoryNode,
+    to: NamedEntry,
+    { isReplacing, copyBytesMax }: { readonly isReplacing: boolean; readonly copyBytesMax: number },
+  ): Promise<void> {
     const volume = this.#volume;
     const { store } = volume;
     const fromPrefix = volume.prefixOf(source);
@@ -67,8 +74,14 @@ export class DirectoryRename {
     try {
       if (canRename(store)) await renameTreeOrUndo(volume, store, fromPrefix, toPrefix);
       else {
-        copied = await copyTreeOrUndo(volume, fromPrefix, toPrefix);
-        await volume.intents.put(ref, { ...intent, copied: true });
+        copied = await copyTreeOrUndo(
+          volume,
+          { fromPrefix, toPrefix, isReplacing },
+          {
+            seal: () => volume.intents.put(ref, { ...intent, copied: true }),
+            unseal: () => volume.intents.put(ref, intent),
+          },
+        );
       }
     } catch (error) {
       // Whoever asked hears of a failure; the intent is for a crash alone.
@@ -80,7 +93,7 @@ export class DirectoryRename {
     if (!(await this.#journalMoved(alone))) return;
     await volume.nodes.settled();
     if (copied === undefined) volume.intents.end(ref);
-    else await this.#deleteSources(ref, fromPrefix, copied);
+    else await this.#deleteSources(ref, intent, copied);
   }
 
   /** Finishes a rename that a crash interrupted. Copies that were made already are left alone. */
@@ -93,10 +106,13 @@ export class DirectoryRename {
     let copied: Copied | undefined;
     if (canRename(store)) await renameTree(volume, store, fromPrefix, toPrefix);
     else if (intent.copied !== true) copied = await copyTree(volume, fromPrefix, toPrefix, { again: true });
-    finishMove(volume, source, intent.to);
-    await this.#takeAlong(intent);
+    const { begunMs, wasServed = false } = intent;
+    if (!wasServed) {
+      finishMove(volume, source, intent.to);
+      await this.#takeAlong(intent);
+    }
     if (copied !== undefined) await deleteUnchanged(volume, fromPrefix, copied);
-    else if (intent.copied === true) await deleteCopied(volume, fromPrefix, toPrefix, intent.begunMs);
+    else if (intent.copied === true) await deleteCopied(volume, fromPrefix, toPrefix, { begunMs, wasServed });
   }
 
   async #requireWithin(copyBytesMax: number, fromPrefix: string): Promise<void> {
@@ -164,8 +180,9 @@ export class DirectoryRename {
   }
 
   /** The directory is at its new name: sources that can't be deleted now go at the next start. */
-  async #deleteSources(ref: string, fromPrefix: string, copied: Copied): Promise<void> {
+  async #deleteSources(ref: string, intent: DirectoryIntent, copied: Copied): Promise<void> {
     const volume = this.#volume;
+    const fromPrefix = `${intent.from.join('/')}/`;
     for (let attempt = 1; ; attempt++) {
       try {
         await deleteUnchanged(volume, fromPrefix, copied);
@@ -175,6 +192,9 @@ export class DirectoryRename {
         if (attempt < ATTEMPTS_MAX) continue;
         const left = { err: error, prefix: fromPrefix };
         volume.log.error(left, 'a renamed directory is left behind under its old name until the next start');
+        await volume.intents.put(ref, { ...intent, copied: true, wasServed: true }).catch((why: unknown) => {
+          volume.log.error({ err: why, prefix: fromPrefix }, 'that it is left behind was not journaled');
+        });
         return;
       }
     }

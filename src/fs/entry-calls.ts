@@ -118,7 +118,12 @@ export class EntryCalls {
 
   #unlinkGuard(parent: DirectoryPlace): (node: FsNode) => void {
     const { exported, node: directory, caller } = parent;
-    return (node) => requireUnlink(exported.attributes(directory), exported.attributes(node), caller);
+    return (node) => {
+      requireUnlink(exported.attributes(directory), exported.attributes(node), caller);
+      // Its handles lead there for as long as it is served, and the next start would find nothing.
+      if (node.kind === 'directory' && node.permanent)
+        throw new FsError('EACCES', 'an export begins at this directory, or below it');
+    };
   }
 }
 

@@ -112,6 +112,8 @@ export type Intent =
       readonly begunMs?: number;
       /** Every key has its copy: what is left is to delete the sources. */
       readonly copied?: boolean;
+      /** The daemon went on with sources that it couldn't delete: some may be new files by now. */
+      readonly wasServed?: true;
     };
 
 type Written = Extract<Intent, { kind: 'written' }>;

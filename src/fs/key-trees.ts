@@ -3,6 +3,7 @@ import { isDeepStrictEqual } from 'node:util';
 import pLimit from 'p-limit';
 import { StoreError } from '../store/errors.js';
 import type { ObjectSummary } from '../store/object-store.js';
+import { notOurs } from './lost-condition.js';
 import { compareKeys } from './names.js';
 import { LIST_KEYS_MAX, headersOnly } from './store-answers.js';
 import type { Volume } from './volume.js';
@@ -23,7 +24,7 @@ export async function copyTree(
   volume: Volume,
   fromPrefix: string,
   toPrefix: string,
-  how: { readonly again?: true; readonly onCopied?: (key: string) => void } = {},
+  how: { readonly again?: true; readonly onCopied?: (key: string) => unknown } = {},
 ): Promise<Copied> {
   const limit = pLimit(COPIES_MAX);
   const versions = new Map<string, string>();
@@ -33,12 +34,12 @@ export async function copyTree(
   const copy = async (source: ObjectSummary, found: ObjectSummary | undefined): Promise<void> => {
     if (failing) return;
     const target = toPrefix + source.key.slice(fromPrefix.length);
-    const isThere = await makeCopy(volume, source, target, there === undefined ? 'new' : { found }).catch(
-      (error: unknown) => {
-        failing = true;
-        throw error;
-      },
-    );
+    const isFree = source.key === fromPrefix ? 'marker' : 'free';
+    const at = there === undefined ? isFree : { object: found };
+    const isThere = await makeCopy(volume, source, target, at).catch((error: unknown) => {
+      failing = true;
+      throw error;
+    });
     if (!isThere) return;
     versions.set(source.key, source.etag);
     how.onCopied?.(target);
@@ -57,32 +58,38 @@ export async function copyTree(
   return versions;
 }
 
+/** How the target of a copy was found: by a LIST, after a crash; or its name was free, or the empty directory's, when the rename began. */
+type Found = 'free' | 'marker' | { readonly object: ObjectSummary | undefined };
+
 /**
- * True once `target` is a copy of that version. A name that nobody had when the rename began gets it whatever is there; after a crash what is
- * there, as it was `found`, is replaced only where it looks like a copy.
+ * True once `target` is a copy of that version. What is there is replaced only where it looks like a copy: of an answer that was lost, or of a
+ * rename that a crash cut off. False where it is another file; EIO where somebody wrote that since the rename began.
  */
 async function makeCopy(
   volume: Volume,
   source: ObjectSummary,
   target: string,
-  at: 'new' | { readonly found: ObjectSummary | undefined },
+  found: Found,
 ): Promise<boolean> {
   const { key, etag, size } = source;
   const { store } = volume;
-  if (at === 'new') {
+  if (found === 'marker') {
     await store.copy(key, target, { sourceEtag: etag, size });
     return true;
   }
-  const { found } = at;
-  if (found !== undefined && isSame(found, source)) return true;
-  if (found !== undefined) return copyOver(volume, source, target);
+  const before = found === 'free' ? undefined : found.object;
+  if (before !== undefined) return isSame(before, source) || copyOver(volume, source, target);
   try {
     await store.copy(key, target, { sourceEtag: etag, size, condition: { ifNoneMatch: '*' } });
     return true;
   } catch (error) {
     if (!isPresent(error)) throw error;
     const head = await store.head(target);
-    return head !== undefined && (isSame(head, source) || (await copyOver(volume, source, target)));
+    // It is the source that was replaced.
+    if (head === undefined && found === 'free') throw error;
+    if (head !== undefined && (isSame(head, source) || (await copyOver(volume, source, target)))) return true;
+    if (found === 'free') throw notOurs(volume, target, error);
+    return false;
   }
 }
 
@@ -105,16 +112,32 @@ async function copyOver(volume: Volume, source: ObjectSummary, target: string): 
   }
 }
 
-/** A directory that can't be copied whole stays where it is, and none of its copies stay at the target. */
-export async function copyTreeOrUndo(volume: Volume, fromPrefix: string, toPrefix: string): Promise<Copied> {
+/**
+ * A directory that can't be copied whole, or of which `seal` fails to say that it was, stays where it is, and none of its copies stay at the
+ * target: but for the marker of the empty directory that it was to replace. A seal that failed may be there all the same, and the next start would
+ * take the copies for all there is to keep: `unseal` comes before they go.
+ */
+export async function copyTreeOrUndo(
+  volume: Volume,
+  { fromPrefix, toPrefix, isReplacing }: { fromPrefix: string; toPrefix: string; isReplacing: boolean },
+  { seal, unseal }: { readonly seal: () => Promise<void>; readonly unseal: () => Promise<void> },
+): Promise<Copied> {
   const copies: string[] = [];
+  const onCopied = (key: string): unknown => (isReplacing && key === toPrefix) || copies.push(key);
+  let isWhole = false;
   try {
-    return await copyTree(volume, fromPrefix, toPrefix, { onCopied: (key) => copies.push(key) });
+    const copied = await copyTree(volume, fromPrefix, toPrefix, { onCopied });
+    isWhole = true;
+    await seal();
+    return copied;
   } catch (error) {
-    await deleteKeys(volume, copies).catch((undoError: unknown) => {
+    try {
+      if (isWhole) await unseal();
+      await deleteKeys(volume, copies);
+    } catch (undoError) {
       const left = { err: undoError, prefix: toPrefix };
       volume.log.error(left, 'copies of a failed directory rename are left behind');
-    });
+    }
     throw error;
   }
 }
@@ -149,13 +172,14 @@ export async function bytesBelow(volume: Volume, prefix: string, enoughBytes: nu
 
 /**
  * Deletes what was copied before a crash: what is still the version that it was when the rename began (`begunMs`, by the store's clock), and
- * what the new name has too. What somebody wrote under the old name since stays.
+ * what the new name has too. What somebody wrote under the old name since stays: where that was served meanwhile (`wasServed`) the same bytes prove
+ * nothing.
  */
 export async function deleteCopied(
   volume: Volume,
   fromPrefix: string,
   toPrefix: string,
-  begunMs: number | undefined,
+  { begunMs, wasServed }: { readonly begunMs: number | undefined; readonly wasServed: boolean },
 ): Promise<void> {
   const there = new KeysBeside(volume, fromPrefix, toPrefix);
   const limit = pLimit(COPIES_MAX);
@@ -164,6 +188,7 @@ export async function deleteCopied(
     const gone = await Promise.all(
       page.map(async (source) => {
         if (begunMs !== undefined && isOlder(source, begunMs)) return true;
+        if (wasServed) return false;
         const target = found.get(source.key);
         if (target === undefined) return false;
         return isSame(target, source) || limit(() => copyOver(volume, source, target.key));

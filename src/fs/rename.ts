@@ -110,7 +110,11 @@ export class Rename {
       await this.#renameFile(source, target, { to, copyBytesMax });
     } else {
       await this.#silly.settleBelow(this.#volume.prefixOf(source));
-      await this.#directories.run(source, to, copyBytesMax);
+      const rule = { isReplacing: target !== undefined, copyBytesMax };
+      await this.#directories.run(source, to, rule).catch(async (error: unknown) => {
+        await this.#lost(error, undefined, to);
+        throw error;
+      });
     }
     const changes = this.#entriesMoved(source, from, to);
     if (target?.kind === 'file') await this.#publishing.abandon(target);

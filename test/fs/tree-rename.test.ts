@@ -2,6 +2,8 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import t, { type Test } from 'tap';
 import { FsError } from '../../src/fs/errors.js';
+import { Journal } from '../../src/state/journal.js';
+import { StoreError } from '../../src/store/errors.js';
 import { DIRECTORY_CAPABILITIES } from '../support/memory-store.js';
 import { codeOf, type Mounted, type MountedOptions } from './mounted.js';
 import { JOURNAL, mounted } from './small-parts.js';
@@ -331,6 +333,126 @@ await t.test(
     t.strictSame(Object.keys(m.bucket()), FILES.map((name) => `e/${name}`).sort());
   },
 );
+
+await t.test(
+  'what somebody puts under the new name of a directory meanwhile is not overwritten',
+  async (t) => {
+    const m = await mounted(t, {});
+    await makeTree(m, 'd/');
+    await m.at('d');
+    m.store.before = (call) => {
+      if (call.operation === 'CopyObject' && call.key === 'e/z') m.store.putNow('e/z', Buffer.from('theirs'));
+    };
+    t.equal(await codeOf(m.rename('d', 'e')), 'EIO');
+    m.store.before = undefined;
+    const left = { ...Object.fromEntries(FILES.map((name) => [`d/${name}`, `bytes of ${name}`])) };
+    t.strictSame(m.bucket(), { ...left, 'e/z': 'theirs' });
+    t.equal(await codeOf(m.rename('d', 'e')), 'ENOTEMPTY');
+  },
+);
+
+await t.test('a copy in the rename of a directory whose answer was lost is known again', async (t) => {
+  const m = await mounted(t, {});
+  await makeTree(m, 'd/');
+  await m.at('d');
+  const lost = new Set<string>();
+  m.store.before = async (call) => {
+    // As a store does that has made the copy in an attempt before.
+    if (call.operation !== 'CopyObject' || call.key === undefined || lost.has(call.key)) return;
+    lost.add(call.key);
+    await m.store.copy(call.key.replace('e/', 'd/'), call.key, {});
+  };
+  await m.rename('d', 'e');
+  t.strictSame(m.bucket(), Object.fromEntries(FILES.map((name) => [`e/${name}`, `bytes of ${name}`])));
+});
+
+await t.test('a directory that can not be moved over an empty one leaves that there', async (t) => {
+  const m = await mounted(t, {});
+  await makeTree(m, 'd/');
+  m.store.putNow('d/', Buffer.alloc(0));
+  m.store.putNow('e/', Buffer.alloc(0));
+  await m.at('d');
+  m.store.before = (call) => {
+    if (call.operation === 'CopyObject' && call.key === 'e/z')
+      throw new StoreError('access-denied', 'no', { operation: 'CopyObject', bucket: 'bucket' });
+  };
+  t.equal(await codeOf(m.rename('d', 'e')), 'EACCES');
+  t.strictSame(Object.keys(m.bucket()), ['d/', ...FILES.map((name) => `d/${name}`), 'e/'].sort());
+});
+
+await t.test(
+  'a directory of which the journal can not say that it was copied stays where it is',
+  async (t) => {
+    const m = await mounted(t, {});
+    await makeTree(m, 'd/');
+    await m.at('d');
+    const append = Object.getOwnPropertyDescriptor(Journal.prototype, 'append') ?? {};
+    let refused = 0;
+    Object.defineProperty(Journal.prototype, 'append', {
+      ...append,
+      value: function (this: Journal, entry: { readonly intent?: { readonly copied?: boolean } }) {
+        if (entry.intent?.copied !== true || refused++ > 0)
+          return Reflect.apply(append.value as Journal['append'], this, [entry]);
+        return Promise.reject(new Error('no room'));
+      },
+    });
+    t.teardown(() => void Object.defineProperty(Journal.prototype, 'append', append));
+    t.not(await codeOf(m.rename('d', 'e')), 'none');
+    t.equal(refused, 1);
+    t.strictSame(Object.keys(m.bucket()), FILES.map((name) => `d/${name}`).sort());
+    await m.crash();
+    await m.open();
+    t.strictSame(
+      Object.keys(m.bucket()),
+      FILES.map((name) => `d/${name}`).sort(),
+      'and the next start does nothing',
+    );
+  },
+);
+
+await t.test(
+  'sources that could not be deleted go at the next start, and nothing that was made at their names since',
+  async (t) => {
+    const m = await mounted(t, {});
+    await makeTree(m, 'd/');
+    await m.at('d');
+    m.store.before = (call) => {
+      if (call.operation === 'DeleteObjects')
+        throw new StoreError('access-denied', 'no', { operation: 'DeleteObjects', bucket: 'bucket' });
+    };
+    await m.rename('d', 'e');
+    m.store.before = undefined;
+    m.clock.advance(10_000);
+    // The same bytes, by somebody who copied them back.
+    await m.write('d/a', 'bytes of a');
+    await m.crash();
+    await m.open();
+    t.ok(Object.keys(m.bucket()).includes('d/a'));
+    t.strictSame(
+      Object.keys(m.bucket()).filter((key) => key !== 'd/large' && key !== 'd/a'),
+      FILES.map((name) => `e/${name}`).sort(),
+    );
+  },
+);
+
+await t.test('a directory that an export begins at, or below, keeps its name', async (t) => {
+  const m = await mounted(t, { exports: [{}, { path: '/inner', prefix: 'p/q/' }] });
+  m.store.putNow('p/', Buffer.alloc(0));
+  m.store.putNow('p/q/', Buffer.alloc(0));
+  m.store.putNow('other/file', Buffer.from('x'));
+  for (const [from, to] of [
+    ['p', 'moved'],
+    ['p/q', 'moved'],
+    ['other', 'p/q'],
+  ] as const)
+    t.equal(await codeOf(m.rename(from, to)), 'EACCES', `${from} to ${to}`);
+  const [root, p] = [await m.root(), await m.at('p')];
+  t.equal(await codeOf(m.fs.rmdir(m.context, p, Buffer.from('q'))), 'EACCES');
+  t.equal(await codeOf(m.fs.rmdir(m.context, root, Buffer.from('p'))), 'EACCES');
+  const inner = await m.root('/inner');
+  await m.write('p/q/file', 'x');
+  t.equal((await m.fs.lookup(m.context, inner, Buffer.from('file'))).attributes?.size, 1);
+});
 
 await t.test('a rename of a file of 100 MiB is one copy and one removal', async (t) => {
   const m = await mounted(t, {});
