@@ -1,5 +1,4 @@
-/** Changes of the inode tree that were put together: as they are in memory, and as bytes of the log of names. */
-import { deserialize, serialize } from 'node:v8';
+/** Changes of the inode tree that were put together, as they are in memory; as bytes: changes-form.ts. */
 
 /** A node of the tree: one file or directory that has been seen, or the root of a volume. */
 export interface NodeRecord {
@@ -77,25 +76,4 @@ export class NodeChanges {
     this.removals.push(...newer.removals);
     this.burials.push(...newer.burials);
   }
-}
-
-/** The bytes that `decodeChanges` reads. */
-export function encodeChanges({ nodes, children, removals, burials }: NodeChanges): Buffer {
-  return serialize([nodes, children, removals, burials]);
-}
-
-/** Of bytes that were checked to be `encodeChanges`'s own. */
-export function decodeChanges(bytes: Buffer): NodeChanges {
-  const [nodes, children, removals, burials] = deserialize(bytes) as [
-    NodeChanges['nodes'],
-    NodeChanges['children'],
-    Removal[],
-    Removal[],
-  ];
-  const changes = new NodeChanges();
-  for (const [id, change] of nodes) changes.nodes.set(id, change);
-  for (const [parent, names] of children) changes.children.set(parent, names);
-  changes.removals.push(...removals);
-  changes.burials.push(...burials);
-  return changes;
 }

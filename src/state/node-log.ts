@@ -13,7 +13,8 @@ import { readdirSync, readFileSync, truncateSync, unlinkSync } from 'node:fs';
 import { open, rm, type FileHandle } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { crc32 } from 'node:zlib';
-import { decodeChanges, encodeChanges, type NodeChanges } from './node-changes.js';
+import { decodeChanges, encodeChanges } from './changes-form.js';
+import type { NodeChanges } from './node-changes.js';
 
 const NAME = /^names-(\d+)\.log$/;
 /** length and CRC-32. */

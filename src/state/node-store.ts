@@ -9,8 +9,6 @@
  * lmdb's own cache doesn't do this for keys that are buffers. What could not be appended goes back under the growing changes, and what could not be
  * committed under the logged ones: nothing that was put is forgotten, and it is tried again.
  */
-import { join } from 'node:path';
-import { open, type Database, type RootDatabase } from 'lmdb';
 import {
   GONE,
   NodeChanges,
@@ -19,21 +17,10 @@ import {
   type NodeRecord,
   type Removal,
 } from './node-changes.js';
+import { NodeDatabase } from './node-database.js';
 import { NodeLog } from './node-log.js';
-import {
-  BURIED,
-  childKey,
-  isMarkedRemoved,
-  nodeKey,
-  recordOf,
-  removalKey,
-  storedForm,
-  type StoredNode,
-} from './node-form.js';
 import { Recent } from './recent.js';
 
-/** Key of the number of the last changes of the log that LMDB has. */
-const LOG_NUMBER = Buffer.from('log');
 /** What was appended to the log meanwhile goes into one transaction. */
 const COMMIT_REST_MS = 10;
 const COMMIT_RETRY_MS = 1000;
@@ -51,11 +38,7 @@ export interface NodeStoreOptions {
 }
 
 export class NodeStore {
-  readonly #database: RootDatabase<unknown, Buffer>;
-  readonly #nodes: Database<StoredNode, Buffer>;
-  readonly #children: Database<Buffer, Buffer>;
-  /** Removed nodes in the order of their removal: time and id, 16 bytes, are the key. */
-  readonly #removals: Database<Buffer, Buffer>;
+  readonly #database: NodeDatabase;
   readonly #nodeCache: Recent<bigint, NodeRecord>;
   readonly #childCache: Recent<string, bigint>;
   /** The directory that was last asked about, as its children's keys in the cache begin: names are asked for directory by directory. */
@@ -79,29 +62,13 @@ export class NodeStore {
   #closed = false;
 
   constructor({ directory, cachedMax }: NodeStoreOptions) {
-    this.#database = open<unknown, Buffer>({
-      path: join(directory, 'nodes.lmdb'),
-      noSubdir: true,
-      keyEncoding: 'binary',
-    });
-    this.#nodes = this.#database.openDB<StoredNode, Buffer>('nodes', {
-      keyEncoding: 'binary',
-      encoding: 'msgpack',
-    });
-    this.#children = this.#database.openDB<Buffer, Buffer>('children', {
-      keyEncoding: 'binary',
-      encoding: 'binary',
-    });
-    this.#removals = this.#database.openDB<Buffer, Buffer>('removals', {
-      keyEncoding: 'binary',
-      encoding: 'binary',
-    });
+    this.#database = new NodeDatabase(directory);
     this.#nodeCache = new Recent(cachedMax);
     this.#childCache = new Recent(cachedMax);
-    const committed = (this.#database.get(LOG_NUMBER) as bigint | number | undefined) ?? 0n;
-    const { log, changes } = NodeLog.open(directory, BigInt(committed));
+    const { logNumber } = this.#database;
+    const { log, changes } = NodeLog.open(directory, logNumber);
     this.#log = log;
-    this.#databaseNumber = BigInt(committed);
+    this.#databaseNumber = logNumber;
     this.#loggedNumber = log.lastNumber;
     for (const each of changes) this.#logged.putOver(each);
     this.#commitSoon();
@@ -112,26 +79,66 @@ export class NodeStore {
     return typeof found === 'string' ? undefined : found;
   }
 
+  /** As `node`, for one that nobody is expected to ask for again soon. */
+  nodeUnkept(id: bigint): NodeRecord | undefined {
+    const found = this.#nodeCache.get(id) ?? this.#findUnkept(id);
+    return typeof found === 'string' ? undefined : found;
+  }
+
   /** Nobody has the id, nor ever had it unless it was drawn. */
   isFree(id: bigint): boolean {
-    const found = this.#find(id);
+    const found = this.#nodeCache.get(id) ?? this.#findUnkept(id);
     return found === undefined || found === 'dropped';
   }
 
   #find(id: bigint): NodeChange | undefined {
+    const held = this.#nodeCache.get(id);
+    if (held !== undefined) return held;
+    const found = this.#findUnkept(id);
+    if (typeof found === 'object') this.#nodeCache.set(id, found);
+    return found;
+  }
+
+  /** Nobody is expected to ask for it again soon. */
+  #findUnkept(id: bigint): NodeChange | undefined {
     const held =
-      this.#nodeCache.get(id) ??
       this.#growing.nodes.get(id) ??
       this.#appending.nodes.get(id) ??
       this.#logged.nodes.get(id) ??
       this.#committing.nodes.get(id);
     if (held !== undefined) return held;
-    const stored = this.#nodes.get(nodeKey(id));
-    if (stored === undefined) return undefined;
-    if (stored === BURIED) return 'buried';
-    const record = recordOf(id, stored);
-    this.#nodeCache.set(id, record);
-    return record;
+    return this.#database.node(id);
+  }
+
+  /**
+   * The ids under which these names are live in `parent`, as `childId` tells them, one after the other: for a page of a listing, which
+   * comes in order and mostly has all names of a stretch. Nothing of it is kept in memory.
+   */
+  childIdsOf(parent: bigint, names: readonly string[]): (bigint | undefined)[] {
+    const newer = [this.#growing, this.#appending, this.#logged, this.#committing]
+      .map(({ children }) => children.get(parent))
+      .filter((changes) => changes !== undefined);
+    const stored = this.#database.childIds(parent, names);
+    return names.map((name) => {
+      for (const changes of newer) {
+        const id = changes.get(name);
+        if (id !== undefined) return id === GONE ? undefined : id;
+      }
+      return stored(name);
+    });
+  }
+
+  /** Of a name that was put in this turn, or nearly so. */
+  growingChildId(parent: bigint, name: string): bigint | undefined {
+    const id = this.#growing.children.get(parent)?.get(name);
+    return id === GONE ? undefined : id;
+  }
+
+  /** A node that a listing showed: nobody asked for it by name. */
+  putListed(record: NodeRecord): void {
+    this.#growing.nodes.set(record.id, record);
+    this.#growing.setChild(record.parent, record.name, record.id);
+    this.#schedule();
   }
 
   /** The id under which `name` is live in `parent`. */
@@ -144,9 +151,8 @@ export class NodeStore {
       this.#logged.children.get(parent)?.get(name) ??
       this.#committing.children.get(parent)?.get(name);
     if (id === undefined) {
-      const stored = this.#children.get(childKey(parent, name));
-      if (stored === undefined) return undefined;
-      id = stored.readBigUInt64BE(0);
+      id = this.#database.childId(parent, name);
+      if (id === undefined) return undefined;
       this.#childCache.set(cacheKey, id);
     }
     return id === GONE ? undefined : id;
@@ -157,11 +163,7 @@ export class NodeStore {
     const changes: ChildChanges = new Map(this.#committing.children.get(parent));
     for (const newer of [this.#logged, this.#appending, this.#growing])
       for (const [name, id] of newer.children.get(parent) ?? []) changes.set(name, id);
-    const start = nodeKey(parent);
-    const end = nodeKey(parent + 1n);
-    for (const { key, value } of this.#children.getRange({ start, end })) {
-      if (!changes.has(key.toString('utf8', 8))) yield value.readBigUInt64BE(0);
-    }
+    for (const [name, id] of this.#database.children(parent)) if (!changes.has(name)) yield id;
     for (const id of changes.values()) if (id !== GONE) yield id;
   }
 
@@ -178,10 +180,8 @@ export class NodeStore {
   }
 
   /** Nodes removed before `beforeMs`, oldest first, of what is committed. */
-  *removals(beforeMs: number): Generator<Removal> {
-    for (const key of this.#removals.getKeys({ end: removalKey({ id: 0n, atMs: beforeMs }) })) {
-      yield { id: key.readBigUInt64BE(8), atMs: Number(key.readBigUInt64BE(0)) };
-    }
+  removals(beforeMs: number): Generator<Removal> {
+    return this.#database.removals(beforeMs);
   }
 
   /**
@@ -211,7 +211,10 @@ export class NodeStore {
   }
 
   deleteChild(parent: bigint, name: string): void {
-    this.putChild(parent, name, GONE);
+    this.#growing.setChild(parent, name, GONE);
+    // Not GONE: a name that a listing shows anew isn't put here.
+    this.#childCache.delete(this.#childCacheKey(parent, name));
+    this.#schedule();
   }
 
   /** Resolves when all puts so far are in the log: a kill of this process loses none of them. */
@@ -253,13 +256,8 @@ export class NodeStore {
   }
 
   /** Lists nodes that were removed before removals were listed (layout 1) as removed at `atMs`. */
-  async listOldRemovals(atMs: number): Promise<void> {
-    await this.#database.transaction(() => {
-      for (const { key, value } of this.#nodes.getRange({})) {
-        if (!isMarkedRemoved(value)) continue;
-        void this.#removals.put(removalKey({ id: key.readBigUInt64BE(0), atMs }), NOTHING);
-      }
-    });
+  listOldRemovals(atMs: number): Promise<void> {
+    return this.#database.listOldRemovals(atMs);
   }
 
   async close(): Promise<void> {
@@ -311,7 +309,9 @@ export class NodeStore {
         for (const waiter of failed) waiter.reject(error);
         return;
       }
-      this.#logged.putOver(changes);
+      // As it is, mostly: all that came meanwhile goes along with the next.
+      if (this.#logged.empty) this.#logged = changes;
+      else this.#logged.putOver(changes);
       this.#loggedNumber = this.#log.lastNumber;
       this.#appending = new NodeChanges();
       this.#commitSoon();
@@ -336,7 +336,7 @@ export class NodeStore {
       this.#committing = this.#logged;
       this.#logged = new NodeChanges();
       try {
-        await this.#commit(this.#committing, number);
+        await this.#database.write(this.#committing, number);
       } catch (cause) {
         this.#logged.putUnder(this.#committing);
         this.#committing = new NodeChanges();
@@ -374,24 +374,4 @@ export class NodeStore {
     });
     this.#hurry = undefined;
   }
-
-  /** One event turn's puts are one LMDB transaction (lmdb's eventTurnBatching), so a node and its name go together. */
-  async #commit({ nodes, children, removals, burials }: NodeChanges, number: bigint): Promise<void> {
-    let last = this.#database.put(LOG_NUMBER, number);
-    for (const [id, change] of nodes) {
-      const key = nodeKey(id);
-      last = change === 'dropped' ? this.#nodes.remove(key) : this.#nodes.put(key, storedForm(change));
-    }
-    for (const removal of removals) last = this.#removals.put(removalKey(removal), NOTHING);
-    for (const burial of burials) last = this.#removals.remove(removalKey(burial));
-    for (const [parent, changes] of children) {
-      for (const [name, id] of changes) {
-        const key = childKey(parent, name);
-        last = id === GONE ? this.#children.remove(key) : this.#children.put(key, nodeKey(id));
-      }
-    }
-    await last;
-  }
 }
-
-const NOTHING = Buffer.alloc(0);

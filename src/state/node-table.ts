@@ -6,7 +6,8 @@
  *
  * Reads are synchronous and see every change at once; named(), settled() and flushed() tell when changes survive a kill and a power cut.
  */
-import { createHmac, randomBytes } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
+import { KeyedHash, type HashedPrefix } from './keyed-hash.js';
 import type { NodeRecord, Place } from './node-changes.js';
 import { NodeStore } from './node-store.js';
 
@@ -15,7 +16,7 @@ export type { NodeRecord } from './node-changes.js';
 /** Ids below are for others: 0 is no node, 1 and 2 are the cookies of `.` and `..`. */
 const ID_MIN = 16n;
 /** 62 bits: an id is also a readdir cookie, which stays below 2^63 (signed on some clients). */
-const ID_SHIFT = 2n;
+const ID_SHIFT = 2;
 /** Of the ids that come from their path. */
 const FIRST = '0';
 /** Bytes of a name or a volume: LMDB's longest key is 1978 bytes, and a parent's id takes 8 of them. */
@@ -38,13 +39,16 @@ export interface NodeTableOptions {
 
 export class NodeTable {
   readonly #store: NodeStore;
-  readonly #secret: Buffer;
-
+  readonly #hash: KeyedHash;
+  /** The directory whose names were hashed last: they come directory by directory. */
+  #hashed: { readonly parent: bigint; readonly prefix: HashedPrefix } | undefined;
+  readonly #nameBytes = Buffer.allocUnsafeSlow(NAME_BYTES_MAX);
+  readonly #idBytes = new DataView(new ArrayBuffer(8));
   readonly #nowMs: () => number;
 
   private constructor(store: NodeStore, { secret, nowMs = Date.now }: NodeTableOptions) {
     this.#store = store;
-    this.#secret = secret;
+    this.#hash = new KeyedHash(secret);
     this.#nowMs = nowMs;
   }
 
@@ -80,16 +84,41 @@ export class NodeTable {
     const known = this.child(parent, name);
     if (known !== undefined) return known;
     checkName(name);
-    const record: NodeRecord = {
-      ...this.#freeId(this.#namesTo(parent, name)),
-      parent,
-      name,
-      removed: false,
-      ...(facts !== undefined && { facts }),
-    };
+    const record = this.#newRecord(parent, name, facts);
     this.#store.putNode(record);
     this.#store.putChild(parent, name, record.id);
     return record;
+  }
+
+  /**
+   * The live nodes with these names in `parent`, each made with the facts at its place where there is none, as `intern` does. For pages of
+   * listings: nothing of them is kept in memory. A name may come twice.
+   */
+  internListed(
+    parent: bigint,
+    names: readonly string[],
+    facts: readonly unknown[],
+  ): { readonly record: NodeRecord; readonly isNew: boolean }[] {
+    const known = this.#store.childIdsOf(parent, names);
+    return names.map((name, at) => {
+      const id = known[at] ?? this.#store.growingChildId(parent, name);
+      const record = id === undefined ? undefined : this.#store.nodeUnkept(id);
+      if (record !== undefined) return { record, isNew: false };
+      checkName(name);
+      const made = this.#newRecord(parent, name, facts[at]);
+      this.#store.putListed(made);
+      return { record: made, isNew: true };
+    });
+  }
+
+  #newRecord(parent: bigint, name: string, facts: unknown): NodeRecord {
+    const first = this.#firstId(parent, name);
+    const isFree = first >= ID_MIN && this.#store.isFree(first);
+    const id = isFree ? first : this.#drawId();
+    // One shape for all of them.
+    return facts === undefined
+      ? { id, drawn: !isFree, parent, name, removed: false }
+      : { id, drawn: !isFree, parent, name, removed: false, facts };
   }
 
   /** Gives a live node another name or parent. A live node at the target must have been removed before. */
@@ -103,6 +132,8 @@ export class NodeTable {
     for (let at = newParent; at !== 0n; at = this.#known(at).parent) {
       if (at === id) throw new NodeTableError(`cannot move ${id} below itself`);
     }
+    // It may be a directory above the one whose path was hashed.
+    this.#hashed = undefined;
     this.#store.deleteChild(record.parent, record.name);
     this.#retireCookie(record);
     const { facts, drawn, place = { parent: record.parent, name: record.name } } = record;
@@ -169,6 +200,7 @@ export class NodeTable {
   async collect(beforeMs: number, max: number, inUse: (id: bigint) => boolean): Promise<boolean> {
     let done = 0;
     await this.#store.committed();
+    this.#hashed = undefined;
     for (const removal of this.#store.removals(beforeMs)) {
       let left = inUse(removal.id);
       for (const child of this.children(removal.id)) {
@@ -264,30 +296,34 @@ export class NodeTable {
     return record;
   }
 
-  /** Volume and names from the root down to `name` in `parent`. */
-  #namesTo(parent: bigint, name: string): string[] {
-    const names = [name];
+  /**
+   * The id of the first node at a place, which can be found again. Later ones are drawn: counting would take longer with every file at the
+   * place.
+   */
+  #firstId(parent: bigint, name: string): bigint {
+    if (this.#hashed?.parent !== parent)
+      this.#hashed = { parent, prefix: this.#hash.prefix(this.#pathOf(parent)) };
+    const bytes = this.#nameBytes.write(name);
+    const [high = 0, low = 0] = this.#hash.words(this.#nameBytes, this.#hashed.prefix, bytes);
+    this.#idBytes.setUint32(0, high >>> ID_SHIFT);
+    this.#idBytes.setUint32(4, (high << (32 - ID_SHIFT)) | (low >>> ID_SHIFT));
+    return this.#idBytes.getBigUint64(0);
+  }
+
+  /** Volume and names from the root down to `parent`, as the ids of names in it are hashed. Names hold no NUL, so no two places give the same bytes. */
+  #pathOf(parent: bigint): Buffer {
+    const names: string[] = [];
     for (let at = parent; at !== 0n;) {
       const record = this.#known(at);
       names.push(record.name);
       at = record.parent;
     }
-    return names.reverse();
-  }
-
-  #freeId(names: readonly string[]): { id: bigint; drawn: boolean } {
-    // Names hold no NUL, so no two lists give the same text.
-    const text = names.join('\0');
-    // The first node's id can be found again. Later ones are drawn: counting would take longer with every file at the path.
-    const digest = createHmac('sha256', this.#secret).update(`s3nfsd node\0${FIRST}\0${text}`).digest();
-    const id = digest.readBigUInt64BE(0) >> ID_SHIFT;
-    if (id >= ID_MIN && this.#store.isFree(id)) return { id, drawn: false };
-    return { id: this.#drawId(), drawn: true };
+    return Buffer.from(['s3nfsd node', FIRST, ...names.reverse(), ''].join('\0'));
   }
 
   #drawId(): bigint {
     for (;;) {
-      const id = randomBytes(8).readBigUInt64BE(0) >> ID_SHIFT;
+      const id = randomBytes(8).readBigUInt64BE(0) >> BigInt(ID_SHIFT);
       if (id >= ID_MIN && this.#store.isFree(id)) return id;
     }
   }

@@ -95,7 +95,7 @@ void t.test(
 
 void t.test('changed bytes end it: nothing of or behind them is taken', async (t) => {
   const directory = t.testdir();
-  const { log } = NodeLog.open(directory, 0n, 600);
+  const { log } = NodeLog.open(directory, 0n, 400);
   for (let i = 0; i < 8; i++) await log.append(changesOf(i));
   await log.close();
   const files = filesIn(directory).map((path) => ({ path, bytes: readFileSync(path) }));
@@ -107,7 +107,7 @@ void t.test('changed bytes end it: nothing of or behind them is taken', async (t
       const harmed = Buffer.from(bytes);
       harmed[at % harmed.length] = (harmed[at % harmed.length] ?? 0) ^ flip;
       writeFileSync(path, harmed);
-      const { changes } = NodeLog.open(directory, 0n, 600);
+      const { changes } = NodeLog.open(directory, 0n, 400);
       t.ok(changes.length < 8);
       t.strictSame(
         changes,

@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process';
+import { createHmac } from 'node:crypto';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import fc from 'fast-check';
@@ -188,6 +189,37 @@ void t.test('changes that the tree does not allow are refused and change nothing
   t.same(table.path(c.id), ['c'], 'onto itself is nothing');
 });
 
+void t.test(
+  'the first id at a place is the keyed hash of its path, by whatever way it is made',
+  async (t) => {
+    const table = openTable(t, t.testdir());
+    const hashed = (...names: string[]): bigint =>
+      createHmac('sha256', secret)
+        .update(['s3nfsd node', '0', ...names].join('\0'))
+        .digest()
+        .readBigUInt64BE(0) >> 2n;
+    const root = table.root('bucket');
+    t.equal(root.id, hashed('bucket'));
+    const long = 'd'.repeat(255);
+    const below = internPath(table, 'bucket', `a/${long}`);
+    t.equal(below.id, hashed('bucket', 'a', long));
+    const names = ['\u{1F600}', 'ä', ...Array.from({ length: 300 }, (_, at) => 'x'.repeat(at + 1))];
+    for (const parent of [below.id, root.id]) {
+      const path = parent === root.id ? ['bucket'] : ['bucket', 'a', long];
+      const listed = table.internListed(parent, names, []);
+      t.strictSame(
+        listed.map(({ record }) => record.id),
+        names.map((name) => hashed(...path, name)),
+      );
+    }
+    // What is kept of a directory's path goes with its move.
+    const moved = table.intern(root.id, 'moved').id;
+    t.equal(table.intern(moved, 'one').id, hashed('bucket', 'moved', 'one'));
+    table.move(moved, below.id, 'away');
+    t.equal(table.intern(moved, 'two').id, hashed('bucket', 'a', long, 'away', 'two'));
+  },
+);
+
 interface ModelNode {
   parent: bigint;
   name: string;
@@ -196,7 +228,7 @@ interface ModelNode {
 }
 
 type Step = readonly [
-  'intern' | 'move' | 'remove' | 'facts' | 'cookie' | 'settle' | 'reopen' | 'collect',
+  'intern' | 'list' | 'move' | 'remove' | 'facts' | 'cookie' | 'settle' | 'reopen' | 'collect',
   number,
   number,
   number,
@@ -205,6 +237,7 @@ type Step = readonly [
 const step: fc.Arbitrary<Step> = fc.tuple(
   fc.oneof(
     { weight: 8, arbitrary: fc.constant('intern' as const) },
+    { weight: 4, arbitrary: fc.constant('list' as const) },
     {
       weight: 4,
       arbitrary: fc.constantFrom('move' as const, 'remove' as const, 'facts' as const, 'cookie' as const),
@@ -224,7 +257,8 @@ void t.test('any sequence of changes, settling and reopening reads like a map of
       const directory = `${base}/${run++}`;
       const { mkdirSync } = await import('node:fs');
       mkdirSync(directory);
-      let table = NodeTable.open(directory, { secret, cachedNodesMax: 2 });
+      const cachedNodesMax = run % 2 === 0 ? 2 : 100;
+      let table = NodeTable.open(directory, { secret, cachedNodesMax });
       try {
         const root = table.root('v').id;
         const model = new Map<bigint, ModelNode>([[root, { parent: 0n, name: 'v', removed: false }]]);
@@ -247,6 +281,25 @@ void t.test('any sequence of changes, settling and reopening reads like a map of
               if (model.has(made.id) || collected.has(made.id)) throw new Error(`id ${made.id} given twice`);
               model.set(made.id, { parent: id, name, removed: false });
             } else if (made.id !== known) throw new Error(`expected ${known}, got ${made.id}`);
+          } else if (what === 'list') {
+            // Two of them come twice.
+            const listed =
+              b % 2 === 0
+                ? [name]
+                : ['n3', 'n0', 'n1', 'n2', 'n0', name, 'n9', 'n5', '\u{1F600}'].slice(b % 3);
+            const known = listed.map((each) => liveAt(id, each));
+            for (const [at, { record, isNew }] of table.internListed(id, listed, []).entries()) {
+              const there = known[at] ?? liveAt(id, record.name);
+              if (record.name !== listed[at])
+                throw new Error(`expected ${listed[at] ?? ''}, got ${record.name}`);
+              if (isNew !== (there === undefined)) throw new Error(`${record.name} is new: ${isNew}`);
+              if (there !== undefined && there !== record.id)
+                throw new Error(`expected ${there}, got ${record.id}`);
+              if (!isNew) continue;
+              if (model.has(record.id) || collected.has(record.id))
+                throw new Error(`id ${record.id} given twice`);
+              model.set(record.id, { parent: id, name: record.name, removed: false });
+            }
           } else if (what === 'move') {
             const parent = pick(b);
             let below = false;
@@ -293,7 +346,7 @@ void t.test('any sequence of changes, settling and reopening reads like a map of
             }
           } else if (what === 'reopen') {
             await table.close();
-            table = NodeTable.open(directory, { secret, cachedNodesMax: 2 });
+            table = NodeTable.open(directory, { secret, cachedNodesMax });
           }
         }
         for (const [cookie, { parent, name }] of cookies) {
