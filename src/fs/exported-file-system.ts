@@ -24,6 +24,7 @@ import { Places, type DirectoryPlace, type FilePlace } from './places.js';
 import { DOT_DOT_COOKIE, PseudoDirectories, dotEntries, isDot, isDotDot } from './pseudo-directories.js';
 import { PSEUDO_EXPORT_ID, PseudoRoot } from './pseudo-root.js';
 import { modeAfterWrite } from './set-id.js';
+import { ShownEntry } from './shown-entry.js';
 import { after, type Soon } from './soon.js';
 
 /** READ and WRITE payloads: what Linux asks for at most. */
@@ -271,13 +272,10 @@ export class ExportedFileSystem implements Fs.FileSystem {
     const from = cookie <= DOT_DOT_COOKIE ? 0n : cookie;
     const scan = await exported.volume.scans.read(node, from, entriesMax - dots.length);
     await exported.volume.volume.nodes.settled();
-    const entries = scan.entries.map((entry) => ({
-      fileid: entry.id,
-      name: Buffer.from(entry.name, 'utf8'),
-      cookie: entry.cookie,
-      handle: this.#places.seal(exported.id, entry.id),
-      ...(entry.node !== undefined && { attributes: exported.attributes(entry.node) }),
-    }));
+    const entries = scan.entries.map((entry) => {
+      const shown = entry.node && exported.attributes(entry.node);
+      return new ShownEntry(this.#places, exported.id, entry, shown);
+    });
     return { entries: [...dots, ...entries], end: scan.end, attributes };
   }
 

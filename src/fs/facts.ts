@@ -34,8 +34,12 @@ export function kindOf(facts: unknown): 'file' | 'directory' | undefined {
 /** Attributes that a listing may confirm, of a file. */
 export const hasProof = (facts: unknown): boolean => (facts as Partial<FileFacts> | undefined)?.p === true;
 
-/** The least that a listing tells. */
-export const bareFacts = (kind: 'file' | 'directory'): Facts => ({ k: kind === 'directory' ? 'd' : 'f' });
+const BARE_FILE: Facts = Object.freeze({ k: 'f' });
+const BARE_DIRECTORY: Facts = Object.freeze({ k: 'd' });
+
+/** The least that a listing tells: one object for all files, and one for all directories. */
+export const bareFacts = (kind: 'file' | 'directory'): Facts =>
+  kind === 'directory' ? BARE_DIRECTORY : BARE_FILE;
 
 export function factsOf(node: FsNode): Facts {
   const common = {

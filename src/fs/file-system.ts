@@ -129,7 +129,7 @@ export interface DirectoryEntry {
   /** Resumes after this entry, also when the entry is gone. Below 2^63. `.` is 1 and `..` is 2. */
   readonly cookie: bigint;
   /** Left out where only a request to the store could tell them. */
-  readonly attributes?: Attributes;
+  readonly attributes?: Attributes | undefined;
   readonly handle?: Handle;
 }
 

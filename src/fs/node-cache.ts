@@ -6,7 +6,7 @@ import type { NodeRecord, NodeTable } from '../state/node-table.js';
 import { Recent } from '../state/recent.js';
 import { FsError } from './errors.js';
 import { bareFacts, factsOf, hasProof, kindOf, nodeFromFacts } from './facts.js';
-import { DirectoryNode, FileNode, type FsNode } from './node.js';
+import { DirectoryNode, FileNode, type FsNode, type ListedEntry } from './node.js';
 
 /** About 1 KiB each, and as much again for the collector. */
 const NODES_KEPT_MAX = 50_000;
@@ -81,18 +81,29 @@ export class NodeCache {
   }
 
   /**
-   * Id and cookie of a listed name, and its node where there is one in memory or its attributes may be told: of the others none is made, for
+   * Ids and cookies of listed names, and their nodes where there is one in memory or its attributes may be told: of the others none is made, for
    * a listing has a million of them.
    */
-  listed(parent: DirectoryNode, name: string, kind: 'file' | 'directory'): ListedNode {
-    const known = this.#table.child(parent.id, name);
-    if (known === undefined) {
-      if (this.#table.get(parent.id) === undefined)
-        throw new FsError('ESTALE', `directory ${parent.id} was removed`);
-      const { id } = this.#table.intern(parent.id, name, bareFacts(kind));
-      this.#changes++;
-      return { id, cookie: id, node: undefined };
-    }
+  listed(parent: DirectoryNode, entries: readonly Pick<ListedEntry, 'name' | 'kind'>[]): ListedNode[] {
+    if (this.#table.get(parent.id) === undefined)
+      throw new FsError('ESTALE', `directory ${parent.id} was removed`);
+    const found = this.#table.internListed(
+      parent.id,
+      entries.map(({ name }) => name),
+      entries.map(({ kind }) => bareFacts(kind)),
+    );
+    return found.map(({ record, isNew }, at) => {
+      const { id } = record;
+      if (isNew) {
+        this.#changes++;
+        return { id, cookie: id, node: undefined };
+      }
+      const { name = '', kind = 'file' } = entries[at] ?? {};
+      return this.#known(parent, record, name, kind);
+    });
+  }
+
+  #known(parent: DirectoryNode, known: NodeRecord, name: string, kind: 'file' | 'directory'): ListedNode {
     const present = this.peek(known.id);
     if (kindOf(known.facts) === kind) {
       const node = present ?? (hasProof(known.facts) ? this.get(known.id) : undefined);

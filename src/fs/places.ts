@@ -38,6 +38,11 @@ export class Places {
     return this.#handles.seal({ exportId, nodeId });
   }
 
+  /** The same handle, of one of many that nobody may ask for. */
+  sealOnce(exportId: bigint, nodeId: bigint): Fs.Handle {
+    return this.#handles.sealOnce({ exportId, nodeId });
+  }
+
   found(exported: Export, node: FsNode): Fs.FoundFile {
     return { handle: this.seal(exported.id, node.id), attributes: exported.attributes(node) };
   }

@@ -8,6 +8,7 @@ import { kindOf } from './facts.js';
 import type { Freshness } from './freshness.js';
 import { DirectoryPages } from './directory-pages.js';
 import { firstAfter, type Continuation, type HeldPage } from './listed-page.js';
+import type { ListedNode } from './node-cache.js';
 import type { ListingWalk, PageSource } from './listing-walk.js';
 import { ListingWalks } from './listing-walks.js';
 import { inOrder } from './store-answers.js';
@@ -173,9 +174,10 @@ export class Scans {
     const volume = this.#volume;
     // A held page is as old as it is: it proves nothing once a time to live has passed.
     const proves = takenMs >= begunMs || volume.clock.nowMs() - takenMs < volume.metadataTtlMs;
-    return entries.map((entry) => {
+    const nodes = volume.nodes.listed(directory, entries);
+    return entries.map((entry, at) => {
       directory.noteListed(entry.name, takenMs);
-      const { id, cookie, node } = volume.nodes.listed(directory, entry.name, entry.kind);
+      const { id, cookie, node } = nodes[at] as ListedNode;
       const proven = node !== undefined && this.#isProven(node, entry, proves ? takenMs : undefined);
       const listed = proven || entry.version === undefined ? undefined : { version: entry.version, takenMs };
       if (node?.kind === 'file') node.listed = listed;

@@ -12,7 +12,7 @@ export interface Told {
 export interface Entry {
   readonly name: string;
   readonly fileid: bigint;
-  readonly attributes?: Attributes;
+  readonly attributes?: Attributes | undefined;
   readonly handle?: Buffer;
 }
 
