@@ -28,6 +28,8 @@ export interface Sample {
   readonly storeMiB?: number;
   /** Of the daemon: anonymous and shared memory. */
   readonly peakMiB?: number;
+  /** The greatest less what it was before. */
+  readonly grownMiB?: number;
   /** Of a peer: what it keeps in files. */
   readonly cachedMiB?: number;
   /** Of the daemon. */

@@ -146,6 +146,7 @@ function figuresOf(samples: readonly Sample[], unit: Unit): Record<string, Figur
   );
   add('storeMiB', ({ storeMiB }) => storeMiB);
   add('peakMiB', ({ peakMiB }) => peakMiB);
+  add('grownMiB', ({ grownMiB }) => grownMiB);
   add('cachedMiB', ({ cachedMiB }) => cachedMiB);
   add('storedSeconds', ({ storedSeconds }) => storedSeconds);
   add('eventLoopP99Ms', ({ eventLoopP99Ms }) => eventLoopP99Ms);

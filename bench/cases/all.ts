@@ -12,6 +12,7 @@ import { access, getattr, lookup } from './small-calls.js';
 import { smallCreate, smallRead, smallRemove } from './small-files.js';
 import { smallFilesFar, smallFilesFarRandom } from './small-files-far.js';
 import { streams } from './streams.js';
+import { WIDE_LISTINGS } from './wide-listing.js';
 import { XDR_CASES } from './xdr-codec.js';
 
 export const CASES: readonly Case[] = [
@@ -26,6 +27,7 @@ export const CASES: readonly Case[] = [
   access,
   lookup,
   listing,
+  ...WIDE_LISTINGS,
   sequentialReadFar,
   sequentialReadFarLong,
   sequentialWriteFar,

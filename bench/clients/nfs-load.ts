@@ -73,7 +73,11 @@ export type NfsWork =
       /** Seeds the order; 0: that of the listing. */
       readonly order: number;
     }
-  | { readonly mode: 'list'; readonly directory: Buffer }
+  | {
+      /** READDIRPLUS, or READDIR. */
+      readonly mode: 'list' | 'names';
+      readonly directory: Buffer;
+    }
   | { readonly mode: 'stream'; readonly size: number };
 
 /** Does the work over one connection. Fails on a wrong byte and on a call that failed. */
@@ -105,6 +109,7 @@ function argumentsOf(work: NfsWork): readonly (string | number)[] {
     case 'walk':
       return [work.directory.toString('hex'), work.count, work.size, work.depth, work.order];
     case 'list':
+    case 'names':
       return [work.directory.toString('hex')];
     case 'stream':
       return [work.size];

@@ -14,6 +14,7 @@
  *   nfs-load PORT turns DIRECTORY COUNT SIZE TRANSFER DEPTH       READDIRPLUS, all of it, then file after file in its order: LOOKUP, READs
  *   nfs-load PORT walk DIRECTORY COUNT SIZE DEPTH ORDER           READDIRPLUS, all of it, then as files: in its order, or shuffled by ORDER
  *   nfs-load PORT list DIRECTORY                                  READDIRPLUS, all of it
+ *   nfs-load PORT names DIRECTORY                                 READDIR, all of it
  *   nfs-load PORT stream SIZE                                     no RPC: as many bytes, in records of 1 MiB, until the other side closes
  *
  * HANDLE and DIRECTORY in hex. What comparing costs is told apart, as checkSeconds; what READs took from call to reply, in milliseconds,
@@ -23,10 +24,10 @@
 #include "pattern.h"
 #include "rpc.h"
 
-enum procedure { NULL_CALL = 0, GETATTR = 1, LOOKUP = 3, ACCESS = 4, READ = 6, WRITE = 7, CREATE = 8, REMOVE = 12, READDIRPLUS = 17, COMMIT = 21 };
+enum procedure { NULL_CALL = 0, GETATTR = 1, LOOKUP = 3, ACCESS = 4, READ = 6, WRITE = 7, CREATE = 8, REMOVE = 12, READDIR = 16, READDIRPLUS = 17, COMMIT = 21 };
 enum mode {
   MODE_NULL, MODE_GETATTR, MODE_READ, MODE_RANDOM, MODE_WRITE, MODE_CREATE, MODE_FILES, MODE_TURNS, MODE_LIST, MODE_ACCESS, MODE_LOOKUP,
-  MODE_WALK, MODE_REMOVE
+  MODE_WALK, MODE_REMOVE, MODE_NAMES
 };
 
 #define NFS3_OK 0u
@@ -135,12 +136,13 @@ static void send_call(struct slot *slot) {
       put64(&wire, 0);
       put32(&wire, 0);
       break;
+    case READDIR:
     case READDIRPLUS:
       put64(&wire, slot->cookie);
       if (wire.out_length + 8 > OUT_BYTES) die("calls too long");
       memcpy(wire.out + wire.out_length, slot->verifier, 8);
       wire.out_length += 8;
-      put32(&wire, LIST_BYTES);
+      if (slot->procedure == READDIRPLUS) put32(&wire, LIST_BYTES);
       put32(&wire, LIST_BYTES);
       break;
     case ACCESS:
@@ -163,6 +165,7 @@ static bool begin_job(struct slot *slot) {
     case MODE_NULL: slot->procedure = NULL_CALL; break;
     case MODE_GETATTR: slot->procedure = GETATTR; break;
     case MODE_LIST: slot->procedure = READDIRPLUS; break;
+    case MODE_NAMES: slot->procedure = READDIR; break;
     case MODE_CREATE: slot->procedure = CREATE; break;
     case MODE_REMOVE: slot->procedure = REMOVE; break;
     case MODE_FILES: slot->procedure = LOOKUP; break;
@@ -240,8 +243,10 @@ static bool on_listing(struct slot *slot, struct reply *reply) {
     const uint8_t *text = skip(reply, (name + 3) / 4 * 4);
     if (!dots && walk_order != NULL) walk_note(text, name);
     slot->cookie = get64(reply);
-    if (get32(reply) != 0) skip(reply, ATTRIBUTES);
-    if (get32(reply) != 0) skip(reply, ((size_t)get32(reply) + 3) / 4 * 4);
+    if (slot->procedure == READDIRPLUS) {
+      if (get32(reply) != 0) skip(reply, ATTRIBUTES);
+      if (get32(reply) != 0) skip(reply, ((size_t)get32(reply) + 3) / 4 * 4);
+    }
     if (!dots) entries++;
   }
   if (get32(reply) != 0) return true;
@@ -283,6 +288,7 @@ static bool on_results(struct slot *slot, struct reply *reply) {
       slot->procedure = COMMIT;
       break;
     }
+    case READDIR:
     case READDIRPLUS:
       return on_listing(slot, reply);
     case NULL_CALL:
@@ -398,14 +404,14 @@ static void stream(void) {
 }
 
 static const char *const MODES[] = {"null",  "getattr", "read", "random", "write", "create",
-                                    "files", "turns",   "list", "access", "lookup", "walk", "remove"};
-static const int ARGUMENTS[] = {2, 3, 5, 6, 5, 4, 4, 5, 1, 3, 3, 5, 3};
+                                    "files", "turns",   "list", "access", "lookup", "walk", "remove", "names"};
+static const int ARGUMENTS[] = {2, 3, 5, 6, 5, 4, 4, 5, 1, 3, 3, 5, 3, 1};
 
 /* Takes the arguments behind the mode; calls in flight. */
 static uint64_t read_arguments(char **argument) {
   const uint64_t count_max = 100000000, size_max = (uint64_t)1 << 40;
   if (mode != MODE_NULL) target = handle_from(*argument++);
-  if (mode == MODE_LIST) return jobs = 1;
+  if (mode == MODE_LIST || mode == MODE_NAMES) return jobs = 1;
   if (mode == MODE_READ || mode == MODE_WRITE || mode == MODE_RANDOM) {
     seed = (uint32_t)number(*argument++, 0, UINT32_MAX);
     size = number(*argument++, PAGE, size_max);
@@ -441,7 +447,7 @@ int main(int argc, char **argv) {
     size = number(argv[3], MIB, (uint64_t)1 << 40);
   } else {
     int found = -1;
-    for (int each = 0; each <= MODE_REMOVE; each++)
+    for (int each = 0; each <= MODE_NAMES; each++)
       if (strcmp(argv[2], MODES[each]) == 0) found = each;
     if (found < 0 || argc - 3 != ARGUMENTS[found]) die("no such mode, or not its arguments: %s", argv[2]);
     mode = (enum mode)found;
