@@ -6,6 +6,7 @@
  * Bytes that have arrived are given out by `publish`, most of them at once; some wait until they were checked (verification.ts). Until it has
  * started it may still grow at its ends. Once over it takes no more bytes: its buffers may hold other bytes by then.
  */
+import { LightSignal } from '../cancel/light-signal.js';
 import type { Span } from './span.js';
 import type { Stream } from './stream.js';
 
@@ -55,7 +56,7 @@ export class Fetch {
   readonly fromDisk: boolean;
   #start: number;
   readonly #blocks: Block[] = [];
-  readonly #controller = new AbortController();
+  readonly #cutOff = new LightSignal();
   readonly #waiters = new Set<Waiter>();
   #end: number;
   #position: number;
@@ -84,7 +85,7 @@ export class Fetch {
   }
 
   get signal(): AbortSignal {
-    return this.#controller.signal;
+    return this.#cutOff;
   }
 
   get started(): boolean {
@@ -271,7 +272,7 @@ export class Fetch {
 
   /** Cuts the GET off. */
   abort(): void {
-    this.#controller.abort();
+    this.#cutOff.abort();
   }
 }
 

@@ -8,6 +8,7 @@
  *   4. waits until its bytes have arrived, and hands out slices of the blocks.
  * Where they are there already nothing of this waits: `readHeld`.
  */
+import { anyOf } from '../cancel/light-signal.js';
 import type { ByteSlices, ObjectVersion } from '../memory/byte-slices.js';
 import type { GetResult } from '../store/object-store.js';
 import { BlockIndex } from './block-index.js';
@@ -238,11 +239,13 @@ export class Reader {
   async #waitAndHold(asked: Span, stream: Stream, signal: AbortSignal | undefined): Promise<Block[]> {
     const { budget, pool, closing } = this.#shared;
     const bytes = pool.bytesFor(this.#places.cut([this.#places.aligned(asked)]));
-    const until = signal === undefined ? closing : AbortSignal.any([signal, closing]);
+    const until = anyOf(signal === undefined ? [closing] : [signal, closing]);
     try {
-      await budget.reserve(bytes, until);
+      await budget.reserve(bytes, until.signal);
     } catch (error) {
       throw closing.aborted ? this.#fetcher.aborted(error) : error;
+    } finally {
+      until.end();
     }
     if (closing.aborted) {
       budget.release(bytes);

@@ -1,4 +1,5 @@
 /** A call while its handler runs, as the handler sees it. */
+import { LightSignal } from '../cancel/light-signal.js';
 import type { Credentials } from './credential.js';
 import type { Call, Credential } from './service.js';
 
@@ -19,8 +20,8 @@ export class ActiveCall implements Call {
   readonly credential: Credential;
   readonly #caller: Caller;
   readonly #source: AbortSignal;
-  /** Made when the handler asks: most calls are answered at once, and a controller costs as much as they do. */
-  #controller: AbortController | undefined;
+  /** Made when the handler asks: most calls are answered at once. */
+  #signal: LightSignal | undefined;
   #abort: (() => void) | undefined;
   #releases: (() => void)[] | undefined;
   #settled = false;
@@ -54,17 +55,17 @@ export class ActiveCall implements Call {
   }
 
   get signal(): AbortSignal {
-    this.#controller ??= this.#makeController();
-    return this.#controller.signal;
+    this.#signal ??= this.#makeSignal();
+    return this.#signal;
   }
 
-  #makeController(): AbortController {
-    const controller = new AbortController();
+  #makeSignal(): LightSignal {
+    const signal = new LightSignal();
     const source = this.#source;
-    this.#abort = () => controller.abort(source.reason);
+    this.#abort = () => signal.abort(source.reason);
     if (source.aborted) this.#abort();
     else source.addEventListener('abort', this.#abort, { once: true });
-    return controller;
+    return signal;
   }
 
   /** Somebody waits for the reply to be sent. */

@@ -10,6 +10,7 @@
  */
 import { setImmediate } from 'node:timers';
 import pLimit from 'p-limit';
+import { anyOf, LightSignal } from '../cancel/light-signal.js';
 import type { Blocks } from '../memory/blocks.js';
 import type { MemoryBudget } from '../memory/memory-budget.js';
 import type { Logger } from '../telemetry/log.js';
@@ -47,7 +48,7 @@ export class Spiller {
   /** Parts with memory, least recently written first. */
   readonly #parts = new Set<Spillable>();
   /** Who waits for memory, in line, and for how many bytes. */
-  readonly #waiting = new Map<AbortController, number>();
+  readonly #waiting = new Map<LightSignal, number>();
   #spillingBytes = 0;
   /** Calls to the store that will free memory by ending. */
   #underWay = 0;
@@ -91,14 +92,15 @@ export class Spiller {
   /** Reserves memory for written data. Errors: SpoolFullError; the reason of the first signal that is aborted. */
   async reserve(bytes: number, ...signals: readonly (AbortSignal | undefined)[]): Promise<void> {
     if (bytes === 0 || this.#budget.tryReserve(bytes)) return;
-    const stuck = new AbortController();
+    const stuck = new LightSignal();
+    const until = anyOf([stuck, ...signals.filter((signal) => signal !== undefined)]);
     this.#waiting.set(stuck, bytes);
     try {
-      const given = signals.filter((signal) => signal !== undefined);
-      const reserved = this.#budget.reserve(bytes, AbortSignal.any([stuck.signal, ...given]));
+      const reserved = this.#budget.reserve(bytes, until.signal);
       this.#scheduleCheck();
       await reserved;
     } finally {
+      until.end();
       this.#waiting.delete(stuck);
     }
   }

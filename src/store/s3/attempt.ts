@@ -1,4 +1,5 @@
 /** One attempt of one call: its abort signal, and the clock that gives it up. */
+import { LightSignal } from '../../cancel/light-signal.js';
 import type { StoreError } from '../errors.js';
 
 /** Why an attempt was cut off from this side. */
@@ -9,7 +10,7 @@ export class Attempt {
   readonly number: number;
   /** What ended the attempt before this one. */
   readonly previous: StoreError | undefined;
-  readonly #controller = new AbortController();
+  readonly #signal = new LightSignal();
   readonly #callerSignal: AbortSignal | undefined;
   readonly #onCallerAbort = (): void => this.cut('caller');
   readonly #onProgress: () => void;
@@ -31,7 +32,7 @@ export class Attempt {
   }
 
   get signal(): AbortSignal {
-    return this.#controller.signal;
+    return this.#signal;
   }
 
   get cutOff(): CutOff | undefined {
@@ -57,7 +58,7 @@ export class Attempt {
   cut(reason: CutOff): void {
     if (this.#cutOff !== undefined) return;
     this.#cutOff = reason;
-    this.#controller.abort();
+    this.#signal.abort();
   }
 
   end(): void {
