@@ -29,6 +29,8 @@ export interface ExportOptions {
   /** Infinity for `indefinite`. */
   readonly negativeTtlMs: number;
   readonly exclusiveCreate: 'daemon' | 'bucket';
+  /** Where modes, owners and times are kept, and whether those of objects are looked at. */
+  readonly metadata: 'objects' | 'state' | 'none';
   /** What is fetched ahead of readers. */
   readonly readPolicy: 'adaptive' | 'sequential' | 'random';
   readonly commitPolicy: 'publish' | 'journal';
@@ -154,6 +156,7 @@ function exportOf(
     metadataTtlMs: of('metadataTtl'),
     negativeTtlMs: of('negativeTtl') ?? of('metadataTtl'),
     exclusiveCreate: of('exclusiveCreate'),
+    metadata: of('metadata'),
     readPolicy: of('readPolicy'),
     commitPolicy: of('commitPolicy'),
     noSignRequest: of('noSignRequest'),

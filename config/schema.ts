@@ -83,6 +83,11 @@ export const EXPORT_OPTIONS = {
     'daemon',
     'Among whom an exclusive create (O_EXCL) is one: the clients of this daemon, or all writers to the bucket, for a conditional PUT before the answer.',
   ),
+  metadata: option<'objects' | 'state' | 'none'>(
+    choice('objects', 'state', 'none'),
+    'objects',
+    'Where modes, owners and times that clients set are kept: objects, on the objects; state, in the state directory alone; none, there as well, and objects are not asked for any: what a listing tells is believed, without HEADs.',
+  ),
   readPolicy: option<'adaptive' | 'sequential' | 'random'>(
     choice('adaptive', 'sequential', 'random'),
     'adaptive',

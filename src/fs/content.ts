@@ -221,7 +221,8 @@ export class Content {
     );
     if (differs) {
       node.attributesEpoch++;
-      if (!node.created) node.attributesDirty = true;
+      node.attributesHere = volume.keepsAttributesHere();
+      if (!node.created && !node.attributesHere) node.attributesDirty = true;
     }
     if (typeof changes.mtimeNs === 'bigint') node.timesGiven = true;
     node.touchCtime(nowNs);
@@ -231,6 +232,7 @@ export class Content {
     // Also what differs in nothing: the same may be on its way to the disk, or have failed there.
     if (differs || size !== undefined || node.created || node.attributesDirty)
       await journal(volume, node, size);
+    if (node.attributesHere) await volume.keptAttributes(node);
     if (node.publishable) this.publishAfterRest(node);
   }
 

@@ -19,6 +19,7 @@ import { Export, type ExportRules } from './exports.js';
 import type { FileSystem } from './file-system.js';
 import { IntentLog } from './intent-log.js';
 import { LongOperations } from './long-operations.js';
+import { farthestFromObjects, type MetadataPlace } from './metadata-place.js';
 import { collectRemoved } from './collecting.js';
 import { NodeCache } from './node-cache.js';
 import { Janitor, JANITOR_RULES_DEFAULT, type JanitorRules } from './janitor.js';
@@ -46,6 +47,8 @@ export interface ExportOptions extends ExportRules {
   readonly negativeTtlMs?: number;
   /** Among whom EXCLUSIVE creates are exclusive. Default: `daemon`. Of exports that share a volume one `bucket` is enough. */
   readonly exclusiveCreate?: 'daemon' | 'bucket';
+  /** Default: `objects`. Of exports that share a volume, the last of `objects`, `state` and `none` that any of them says holds. */
+  readonly metadata?: MetadataPlace;
   /** Default: `publish`. Of exports that share a volume, all must say `journal` for it to hold. */
   readonly commitPolicy?: CommitRules['policy'];
 }
@@ -146,6 +149,7 @@ export async function createFileSystem(parts: FileSystemParts): Promise<RunningF
       negativeTtlMs: Math.min(
         ...sharing.map(({ metadataTtlMs, negativeTtlMs }) => negativeTtlMs ?? metadataTtlMs),
       ),
+      metadata: farthestFromObjects(sharing.map(({ metadata }) => metadata ?? 'objects')),
       createsInBucket: sharing.some(({ exclusiveCreate }) => exclusiveCreate === 'bucket'),
       defaults: {
         uid: options.uid,

@@ -42,9 +42,9 @@ export class EntryCalls {
   ): Promise<Fs.CreatedFile> {
     const parent = await this.#places.changeable(context, directory);
     const { exported, node, caller } = parent;
-    const { namespace, volume } = exported.volume;
+    const { directories, volume } = exported.volume;
     const made = await this.#long.run(`${context.caller.address} MKDIR ${entryOf(node, name)}`, () =>
-      namespace.mkdir(node, parseName(name), attributes, caller),
+      directories.mkdir(node, parseName(name), attributes, caller),
     );
     await volume.nodes.settled();
     return { ...this.#places.found(exported, made.node), parent: report(exported, node, made.change) };
@@ -82,7 +82,7 @@ export class EntryCalls {
     const parent = await this.#places.changeable(context, directory);
     const { exported, node } = parent;
     const change = await this.#long.run(`${context.caller.address} RMDIR ${entryOf(node, name)}`, () =>
-      exported.volume.namespace.rmdir(node, parseName(name), this.#unlinkGuard(parent)),
+      exported.volume.directories.rmdir(node, parseName(name), this.#unlinkGuard(parent)),
     );
     await exported.volume.volume.nodes.settled();
     return report(exported, node, change);

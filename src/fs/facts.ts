@@ -10,6 +10,8 @@ interface FileFacts {
   readonly t?: readonly [mtime: string, atime: string, ctime: string];
   readonly v?: readonly [etag: string, size: number, lastModifiedMs: number];
   readonly p?: boolean;
+  /** Mode and owner were given here. */
+  readonly o?: true;
   readonly x?: string;
   readonly s?: string;
 }
@@ -20,6 +22,7 @@ interface DirectoryFacts {
   readonly u?: number;
   readonly g?: number;
   readonly t?: readonly [mtime: string, atime: string, ctime: string];
+  readonly o?: true;
   readonly v?: readonly [etag: string, lastModifiedMs: number] | null;
 }
 
@@ -46,6 +49,7 @@ export function factsOf(node: FsNode): Facts {
     ...(node.mode !== undefined && { m: node.mode }),
     ...(node.uid !== undefined && { u: node.uid }),
     ...(node.gid !== undefined && { g: node.gid }),
+    ...(node.attributesHere && { o: true as const }),
     t: [String(node.mtimeNs), String(node.atimeNs), String(node.ctimeNs)] as const,
   };
   if (node.kind === 'directory') {
@@ -80,6 +84,7 @@ export function nodeFromFacts(id: bigint, value: unknown): FsNode {
   node.mode = facts.m;
   node.uid = facts.u;
   node.gid = facts.g;
+  node.attributesHere = facts.o === true;
   if (facts.t !== undefined) {
     node.mtimeNs = BigInt(facts.t[0]);
     node.atimeNs = BigInt(facts.t[1]);

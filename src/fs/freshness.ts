@@ -4,12 +4,12 @@
  * An answer is applied only if nothing changed here since it was asked for (`epoch`), and never to a file with unpublished
  * changes: those are authoritative until they are published under the condition that nobody else changed the object.
  */
-import type { ListPage, ObjectHead, ObjectSummary } from '../store/object-store.js';
-import { toNs } from './clock.js';
+import type { ListPage, ObjectHead } from '../store/object-store.js';
 import { FsError } from './errors.js';
 import { NEVER_MS, type DirectoryNode, type FileNode, type FsNode } from './node.js';
 import { applyMarker, markerIn } from './marker-news.js';
 import { readPosixMetadata } from './posix-metadata.js';
+import { applySeen, seenOf, type SeenVersion } from './seen-version.js';
 import { LIST_KEYS_MAX, entriesOf, headersOnly, sameEntries } from './store-answers.js';
 import { after, type Soon } from './soon.js';
 import { toFsError } from './store-errors.js';
@@ -47,10 +47,23 @@ export class Freshness {
     if (node.gone) throw stale(this.#volume, node);
     if (node.recovering !== undefined) return this.#recovered(node).then(() => this.file(node));
     if (node.unpublished || node.relocating || this.#volume.isFresh(node, nowMs)) return undefined;
+    if (this.#isToldByListing(node)) return undefined;
     return this.#confirmed(
       node,
       this.#once(`file ${node.id}`, () => this.#head(node)),
     );
+  }
+
+  /** A scan showed the file within the time to live, and that is all there is to know. */
+  #isToldByListing(node: FileNode): boolean {
+    const volume = this.#volume;
+    const { listed } = node;
+    const seen = volume.metadata === 'none' ? seenOf(listed?.version) : undefined;
+    if (listed === undefined || seen === undefined) return false;
+    if (volume.clock.nowMs() - listed.takenMs >= volume.metadataTtlMs) return false;
+    if (!this.#adoptWhole(node, seen, listed.takenMs)) return false;
+    volume.nodes.save(node);
+    return true;
   }
 
   /** What a crash left of the file is looked at. EJUKEBOX where that takes long. */
@@ -112,6 +125,8 @@ export class Freshness {
       }
       if (listed !== undefined) {
         const node = volume.nodes.entry(parent, name, listed.kind);
+        const seen = volume.metadata === 'none' ? seenOf(listed.version) : undefined;
+        if (node.kind === 'file' && seen !== undefined) this.adopt(node, seen, listing.takenMs);
         // Gone since it was listed; or a prefix that only an unfinished upload has, which directory buckets list.
         return this.#stillThere(node).then((there) => (there ? node : undefined));
       }
@@ -136,9 +151,10 @@ export class Freshness {
     return ours || this.#volume.isFresh(node, nowMs);
   }
 
-  /** Takes over what a listing shows of a file; true when it proves the attributes held. */
-  adopt(node: FileNode, seen: Omit<ObjectSummary, 'key'>, atMs: number): boolean {
+  /** Takes over what a listing shows of a file; true when it proves the attributes held, or is all there is to know. */
+  adopt(node: FileNode, seen: SeenVersion, atMs: number): boolean {
     if (node.unpublished) return true;
+    if (this.#volume.metadata === 'none') return this.#adoptWhole(node, seen, atMs);
     const { version } = node;
     const same =
       version !== undefined &&
@@ -153,29 +169,27 @@ export class Freshness {
     return false;
   }
 
+  /** Where no metadata is looked for a listing tells what a HEAD would. */
+  #adoptWhole(node: FileNode, seen: SeenVersion, atMs: number): boolean {
+    const volume = this.#volume;
+    // What is known here is newer.
+    if (node.relocating || atMs <= node.validatedMs) return volume.isFresh(node);
+    const { version } = node;
+    const isSame = version?.etag === seen.etag && version.lastModifiedMs === seen.lastModifiedMs;
+    if (!isSame) node.headers = undefined;
+    node.proven = true;
+    applySeen(volume, node, seen, {}, atMs);
+    // Of a file that nobody has looked at the state database needs no more than its name.
+    if (version !== undefined && !isSame) volume.nodes.save(node);
+    return true;
+  }
+
   /** What a HEAD told of a file that was asked for at `askedMs`: an answer is as old as its question. */
   applyHead(node: FileNode, head: ObjectHead, askedMs: number): void {
-    const posix = readPosixMetadata(head.metadata);
-    const before = visibleState(node);
-    const known = node.version;
-    // A streamed upload carries no times: those of its writes are known here as long as the object is that version.
-    const sameVersion =
-      known?.etag === head.etag && (known.lastModifiedMs ?? head.lastModifiedMs) === head.lastModifiedMs;
-    const otherwiseNs = sameVersion ? node.mtimeNs : toNs(head.lastModifiedMs);
-    node.version = { etag: head.etag, size: head.size, lastModifiedMs: head.lastModifiedMs };
-    node.listed = undefined;
+    const { metadata } = this.#volume;
     node.headers = headersOnly(head);
-    node.type = posix.type === 'symlink' ? 'symlink' : 'file';
-    node.symlinkTarget = posix.symlinkTarget;
-    node.size = posix.symlinkTarget === undefined ? head.size : Buffer.byteLength(posix.symlinkTarget);
-    node.mode = posix.mode;
-    node.uid = posix.uid;
-    node.gid = posix.gid;
-    node.mtimeNs = posix.mtimeNs ?? otherwiseNs;
-    node.atimeNs = posix.atimeNs ?? node.mtimeNs;
-    node.proven = head.dateMs - head.lastModifiedMs >= PROOF_AFTER_MS;
-    if (known === undefined || visibleState(node) !== before) node.touchCtime(toNs(head.lastModifiedMs));
-    node.validatedMs = askedMs;
+    node.proven = metadata === 'none' || head.dateMs - head.lastModifiedMs >= PROOF_AFTER_MS;
+    applySeen(this.#volume, node, head, metadata === 'none' ? {} : readPosixMetadata(head.metadata), askedMs);
     this.#volume.nodes.save(node);
   }
 
@@ -257,9 +271,8 @@ export class Freshness {
       node.noteListed(entry.name, takenMs);
       const record = volume.table.child(node.id, entry.name);
       const child = record === undefined ? undefined : volume.nodes.peek(record.id);
-      if (child?.kind === 'file' && entry.version?.lastModifiedMs !== undefined) {
-        this.adopt(child, { ...entry.version, lastModifiedMs: entry.version.lastModifiedMs }, takenMs);
-      }
+      const seen = seenOf(entry.version);
+      if (child?.kind === 'file' && seen !== undefined) this.adopt(child, seen, takenMs);
     }
   }
 
@@ -370,7 +383,3 @@ const isEmpty = ({ objects, prefixes, continuationToken }: ListPage): boolean =>
 
 const stale = (volume: Volume, node: FsNode): FsError =>
   new FsError('ESTALE', `file ${node.id} is gone from ${volume.name}`);
-
-/** What a client could see of a change. The ETag stands for the bytes. */
-const visibleState = (node: FileNode): string =>
-  [node.version?.etag, node.size, node.type, node.mode, node.uid, node.gid, node.mtimeNs].join('|');

@@ -2,7 +2,7 @@
 import type { ListPage, ObjectSummary } from '../store/object-store.js';
 import { toNs } from './clock.js';
 import type { DirectoryNode } from './node.js';
-import { readPosixMetadata } from './posix-metadata.js';
+import { readPosixMetadata, type PosixMetadata } from './posix-metadata.js';
 import { headersOnly } from './store-answers.js';
 import { toFsError } from './store-errors.js';
 import type { Volume } from './volume.js';
@@ -38,6 +38,12 @@ export async function applyMarker(
   if (known?.etag === marker.etag && known.lastModifiedMs === marker.lastModifiedMs && node.markerHeaders)
     return;
   const { epoch } = node;
+  if (volume.metadata === 'none') {
+    node.marker = { etag: marker.etag, lastModifiedMs: marker.lastModifiedMs };
+    node.markerHeaders = undefined;
+    applyTimes(node, {}, marker.lastModifiedMs, known != null && known.etag !== marker.etag);
+    return;
+  }
   const head = await volume.store.head(prefix).catch((error: unknown) => {
     throw toFsError(error);
   });
@@ -46,12 +52,25 @@ export async function applyMarker(
   const changed = known != null && known.etag !== head.etag;
   node.marker = { etag: head.etag, lastModifiedMs: head.lastModifiedMs };
   node.markerHeaders = headersOnly(head);
-  node.mode = posix.mode;
-  node.uid = posix.uid;
-  node.gid = posix.gid;
-  const mtimeNs = posix.mtimeNs ?? toNs(head.lastModifiedMs);
+  if (volume.metadata === 'objects') node.attributesHere = false;
+  if (!node.attributesHere) {
+    node.mode = posix.mode;
+    node.uid = posix.uid;
+    node.gid = posix.gid;
+  }
+  applyTimes(node, posix, head.lastModifiedMs, changed);
+}
+
+function applyTimes(
+  node: DirectoryNode,
+  { mtimeNs, atimeNs }: PosixMetadata,
+  lastModifiedMs: number,
+  changed: boolean,
+): void {
+  const lastModifiedNs = toNs(lastModifiedMs);
+  const isNew = node.ctimeNs === 0n || changed;
   // Entries that came and went since the marker was written moved the time further than it says.
-  if (node.ctimeNs === 0n || changed) node.mtimeNs = mtimeNs;
-  if (node.ctimeNs === 0n || changed) node.touchCtime(toNs(head.lastModifiedMs));
-  node.atimeNs = posix.atimeNs ?? node.mtimeNs;
+  if (isNew) node.mtimeNs = mtimeNs ?? lastModifiedNs;
+  if (isNew) node.touchCtime(lastModifiedNs);
+  if (isNew || !node.attributesHere) node.atimeNs = atimeNs ?? node.mtimeNs;
 }

@@ -24,8 +24,11 @@ export class Markers {
     const differs = applyAttributes(directory, changes, volume.nowNs);
     directory.touchCtime(volume.nowNs);
     witness.after();
-    if (differs && volume.prefixOf(directory) !== '') await this.#put(directory).catch(rethrow);
+    if (differs) directory.attributesHere = volume.keepsAttributesHere();
+    if (differs && !directory.attributesHere && volume.prefixOf(directory) !== '')
+      await this.#put(directory).catch(rethrow);
     volume.nodes.save(directory);
+    await volume.keptAttributes(directory);
   }
 
   /**

@@ -1,33 +1,22 @@
 /**
- * CREATE, MKDIR, SYMLINK, REMOVE and RMDIR. Each resolves only when a crash loses nothing of it: the store has it, or, for a new
+ * CREATE, SYMLINK and REMOVE; directories.ts has MKDIR and RMDIR. Each resolves only when a crash loses nothing of it: the store has it, or, for a new
  * file, the journal. Changes of one entry run one after the other.
  */
 import type { AttributeChanges, Caller, CreateMode } from './file-system.js';
-import { applyAttributes } from './apply-attributes.js';
 import type { Content } from './content.js';
+import type { EntryChanges, Guard, Made } from './entry-changes.js';
 import { FsError } from './errors.js';
 import type { Freshness } from './freshness.js';
 import type { Intent } from './intent-log.js';
 import { dropUnpublished, journal, unpublishedRefs } from './journaling.js';
-import { pagesBelow } from './key-trees.js';
 import { deleteObjectOf } from './lost-condition.js';
 import type { Markers } from './markers.js';
-import { KEY_BYTES_MAX } from './names.js';
-import { DirectoryNode, FileNode, type EntryChange, type FsNode } from './node.js';
+import { FileNode, type DirectoryNode, type EntryChange, type FsNode } from './node.js';
 import type { Publishing } from './publishing.js';
 import type { SillyNames } from './silly-names.js';
 import { modeAfterWrite } from './set-id.js';
 import { toFsError } from './store-errors.js';
 import type { Volume } from './volume.js';
-
-/** Judges a change of an entry before it is made; throws what it refuses. */
-export type Guard = (node: FsNode) => void;
-
-/** A node just made; `change` is absent where it was there already. */
-export interface Made<N extends FsNode> {
-  readonly node: N;
-  readonly change?: EntryChange;
-}
 
 export class Namespace {
   readonly #volume: Volume;
@@ -36,6 +25,7 @@ export class Namespace {
   readonly #publishing: Publishing;
   readonly #silly: SillyNames;
   readonly #markers: Markers;
+  readonly #entries: EntryChanges;
 
   constructor(
     volume: Volume,
@@ -45,6 +35,7 @@ export class Namespace {
       readonly publishing: Publishing;
       readonly silly: SillyNames;
       readonly markers: Markers;
+      readonly entries: EntryChanges;
     },
   ) {
     this.#volume = volume;
@@ -53,6 +44,7 @@ export class Namespace {
     this.#publishing = parts.publishing;
     this.#silly = parts.silly;
     this.#markers = parts.markers;
+    this.#entries = parts.entries;
   }
 
   /** CREATE (RFC 1813 3.3.8). `mayTruncate` judges an UNCHECKED create of an existing file with size 0. */
@@ -72,7 +64,7 @@ export class Namespace {
       await this.#silly.makeRoom(volume.entryKey(directory, name));
       const node = volume.nodes.entry(directory, name, 'file');
       const attributes = mode.how === 'exclusive' ? {} : mode.attributes;
-      this.#setNew(node, attributes, owner, volume.nowNs);
+      this.#entries.setNew(node, attributes, owner, volume.nowNs);
       node.created = true;
       if (mode.how === 'exclusive') node.exclusiveVerifier = mode.verifier.toString('hex');
       directory.negatives.delete(name);
@@ -94,11 +86,11 @@ export class Namespace {
         this.#freshness.distrust(directory, name);
         throw toFsError(error);
       }
-      const change = this.#entryMade(directory, node);
+      const change = this.#entries.made(directory, node);
       if (node.publishable) this.#content.publishAfterRest(node);
       return { node, change };
     };
-    return this.#alone(directory, name, making, 'entry', patience);
+    return this.#entries.alone(directory, name, making, 'entry', patience);
   }
 
   /** A new file's object is there before its CREATE is answered. EEXIST where somebody else's was there before. */
@@ -140,44 +132,6 @@ export class Namespace {
     }
   }
 
-  /** MKDIR (RFC 1813 3.3.9): writes the marker object. */
-  async mkdir(
-    directory: DirectoryNode,
-    name: string,
-    attributes: AttributeChanges,
-    owner: Caller,
-  ): Promise<Made<DirectoryNode>> {
-    return this.#alone(directory, name, async () => {
-      await this.#requireAbsent(directory, name);
-      const volume = this.#volume;
-      if (Buffer.byteLength(volume.entryKey(directory, name)) >= KEY_BYTES_MAX) {
-        throw new FsError(
-          'ENAMETOOLONG',
-          `the marker of "${name}" would pass S3's ${KEY_BYTES_MAX} bytes of a key`,
-        );
-      }
-      // The node is made once the store has the marker: one without would be taken for removed.
-      const draft = new DirectoryNode(0n);
-      const { nowNs } = volume;
-      this.#setNew(draft, attributes, owner, nowNs);
-      const headers = volume.headersOf(draft);
-      const prefix = `${volume.entryKey(directory, name)}/`;
-      const written = await volume.store
-        .put(prefix, [], headers, { ifNoneMatch: '*' })
-        .catch((error: unknown) => {
-          throw this.#notMade(directory, name, error);
-        });
-      const node = volume.nodes.entry(directory, name, 'directory');
-      this.#setNew(node, attributes, owner, nowNs);
-      node.marker = { etag: written.etag, lastModifiedMs: written.lastModifiedMs };
-      node.markerHeaders = headers;
-      node.validatedMs = volume.clock.nowMs();
-      node.listing = { takenMs: node.validatedMs, entries: new Map() };
-      directory.noteEntry({ name, kind: 'directory' });
-      return { node, change: this.#entryMade(directory, node) };
-    });
-  }
-
   /** SYMLINK (RFC 1813 3.3.10): the target is the object's body. */
   async symlink(
     directory: DirectoryNode,
@@ -186,36 +140,41 @@ export class Namespace {
     attributes: AttributeChanges,
     owner: Caller,
   ): Promise<Made<FileNode>> {
-    return this.#alone(directory, name, async () => {
-      await this.#requireAbsent(directory, name);
+    return this.#entries.alone(directory, name, async () => {
+      await this.#entries.requireAbsent(directory, name);
       const volume = this.#volume;
+      if (volume.metadata === 'none')
+        throw new FsError(
+          'ENOTSUP',
+          `"${name}": a symlink is told by metadata, which --metadata none leaves out`,
+        );
       await this.#silly.makeRoom(volume.entryKey(directory, name));
       const draft = new FileNode(0n);
       draft.type = 'symlink';
       const { nowNs } = volume;
-      this.#setNew(draft, { mode: 0o777, ...attributes }, owner, nowNs);
+      this.#entries.setNew(draft, { mode: 0o777, ...attributes }, owner, nowNs);
       const headers = volume.headersOf(draft);
       const written = await volume.store
         .put(volume.entryKey(directory, name), [target], headers, { ifNoneMatch: '*' })
         .catch((error: unknown) => {
-          throw this.#notMade(directory, name, error);
+          throw this.#entries.notMade(directory, name, error);
         });
       const node = volume.nodes.entry(directory, name, 'file');
       node.type = 'symlink';
-      this.#setNew(node, { mode: 0o777, ...attributes }, owner, nowNs);
+      this.#entries.setNew(node, { mode: 0o777, ...attributes }, owner, nowNs);
       node.size = target.length;
       node.version = { ...written, size: target.length };
       node.headers = headers;
       node.proven = true;
       node.validatedMs = volume.clock.nowMs();
       directory.noteEntry({ name, kind: 'file', version: node.version });
-      return { node, change: this.#entryMade(directory, node) };
+      return { node, change: this.#entries.made(directory, node) };
     });
   }
 
   /** REMOVE (RFC 1813 3.3.12). EISDIR for a directory. */
   async remove(directory: DirectoryNode, name: string, guard: Guard): Promise<EntryChange> {
-    return this.#alone(directory, name, async () => {
+    return this.#entries.alone(directory, name, async () => {
       const volume = this.#volume;
       const node = await this.#freshness.entry(directory, name);
       guard(node);
@@ -234,12 +193,12 @@ export class Namespace {
       } finally {
         isKept = leave();
       }
-      const change = this.#entryGone(directory, name, node);
+      const change = this.#entries.gone(directory, name, node);
       await this.#publishing.abandon(node);
       if (node.silly !== undefined) await volume.silly.drop(node);
       if (removing !== undefined) await volume.intents.drop(removing);
       volume.readers.forget(key);
-      if (!isKept) await this.keepDirectoryIfCan(directory);
+      if (!isKept) await this.#markers.keepIfCan(directory);
       return change;
     });
   }
@@ -284,108 +243,6 @@ export class Namespace {
     const name = volume.nameOf(silly);
     const directory = volume.parentOf(silly);
     await volume.silly.drop(silly);
-    this.#entryGone(directory, name, silly);
-  }
-
-  /** RMDIR (RFC 1813 3.3.13). ENOTEMPTY while any key lies under it, be it one that the mount hides. */
-  async rmdir(directory: DirectoryNode, name: string, guard: Guard): Promise<EntryChange> {
-    const task = async (): Promise<EntryChange> => {
-      const volume = this.#volume;
-      const node = await this.#freshness.entry(directory, name);
-      guard(node);
-      if (node.kind !== 'directory') throw new FsError('ENOTDIR', `"${name}" is not a directory`);
-      await this.requireEmpty(node);
-      await volume.store.delete(volume.prefixOf(node)).catch(rethrow);
-      const change = this.#entryGone(directory, name, node);
-      await this.keepDirectoryIfCan(directory);
-      return change;
-    };
-    return this.#alone(directory, name, task, 'and below');
-  }
-
-  async requireEmpty(directory: DirectoryNode): Promise<void> {
-    const volume = this.#volume;
-    const prefix = volume.prefixOf(directory);
-    const occupied = await isOccupied(volume, prefix).catch(rethrow);
-    if (occupied || volume.nodes.hasBusyBelow(directory))
-      throw new FsError('ENOTEMPTY', `"${prefix}" is not empty`);
-  }
-
-  /** Attributes of a file or directory that is being made; `nowNs` is one time for the node and for what the store keeps of it. */
-  #setNew(node: FsNode, attributes: AttributeChanges, owner: Caller, nowNs: bigint): void {
-    const volume = this.#volume;
-    const defaultMode = node.kind === 'directory' ? volume.defaults.directoryMode : volume.defaults.fileMode;
-    applyAttributes(
-      node,
-      { mode: defaultMode, uid: owner.uid, gid: owner.gid, atimeNs: nowNs, mtimeNs: nowNs, ...attributes },
-      nowNs,
-    );
-    node.touchCtime(nowNs);
-  }
-
-  /** The store may have it all the same: what is known of the name is asked for again. */
-  #notMade(directory: DirectoryNode, name: string, error: unknown): FsError {
-    this.#freshness.distrust(directory, name);
-    directory.touchEntries(this.#volume.nowNs);
-    return toFsError(error, { 'precondition-failed': 'EEXIST' });
-  }
-
-  #entryMade(directory: DirectoryNode, node: FsNode): EntryChange {
-    const change = directory.touchEntries(this.#volume.nowNs);
-    this.#volume.nodes.save(directory);
-    this.#volume.nodes.save(node);
-    return change;
-  }
-
-  #entryGone(directory: DirectoryNode, name: string, node: FsNode): EntryChange {
-    const volume = this.#volume;
-    volume.nodes.forget(node.id);
-    directory.noteAbsent(name, volume.clock.nowMs());
-    const change = directory.touchEntries(volume.nowNs);
-    volume.nodes.save(directory);
-    return change;
-  }
-
-  /** Called after an entry left. */
-  async keepDirectoryIfCan(directory: DirectoryNode): Promise<void> {
-    await this.#markers.keepIfCan(directory);
-  }
-
-  async #requireAbsent(directory: DirectoryNode, name: string): Promise<void> {
-    const existing = await this.#freshness.entryIfAny(directory, name);
-    if (existing !== undefined) throw new FsError('EEXIST', `"${name}" exists`);
-  }
-
-  /** Runs alone on the entry, and alone with what lies below it where that must not change. */
-  async #alone<T>(
-    directory: DirectoryNode,
-    name: string,
-    task: () => Promise<T>,
-    reach: 'entry' | 'and below' = 'entry',
-    patience?: AbortSignal,
-  ): Promise<T> {
-    const volume = this.#volume;
-    return volume.locks.run(
-      () => {
-        const changes = volume.silly.keysOf(directory, name);
-        return {
-          changes,
-          ...(reach === 'and below' && { moves: [`${volume.entryKey(directory, name)}/`] }),
-        };
-      },
-      task,
-      patience,
-    );
+    this.#entries.gone(directory, name, silly);
   }
 }
-
-/** Whether a key other than its marker lies below a prefix. Two keys tell, but a page may have fewer and go on. */
-async function isOccupied(volume: Volume, prefix: string): Promise<boolean> {
-  for await (const page of pagesBelow(volume, prefix, 2))
-    if (page.some(({ key }) => key !== prefix)) return true;
-  return false;
-}
-
-const rethrow = (error: unknown): never => {
-  throw toFsError(error);
-};

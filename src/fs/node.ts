@@ -52,6 +52,8 @@ abstract class NodeState {
   validatedMs = NEVER_MS;
   /** Moves at every change made here: an answer of the store that was asked for before is not applied. */
   epoch = 0;
+  /** Mode and owner were given here and are not on the object: what the object says of them, or what replaces it, doesn't change them. */
+  attributesHere = false;
   /** The file was removed; its handles are stale. */
   gone = false;
 

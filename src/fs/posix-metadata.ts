@@ -28,6 +28,7 @@ const PERMISSION_MASK = 0o7777;
 
 /** Keys that writing replaces: ours, and those of the dialects that would contradict it. */
 const OWN_KEYS = new Set(['file-permissions', 'file-owner', 'file-group', 'file-mtime', 'file-atime']);
+const TIME_KEYS = new Set(['file-mtime', 'file-atime', 'mtime', 'atime', 'ctime']);
 const OTHER_KEYS = new Set(['mode', 'uid', 'gid', 'mtime', 'atime', 'ctime']);
 
 /** Reads every dialect; ours wins where several speak. Values that don't parse are passed over. */
@@ -79,6 +80,14 @@ export function writePosixMetadata(
     ...(attributes.atimeNs !== undefined && { 'file-atime': `${attributes.atimeNs}ns` }),
   };
 }
+
+/** `foreign` without times of any dialect: those of what an object was before. */
+export function withoutTimes(foreign: Readonly<Record<string, string>>): Record<string, string> {
+  return Object.fromEntries(Object.entries(foreign).filter(([key]) => !TIME_KEYS.has(key)));
+}
+
+/** The least that makes an object a symlink for all who read our dialect. */
+export const SYMLINK_METADATA: Readonly<Record<string, string>> = { 'file-permissions': '0120777' };
 
 /** True where two objects' metadata differ in nothing but the times of our dialect. */
 export function differsInTimesOnly(

@@ -177,6 +177,8 @@ export class Publishing {
     let headers: ObjectHeaders | undefined;
     let sent: ObjectHeaders;
     try {
+      // Ends in the journal with the publication.
+      await volume.keptAttributes(node);
       await this.#loadHeaders(node, key);
       // What is added to keeps its headers: times that it had would be those of before.
       const isAppend = node.session?.isAppend === true && !node.timesGiven;

@@ -39,7 +39,7 @@ export function showBefore(volume: Volume, ref: string, intent: FileIntent): voi
   if (intent.kind === 'written') node.size = intent.record.sizeBytes;
   else if (intent.sizeBytes !== undefined) node.size = intent.sizeBytes;
   else if (intent.kind === 'create') node.size = 0;
-  restore(node, intent.attributes);
+  restore(volume, node, intent.attributes);
   const isNew = intent.kind === 'create' || (intent.kind === 'written' && intent.etag === undefined);
   if (isNew) directory.unpublishedFiles.set(name, node);
 }
@@ -101,9 +101,13 @@ async function writtenAgain(
   }
   if (head !== undefined && head.etag === etag) freshness.applyHead(node, head, volume.clock.nowMs());
   else node.version = etag === undefined ? undefined : { etag, size: record.state.base?.size ?? 0 };
+  // Bytes are a file's: it was renamed over the symlink.
+  if (node.type === 'symlink') node.headers = { metadata: {} };
+  node.type = 'file';
+  node.symlinkTarget = undefined;
   node.created = etag === undefined;
   node.exclusiveVerifier = intent.exclusiveVerifier;
-  restore(node, attributes);
+  restore(volume, node, attributes);
   node.timesGiven = intent.timesGiven === true;
   try {
     if (node.session === undefined) await content.restoreSession(node, record);
@@ -166,8 +170,8 @@ async function adopt(
     const isLacking =
       !isDeepStrictEqual(wanted, head.metadata) &&
       (timesGiven === true || !differsInTimesOnly(wanted, head.metadata));
-    restore(node, attributes);
-    if (isLacking) {
+    restore(volume, node, attributes);
+    if (isLacking && !node.attributesHere) {
       node.attributesDirty = true;
       node.attributesEpoch++;
       // Their record stands until the change is journaled beside it.
@@ -195,7 +199,13 @@ async function createAgain(
   const head = await volume.store.head(volume.keyOf(node));
   if (head !== undefined) {
     directory.unpublishedFiles.delete(name);
+    if (volume.keepsAttributesHere()) restore(volume, node, intent.attributes);
     freshness.applyHead(node, head, volume.clock.nowMs());
+    // The object of an earlier publication has no times of its own.
+    if (node.attributesHere && head.size === (intent.sizeBytes ?? 0))
+      restore(volume, node, intent.attributes);
+    volume.nodes.save(node);
+    await volume.keptAttributes(node);
     volume.intents.end(ref);
     return;
   }
@@ -205,13 +215,13 @@ async function createAgain(
   node.size = 0;
   node.created = true;
   node.exclusiveVerifier = intent.exclusiveVerifier;
-  restore(node, intent.attributes);
+  restore(volume, node, intent.attributes);
   directory.unpublishedFiles.set(name, node);
   volume.nodes.trackBusy(node);
   volume.nodes.save(node);
   if (intent.sizeBytes !== undefined) {
     await content.resizeAgain(node, intent.sizeBytes);
-    restore(node, intent.attributes);
+    restore(volume, node, intent.attributes);
   }
   node.timesGiven = intent.timesGiven === true;
   opened();
@@ -243,9 +253,9 @@ async function changeAgain(
   // The journal keeps all of it together until it is published: another crash on the way undoes nothing.
   if (intent.keptBytes !== undefined) await content.resizeAgain(node, intent.keptBytes);
   if (intent.sizeBytes !== undefined) await content.resizeAgain(node, intent.sizeBytes);
-  restore(node, intent.attributes);
+  restore(volume, node, intent.attributes);
   node.timesGiven = intent.timesGiven === true;
-  node.attributesDirty = true;
+  node.attributesDirty = !node.attributesHere;
   node.attributesEpoch++;
   volume.nodes.trackBusy(node);
   opened();
@@ -277,10 +287,11 @@ async function publish({ volume, publishing, content }: VolumeOperations, node: 
   }
 }
 
-function restore(node: FileNode, attributes: JournaledAttributes): void {
+function restore(volume: Volume, node: FileNode, attributes: JournaledAttributes): void {
   node.mode = attributes.mode;
   node.uid = attributes.uid;
   node.gid = attributes.gid;
   node.mtimeNs = BigInt(attributes.mtimeNs);
   node.atimeNs = BigInt(attributes.atimeNs);
+  node.attributesHere = volume.keepsAttributesHere();
 }

@@ -4,14 +4,16 @@
  * the journal finishes what a crash interrupts. Open files follow: handles belong to nodes, and nodes move.
  */
 import { canRename } from '../store/object-store.js';
+import type { Directories } from './directories.js';
 import { DirectoryRename, copiesTooMuch } from './directory-rename.js';
+import type { Guard } from './entry-changes.js';
 import { FsError } from './errors.js';
 import type { Freshness } from './freshness.js';
 import type { Intent } from './intent-log.js';
 import { createRef, dropUnpublished, journal } from './journaling.js';
 import { finishMove, movesAlone, type NamedEntry } from './move-node.js';
 import { moveObject } from './move-object.js';
-import type { Guard, Namespace } from './namespace.js';
+import type { Markers } from './markers.js';
 import type { DirectoryNode, EntryChange, FileNode, FsNode } from './node.js';
 import type { Claim } from './path-locks.js';
 import type { Publishing } from './publishing.js';
@@ -45,7 +47,8 @@ export class Rename {
   readonly #volume: Volume;
   readonly #freshness: Freshness;
   readonly #publishing: Publishing;
-  readonly #namespace: Namespace;
+  readonly #directoryCalls: Directories;
+  readonly #markers: Markers;
   readonly #silly: SillyNames;
   readonly #directories: DirectoryRename;
 
@@ -53,13 +56,15 @@ export class Rename {
     readonly volume: Volume;
     readonly freshness: Freshness;
     readonly publishing: Publishing;
-    readonly namespace: Namespace;
+    readonly directories: Directories;
+    readonly markers: Markers;
     readonly silly: SillyNames;
   }) {
     this.#volume = parts.volume;
     this.#freshness = parts.freshness;
     this.#publishing = parts.publishing;
-    this.#namespace = parts.namespace;
+    this.#directoryCalls = parts.directories;
+    this.#markers = parts.markers;
     this.#silly = parts.silly;
     this.#directories = new DirectoryRename(parts);
   }
@@ -118,7 +123,7 @@ export class Rename {
     }
     const changes = this.#entriesMoved(source, from, to);
     if (target?.kind === 'file') await this.#publishing.abandon(target);
-    await this.#namespace.keepDirectoryIfCan(from.directory);
+    await this.#markers.keepIfCan(from.directory);
     return changes;
   }
 
@@ -155,7 +160,7 @@ export class Rename {
       return;
     }
     if (target.kind === 'file') throw new FsError('ENOTDIR', 'a directory does not replace a file');
-    await this.#namespace.requireEmpty(target);
+    await this.#directoryCalls.requireEmpty(target);
   }
 
   async #renameFile(
@@ -198,6 +203,7 @@ export class Rename {
       const moved = await moveObject(volume, fromKey, toKey, version, replaced);
       volume.nodes.move(source, to.directory, to.name);
       source.version = moved;
+      source.validatedMs = volume.clock.nowMs();
       source.epoch++;
       volume.readers.forget(toKey);
       await volume.nodes.settled();

@@ -21,6 +21,7 @@ import {
   type Listing,
 } from './node.js';
 import type { RoutePage } from './route.js';
+import { seenOf } from './seen-version.js';
 import type { Volume } from './volume.js';
 
 export interface ScannedEntry {
@@ -177,7 +178,10 @@ export class Scans {
     const nodes = volume.nodes.listed(directory, entries);
     return entries.map((entry, at) => {
       directory.noteListed(entry.name, takenMs);
-      const { id, cookie, node } = nodes[at] as ListedNode;
+      const { id, cookie, node: known } = nodes[at] as ListedNode;
+      // A listing that tells all gives attributes to every file.
+      const isTold = proves && volume.metadata === 'none' && entry.kind === 'file';
+      const node = known ?? (isTold ? volume.nodes.get(id) : undefined);
       const proven = node !== undefined && this.#isProven(node, entry, proves ? takenMs : undefined);
       const listed = proven || entry.version === undefined ? undefined : { version: entry.version, takenMs };
       if (node?.kind === 'file') node.listed = listed;
@@ -190,9 +194,8 @@ export class Scans {
     const volume = this.#volume;
     if (node.kind === 'directory') return volume.isFresh(node);
     if (node.unpublished || volume.isFresh(node)) return true;
-    const { version } = entry;
-    if (takenMs === undefined || version?.lastModifiedMs === undefined) return false;
-    return this.#freshness.adopt(node, { ...version, lastModifiedMs: version.lastModifiedMs }, takenMs);
+    const seen = seenOf(entry.version);
+    return takenMs !== undefined && seen !== undefined && this.#freshness.adopt(node, seen, takenMs);
   }
 }
 

@@ -1,6 +1,8 @@
 /** A volume with everything that works on it, wired. */
 import { Committing } from './committing.js';
 import { Content } from './content.js';
+import { Directories } from './directories.js';
+import { EntryChanges } from './entry-changes.js';
 import { FilesAhead } from './files-ahead.js';
 import { Freshness } from './freshness.js';
 import { Markers } from './markers.js';
@@ -19,6 +21,7 @@ export class VolumeOperations {
   readonly publishing: Publishing;
   readonly committing: Committing;
   readonly content: Content;
+  readonly directories: Directories;
   readonly namespace: Namespace;
   readonly rename: Rename;
   readonly scans: Scans;
@@ -38,18 +41,26 @@ export class VolumeOperations {
     const small = gets && { gets, ahead: new FilesAhead(this.volume, this.freshness, this.scans, gets) };
     this.content = new Content(this.volume, this.freshness, this.publishing, small);
     this.markers = new Markers(this.volume);
+    const entries = new EntryChanges(this.volume, this.freshness);
+    this.directories = new Directories(this.volume, {
+      freshness: this.freshness,
+      markers: this.markers,
+      entries,
+    });
     this.namespace = new Namespace(this.volume, {
       freshness: this.freshness,
       content: this.content,
       publishing: this.publishing,
       silly: this.silly,
       markers: this.markers,
+      entries,
     });
     this.rename = new Rename({
       volume: this.volume,
       freshness: this.freshness,
       publishing: this.publishing,
-      namespace: this.namespace,
+      directories: this.directories,
+      markers: this.markers,
       silly: this.silly,
     });
   }

@@ -1,6 +1,7 @@
 /** A bucket as a tree of nodes: what every operation of this layer works on. Exports are views of a volume. */
 import type { MemoryBudget } from '../memory/memory-budget.js';
 import type { Readers } from '../read/readers.js';
+import { isErrorCode } from '../state/durable-file.js';
 import type { NodeTable } from '../state/node-table.js';
 import type { ObjectHeaders, ObjectStore } from '../store/object-store.js';
 import type { Logger } from '../telemetry/log.js';
@@ -14,6 +15,7 @@ import type { IntentLog } from './intent-log.js';
 import type { LongOperations } from './long-operations.js';
 import { checkKey } from './names.js';
 import { noteHidden } from './hidden-keys.js';
+import { keptMetadata, type MetadataPlace } from './metadata-place.js';
 import type { NodeCache } from './node-cache.js';
 import type { DirectoryNode, FileNode, FsNode } from './node.js';
 import { PathLocks } from './path-locks.js';
@@ -64,6 +66,7 @@ export interface VolumeParts {
   readonly metadataTtlMs: number;
   /** The same of names that it doesn't have. */
   readonly negativeTtlMs: number;
+  readonly metadata: MetadataPlace;
   /** EXCLUSIVE creates put the object before they are answered. */
   readonly createsInBucket: boolean;
   /** What conflicts leave is removed by age: the journal is to know of it. */
@@ -92,6 +95,7 @@ export class Volume {
   readonly log: Logger;
   readonly metadataTtlMs: number;
   readonly negativeTtlMs: number;
+  readonly metadata: MetadataPlace;
   readonly createsInBucket: boolean;
   readonly losersHaveAge: boolean;
   readonly defaults: VolumeDefaults;
@@ -121,6 +125,7 @@ export class Volume {
     this.log = parts.log;
     this.metadataTtlMs = parts.metadataTtlMs;
     this.negativeTtlMs = parts.negativeTtlMs;
+    this.metadata = parts.metadata;
     this.createsInBucket = parts.createsInBucket;
     this.losersHaveAge = parts.losersHaveAge;
     this.defaults = parts.defaults;
@@ -182,9 +187,14 @@ export class Volume {
     return nowMs - node.validatedMs < this.metadataTtlMs;
   }
 
-  /** The headers an object is written with: what it had, and our attributes; without times for an upload that only begins. */
+  /**
+   * The headers an object is written with: what it had, and our attributes where they are kept on objects; without times for an upload that only
+   * begins.
+   */
   headersOf(node: FsNode, times: 'with times' | 'without times' = 'with times'): ObjectHeaders {
     const kept = node.kind === 'file' ? node.headers : node.markerHeaders;
+    if (this.metadata !== 'objects')
+      return { ...kept, metadata: keptMetadata(kept?.metadata ?? {}, node.type) };
     const defaultMode = node.kind === 'file' ? this.defaults.fileMode : this.defaults.directoryMode;
     return {
       ...kept,
@@ -196,6 +206,21 @@ export class Volume {
         ...(times === 'with times' && { mtimeNs: node.mtimeNs, atimeNs: node.atimeNs }),
       }),
     };
+  }
+
+  /** What clients set of the node is kept in the state directory alone. */
+  keepsAttributesHere(): boolean {
+    return this.metadata !== 'objects';
+  }
+
+  /** Resolves when what clients set of the node is on the disk, where nothing else keeps it. ENOSPC, EIO. */
+  async keptAttributes(node: FsNode): Promise<void> {
+    if (!node.attributesHere || this.commit.isStateEphemeral) return;
+    await this.table.flushed().catch((error: unknown) => {
+      const cause = error instanceof Error ? error.cause : undefined;
+      const code = isErrorCode(cause, 'ENOSPC', 'EDQUOT') ? 'ENOSPC' : 'EIO';
+      throw new FsError(code, `attributes of file ${node.id} could not be kept`, { cause: error });
+    });
   }
 
   /** Runs `task` while the node's key stays what it is: nobody renames or removes the node, or a directory above it. */

@@ -215,6 +215,7 @@ exports:
     metadataTtlMs: 1000,
     negativeTtlMs: 1000,
     exclusiveCreate: 'daemon',
+    metadata: 'objects',
     readPolicy: 'adaptive',
     commitPolicy: 'publish',
     noSignRequest: false,

@@ -98,3 +98,19 @@ await t.test('a removal of a file with changes in the journal', async (t) =>
     ],
   }),
 );
+
+await t.test('a file renamed over a symlink is a file after a crash', async (t) => {
+  for (const metadata of ['objects', 'state'] as const) {
+    const m = await mounted(t, { exports: [{ commitPolicy: 'journal', metadata }] });
+    await m.fs.symlink(m.context, await m.root(), Buffer.from('target'), Buffer.from('elsewhere'), {});
+    await m.write('source', 'bytes');
+    await m.rename('source', 'target');
+    await m.crash();
+    await m.open();
+    await m.rest(60_000);
+    t.equal((await m.stat('target')).type, 'file');
+    t.equal(await m.read('target'), 'bytes');
+    t.same(m.bucket(), { target: 'bytes' });
+    t.not(m.store.objects.get('target')?.headers.metadata['file-permissions']?.startsWith('012'), true);
+  }
+});

@@ -28,6 +28,7 @@ interface History {
   readonly when: 'before' | 'after';
   readonly isDirectoryBucket: boolean;
   readonly commitPolicy: 'publish' | 'journal';
+  readonly metadata: 'objects' | 'state';
   /** Files go out in parts of so few bytes that these histories fill some. */
   readonly hasSmallParts: boolean;
 }
@@ -43,13 +44,14 @@ const histories: fc.Arbitrary<History> = fc.record({
   when: fc.constantFrom('before' as const, 'after' as const),
   isDirectoryBucket: fc.boolean(),
   commitPolicy: fc.constantFrom('publish' as const, 'journal' as const),
+  metadata: fc.constantFrom('objects' as const, 'state' as const),
   hasSmallParts: fc.boolean(),
 });
 
 async function play(played: History): Promise<void> {
-  const { steps, last, request, when, isDirectoryBucket, commitPolicy, hasSmallParts } = played;
+  const { steps, last, request, when, isDirectoryBucket, commitPolicy, metadata, hasSmallParts } = played;
   const mounted = await Mounted.start({
-    exports: [{ uid: 0, gid: 0, directoryMode: 0o777, fileMode: 0o644, commitPolicy }],
+    exports: [{ uid: 0, gid: 0, directoryMode: 0o777, fileMode: 0o644, commitPolicy, metadata }],
     metadataTtlMs: 0,
     capabilities: {
       ...(isDirectoryBucket && DIRECTORY_CAPABILITIES),

@@ -42,9 +42,14 @@ const REPEATED: Readonly<Record<string, readonly string[]>> = {
 
 type Policy = 'publish' | 'journal';
 
-async function play(steps: readonly FaultyStep[], ttlMs: number, commitPolicy: Policy): Promise<void> {
+async function play(
+  steps: readonly FaultyStep[],
+  ttlMs: number,
+  commitPolicy: Policy,
+  metadata: 'objects' | 'state',
+): Promise<void> {
   const mounted = await Mounted.start({
-    exports: [{ uid: 0, gid: 0, directoryMode: 0o777, fileMode: 0o644, commitPolicy }],
+    exports: [{ uid: 0, gid: 0, directoryMode: 0o777, fileMode: 0o644, commitPolicy, metadata }],
     metadataTtlMs: ttlMs,
   });
   const { context, clock, store } = mounted;
@@ -117,7 +122,8 @@ await t.test(
   async () => {
     const policy = fc.constantFrom<Policy[]>('publish', 'journal');
     const steps = fc.array(faultyStep, { minLength: 1, maxLength: 25, size: 'max' });
-    await fc.assert(fc.asyncProperty(steps, fc.constantFrom(0, 3000), policy, play), {
+    const metadata = fc.constantFrom('objects' as const, 'state' as const);
+    await fc.assert(fc.asyncProperty(steps, fc.constantFrom(0, 3000), policy, metadata, play), {
       numRuns: RUNS * 2,
       ...(seed !== undefined && { seed: Number(seed) }),
     });

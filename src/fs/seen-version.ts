@@ -1,0 +1,58 @@
+/** What the store says of a file: taken over, with what the state directory alone knows of it. */
+import { toNs } from './clock.js';
+import type { FileNode, PublishedVersion } from './node.js';
+import type { PosixMetadata } from './posix-metadata.js';
+import type { Volume } from './volume.js';
+
+/** A version as HEAD and LIST tell it. */
+export interface SeenVersion {
+  readonly etag: string;
+  readonly size: number;
+  readonly lastModifiedMs: number;
+}
+
+/** A version as a listing tells it; undefined where it is of a publication that hasn't told all. */
+export function seenOf(version: PublishedVersion | undefined): SeenVersion | undefined {
+  const lastModifiedMs = version?.lastModifiedMs;
+  return version === undefined || lastModifiedMs === undefined ? undefined : { ...version, lastModifiedMs };
+}
+
+/** Of a file that was asked for at `askedMs`: an answer is as old as its question. `posix` is what the object's metadata tells. */
+export function applySeen(
+  volume: Volume,
+  node: FileNode,
+  seen: SeenVersion,
+  posix: PosixMetadata,
+  askedMs: number,
+): void {
+  const { etag, size, lastModifiedMs } = seen;
+  const before = visibleState(node);
+  const known = node.version;
+  if (volume.metadata === 'objects') node.attributesHere = false;
+  const isHere = node.attributesHere;
+  // A streamed upload carries no times: those of its writes are known here as long as the object is that version. A copy of it, as the rename of a
+  // directory makes, has the same bytes.
+  const sameVersion =
+    known?.etag === etag && (isHere || (known.lastModifiedMs ?? lastModifiedMs) === lastModifiedMs);
+  const otherwiseNs = sameVersion ? node.mtimeNs : toNs(lastModifiedMs);
+  node.version = { etag, size, lastModifiedMs };
+  node.listed = undefined;
+  node.type = posix.type === 'symlink' ? 'symlink' : 'file';
+  node.symlinkTarget = posix.symlinkTarget;
+  node.size = posix.symlinkTarget === undefined ? size : Buffer.byteLength(posix.symlinkTarget);
+  if (!isHere) {
+    node.mode = posix.mode;
+    node.uid = posix.uid;
+    node.gid = posix.gid;
+  }
+  if (!isHere || !sameVersion) {
+    node.mtimeNs = posix.mtimeNs ?? otherwiseNs;
+    node.atimeNs = posix.atimeNs ?? node.mtimeNs;
+  }
+  if (known === undefined || visibleState(node) !== before) node.touchCtime(toNs(lastModifiedMs));
+  node.validatedMs = askedMs;
+}
+
+/** What a client could see of a change. The ETag stands for the bytes. */
+const visibleState = (node: FileNode): string =>
+  [node.version?.etag, node.size, node.type, node.mode, node.uid, node.gid, node.mtimeNs].join('|');
