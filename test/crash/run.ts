@@ -1,5 +1,6 @@
 /** Trials one after the other, and the sum of what they tell. Each trial's seed is the one before it and one. */
 import type { Ends } from '../end-to-end/fixture.js';
+import { CommandEnds } from '../support/command-ends.js';
 import { Patterns } from './pattern.js';
 import { planOf, planText, type Plan, type Policy } from './plan.js';
 import type { Elsewhere } from './rig.js';
@@ -52,6 +53,9 @@ export async function runTrials(ends: Ends, options: TrialsOptions): Promise<Tri
     ...{ trials: 0, calls: 0, durableBytes: 0, lost: 0, torn: 0, other: 0 },
     ...{ verifiersChanged: 0, unstableLost: 0, mixed: 0, orphans: 0 },
   };
+  // Of the trial under way alone: whatever one has seen goes with it.
+  let underWay = new CommandEnds();
+  ends.teardown(() => underWay.end());
   while (
     sum.trials < options.trials &&
     failures.length < failuresMax &&
@@ -65,7 +69,8 @@ export async function runTrials(ends: Ends, options: TrialsOptions): Promise<Tri
     policies[plan.isEphemeral ? 'ephemeral' : plan.policy] =
       (policies[plan.isEphemeral ? 'ephemeral' : plan.policy] ?? 0) + 1;
     try {
-      const report = await runTrial(plan, patterns, ends, options.elsewhere);
+      underWay = new CommandEnds();
+      const report = await runTrial(plan, patterns, underWay, options.elsewhere);
       for (const [kind, count] of Object.entries(report.kills)) kills[kind] = (kills[kind] ?? 0) + count;
       for (const { kind } of report.findings) sum[kind]++;
       for (const figure of SUMMED) sum[figure] += report[figure];
