@@ -2,7 +2,7 @@
 import { FsError } from './errors.js';
 import type { Export } from './exports.js';
 import type * as Fs from './file-system.js';
-import type { LongOperations } from './long-operations.js';
+import type { EntryCall, LongOperations } from './long-operations.js';
 import { parseName } from './names.js';
 import type { DirectoryNode, EntryChange, FsNode } from './node.js';
 import { requireUnlink, requireWrite } from './permissions.js';
@@ -30,6 +30,7 @@ export class EntryCalls {
     const made = await this.#long.patiently(`CREATE ${entryOf(node, name)}`, (patience) =>
       namespace.create(node, parseName(name), mode, caller, guard, patience),
     );
+    this.#long.changed(callOf(context, 'CREATE', entryOf(node, name)));
     await volume.nodes.settled();
     return { ...this.#places.found(exported, made.node), parent: report(exported, node, made.change) };
   }
@@ -43,7 +44,7 @@ export class EntryCalls {
     const parent = await this.#places.changeable(context, directory);
     const { exported, node, caller } = parent;
     const { directories, volume } = exported.volume;
-    const made = await this.#long.run(`${context.caller.address} MKDIR ${entryOf(node, name)}`, () =>
+    const made = await this.#long.run(callOf(context, 'MKDIR', entryOf(node, name)), () =>
       directories.mkdir(node, parseName(name), attributes, caller),
     );
     await volume.nodes.settled();
@@ -61,7 +62,7 @@ export class EntryCalls {
     const { exported, node, caller } = parent;
     const { namespace, volume } = exported.volume;
     const copy = Buffer.from(target);
-    const made = await this.#long.run(`${context.caller.address} SYMLINK ${entryOf(node, name)}`, () =>
+    const made = await this.#long.run(callOf(context, 'SYMLINK', entryOf(node, name)), () =>
       namespace.symlink(node, parseName(name), copy, attributes, caller),
     );
     await volume.nodes.settled();
@@ -71,7 +72,7 @@ export class EntryCalls {
   async remove(context: Fs.Context, directory: Fs.Handle, name: Buffer): Promise<Fs.ChangeReport> {
     const parent = await this.#places.changeable(context, directory);
     const { exported, node } = parent;
-    const change = await this.#long.run(`${context.caller.address} REMOVE ${entryOf(node, name)}`, () =>
+    const change = await this.#long.run(callOf(context, 'REMOVE', entryOf(node, name)), () =>
       exported.volume.namespace.remove(node, parseName(name), this.#unlinkGuard(parent)),
     );
     await exported.volume.volume.nodes.settled();
@@ -81,7 +82,7 @@ export class EntryCalls {
   async rmdir(context: Fs.Context, directory: Fs.Handle, name: Buffer): Promise<Fs.ChangeReport> {
     const parent = await this.#places.changeable(context, directory);
     const { exported, node } = parent;
-    const change = await this.#long.run(`${context.caller.address} RMDIR ${entryOf(node, name)}`, () =>
+    const change = await this.#long.run(callOf(context, 'RMDIR', entryOf(node, name)), () =>
       exported.volume.directories.rmdir(node, parseName(name), this.#unlinkGuard(parent)),
     );
     await exported.volume.volume.nodes.settled();
@@ -100,7 +101,7 @@ export class EntryCalls {
     if (from.exported !== to.exported) throw new FsError('EXDEV', 'a rename stays within one export');
     const { exported } = from;
     const changes = await this.#long.run(
-      `${context.caller.address} RENAME ${entryOf(from.node, fromName)} ${entryOf(to.node, toName)}`,
+      callOf(context, 'RENAME', entryOf(from.node, fromName), entryOf(to.node, toName)),
       () =>
         exported.volume.rename.run(
           { directory: from.node, name: parseName(fromName) },
@@ -126,6 +127,12 @@ export class EntryCalls {
     };
   }
 }
+
+const callOf = (context: Fs.Context, what: string, ...entries: readonly string[]): EntryCall => ({
+  caller: context.caller.address,
+  what,
+  entries,
+});
 
 const entryOf = (directory: DirectoryNode, name: Buffer): string =>
   `${directory.id}/${name.toString('utf8')}`;

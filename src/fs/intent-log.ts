@@ -141,6 +141,8 @@ export class IntentLog {
   readonly #onFailure: (error: unknown) => void;
   /** Ended, which the journal found no room for: it is told again when there is some. */
   readonly #unended = new Set<string>();
+  /** Who waits for such an end. */
+  readonly #whenGone = new Map<string, (() => void)[]>();
   #appended = 0;
   #compacting = false;
   /** Least size of the journal, in bytes, before it is rewritten again. */
@@ -180,6 +182,7 @@ export class IntentLog {
       if (this.#live.get(ref) === intent) this.#apply(ref, before);
       throw error;
     }
+    this.#gone(ref);
     for (const ended of this.#unended) this.end(ended);
     await this.#compactIfDue();
   }
@@ -201,10 +204,29 @@ export class IntentLog {
     await this.#ending.get(ref);
   }
 
+  /** As `drop`; where the journal has no room for that it resolves when it is safe later on. */
+  async dropInTime(ref: string): Promise<void> {
+    try {
+      await this.drop(ref);
+    } catch (error) {
+      this.#onFailure(error);
+      await new Promise<void>((resolve) =>
+        this.#whenGone.set(ref, [...(this.#whenGone.get(ref) ?? []), resolve]),
+      );
+    }
+  }
+
+  /** The intent that was is off the disk. */
+  #gone(ref: string): void {
+    for (const resolve of this.#whenGone.get(ref) ?? []) resolve();
+    this.#whenGone.delete(ref);
+  }
+
   async #appendEnd(ref: string): Promise<void> {
     this.#unended.delete(ref);
     try {
       await this.#journal.append({ ref });
+      this.#gone(ref);
     } catch (error) {
       if (!this.#live.has(ref)) this.#unended.add(ref);
       throw error;

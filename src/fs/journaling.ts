@@ -143,7 +143,7 @@ export function sessionJournal(volume: Volume, node: FileNode): SessionJournal {
       if (isDeepStrictEqual(intents.live().get(writtenRef(node)), intent)) return;
       await intents.change(writtenRef(node), intent, record.noChange);
     },
-    end: () => intents.drop(writtenRef(node)),
+    end: () => intents.dropInTime(writtenRef(node)),
   };
 }
 

@@ -10,29 +10,56 @@ const JUKEBOX_AFTER_MS = 20_000;
 /** How long a result waits for the retry that collects it. Clients retry JUKEBOX within 5 to 15 s. */
 const RESULT_KEPT_MS = 120_000;
 
+/** A change of entries of directories, by whom it is asked for. */
+export interface EntryCall {
+  /** The client's address. */
+  readonly caller: string;
+  readonly what: string;
+  readonly entries: readonly string[];
+}
+
+interface Owed {
+  readonly call: EntryCall;
+  readonly running: Promise<unknown>;
+  ended: boolean;
+}
+
 export class LongOperations {
   readonly #clock: Clock;
   /** Operations whose caller was told to come back, by who asked for what. */
-  readonly #owed = new Map<string, Promise<unknown>>();
+  readonly #owed = new Map<string, Owed>();
 
   constructor(clock: Clock) {
     this.#clock = clock;
   }
 
-  /** Runs `operation`; a caller that was told EJUKEBOX about `key` gets that operation's result instead of a second run. */
-  async run<T>(key: string, operation: () => Promise<T>): Promise<T> {
-    const owed = this.#owed.get(key) as Promise<T> | undefined;
-    const running = owed ?? operation();
+  /** Runs `operation`; a caller that was told EJUKEBOX about the same call gets that operation's result instead of a second run. */
+  async run<T>(call: EntryCall, operation: () => Promise<T>): Promise<T> {
+    const key = [call.caller, call.what, ...call.entries].join(' ');
+    const owed = this.#owed.get(key);
+    const running = (owed?.running as Promise<T> | undefined) ?? operation();
     let late = false;
     try {
-      return await this.within(running, key, () => {
+      const result = await this.within(running, key, () => {
         late = true;
-        this.#owe(key, running);
+        this.#owe(key, call, running);
       });
+      if (owed === undefined) this.changed(call);
+      return result;
     } finally {
       // Told, be it a result or a failure: whoever asks from now on means it anew.
-      if (!late && this.#owed.get(key) === running) this.#owed.delete(key);
+      if (!late && this.#owed.get(key)?.running === running) this.#owed.delete(key);
     }
+  }
+
+  /**
+   * A caller changed entries: it waits for nothing that ended before, since clients make one change of a directory at a time. So a result
+   * that was given up (a process that was interrupted) is not the answer to a later call on what has the name by then.
+   */
+  changed({ caller, entries }: Pick<EntryCall, 'caller' | 'entries'>): void {
+    for (const [key, { call, ended }] of this.#owed)
+      if (ended && call.caller === caller && call.entries.some((entry) => entries.includes(entry)))
+        this.#owed.delete(key);
   }
 
   /** `running`'s result, or EJUKEBOX past the deadline. For operations that join by themselves when they are called again. */
@@ -75,13 +102,15 @@ export class LongOperations {
     }
   }
 
-  #owe(key: string, running: Promise<unknown>): void {
-    this.#owed.set(key, running);
-    const forget = (): void => {
+  #owe(key: string, call: EntryCall, running: Promise<unknown>): void {
+    const owed: Owed = { call, running, ended: false };
+    this.#owed.set(key, owed);
+    const end = (): void => {
+      owed.ended = true;
       this.#clock.after(RESULT_KEPT_MS, () => {
-        if (this.#owed.get(key) === running) this.#owed.delete(key);
+        if (this.#owed.get(key) === owed) this.#owed.delete(key);
       });
     };
-    running.then(forget, forget);
+    running.then(end, end);
   }
 }

@@ -66,16 +66,17 @@ export class Publishing {
 
   /**
    * Finds out what became of a publication whose answer was lost, before the file is changed again: the next change would rest on
-   * a version that may not be there any more. `patience` ends the wait for a publication under way. Errors: the store's, as FsError.
+   * a version that may not be there any more. `patience` ends the wait. Errors: the store's, as FsError.
    */
   async settleAttempt(node: FileNode, patience?: AbortSignal): Promise<void> {
     await this.notPublishing(node, patience);
     if (node.attempted === undefined) return;
-    node.publishing = this.#adoptAttempt(node).finally(() => {
+    const settling = this.#adoptAttempt(node).finally(() => {
       node.publishing = undefined;
       this.#volume.nodes.trackBusy(node);
     });
-    await node.publishing;
+    node.publishing = settling;
+    await unlessAborted(settling, patience);
   }
 
   /** Resolves when no publication of the file is under way; rejects with the signal's reason. */
@@ -128,7 +129,7 @@ export class Publishing {
 
   /**
    * Drops everything unpublished of a file that is removed; the caller holds its key. Resolves when a crash can't bring it back.
-   * What can't be read any more is let go without being waited for.
+   * What can't be read any more is let go without being waited for. ENOSPC where the journal can't be told, and a crash may.
    */
   async abandon(node: FileNode): Promise<void> {
     const volume = this.#volume;
@@ -140,8 +141,14 @@ export class Publishing {
     node.attributesDirty = false;
     volume.nodes.trackBusy(node);
     const refs = [createRef(node), changeRef(node), writtenRef(node)];
-    await Promise.all(refs.map((ref) => volume.intents.drop(ref)));
-    await session?.discard();
+    try {
+      await Promise.all(refs.map((ref) => volume.intents.drop(ref)));
+    } catch (error) {
+      throw toFsError(error);
+    } finally {
+      // Also where the journal has no room for it: nobody else knows of the session any more.
+      await session?.discard();
+    }
   }
 
   /** Lets a session go that holds nothing any more. */

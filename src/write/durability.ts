@@ -30,7 +30,7 @@ export interface SessionJournal {
   write(record: DurableRecord, change: RecordChange | undefined): Promise<void>;
   /** Only the file's attributes may have changed since. */
   touch(record: DurableRecord): Promise<void>;
-  /** What was recorded is needed no more. Resolves when that is safe on disk. */
+  /** What was recorded is needed no more. Resolves when that is safe on disk, be it when there is room for it again. */
   end(): Promise<void>;
 }
 

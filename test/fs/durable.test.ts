@@ -5,6 +5,7 @@ import t, { type Test } from 'tap';
 import { FsError } from '../../src/fs/errors.js';
 import type { Handle } from '../../src/fs/file-system.js';
 import { type Mounted, codeOf } from './mounted.js';
+import { hold } from './hold.js';
 import { JOURNAL, PART, SMALL_PARTS, mounted, pattern, writeAll } from './small-parts.js';
 
 async function create(m: Mounted, name: string): Promise<Handle> {
@@ -424,6 +425,34 @@ await t.test(
     t.match(m.bucket(), { kept: 'committed before', making: 'by S3', refused: '' });
   },
 );
+
+await t.test(
+  'a disk that was full while a file was published: the spool is given back with room',
+  async (t) => {
+    const m = await mounted(t, JOURNAL);
+    await m.write('f', 'bytes');
+    const put = hold(m, 'PutObject');
+    m.clock.advance(5000);
+    await put.reached;
+    const makeRoom = await fullDisk(t);
+    put.open();
+    await m.rest(0);
+    t.ok(m.spool.usedBytes > 0, 'the journal names them still');
+    makeRoom();
+    await create(m, 'next');
+    while (m.spool.usedBytes > 0) await new Promise((resolve) => setImmediate(resolve));
+    t.same(m.bucket(), { f: 'bytes' });
+  },
+);
+
+await t.test('a new file removed while the disk is full leaves nothing in memory', async (t) => {
+  const m = await mounted(t, JOURNAL);
+  await m.write('f', Buffer.alloc(100_000), { commit: false });
+  const makeRoom = await fullDisk(t);
+  await t.rejects(m.remove('f'), { code: 'ENOSPC' });
+  t.equal(m.budget.usedBytes, 0);
+  makeRoom();
+});
 
 await t.test('what was spilled before a crash is off the disk after the next start', async (t) => {
   const m = await mounted(t, SMALL_PARTS);

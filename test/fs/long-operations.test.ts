@@ -3,6 +3,9 @@ import { FsError } from '../../src/fs/errors.js';
 import { LongOperations } from '../../src/fs/long-operations.js';
 import { FakeClock } from '../support/fake-clock.js';
 
+const CALL = { caller: '127.0.0.1', what: 'REMOVE', entries: ['a'] };
+const RENAME = { caller: '127.0.0.1', what: 'RENAME', entries: ['a', 'b'] };
+
 function deferred<T>(): { promise: Promise<T>; resolve: (value: T) => void } {
   let resolve = (_value: T): void => undefined;
   const promise = new Promise<T>((settle) => {
@@ -20,10 +23,10 @@ await t.test('past 20 s the caller is told JUKEBOX, and the retry joins what is 
     runs++;
     return work.promise;
   };
-  const first = long.run('RENAME a b', operation);
+  const first = long.run(RENAME, operation);
   clock.advance(20_000);
   await t.rejects(first, FsError);
-  const retry = long.run('RENAME a b', operation);
+  const retry = long.run(RENAME, operation);
   work.resolve('done');
   t.equal(await retry, 'done');
   t.equal(runs, 1);
@@ -33,13 +36,13 @@ await t.test('a retry that comes after the end collects the result, once', async
   const clock = new FakeClock();
   const long = new LongOperations(clock);
   const work = deferred<string>();
-  const first = long.run('k', () => work.promise);
+  const first = long.run(CALL, () => work.promise);
   clock.advance(20_000);
   await t.rejects(first, { code: 'EJUKEBOX' });
   work.resolve('first');
   await work.promise;
-  t.equal(await long.run('k', () => Promise.resolve('second')), 'first');
-  t.equal(await long.run('k', () => Promise.resolve('third')), 'third');
+  t.equal(await long.run(CALL, () => Promise.resolve('second')), 'first');
+  t.equal(await long.run(CALL, () => Promise.resolve('third')), 'third');
 });
 
 await t.test('a failure is told to the retry, once', async (t) => {
@@ -49,20 +52,41 @@ await t.test('a failure is told to the retry, once', async (t) => {
   const work = new Promise<string>((_, reject) => {
     fail = () => reject(new FsError('EIO', 'no'));
   });
-  const first = long.run('k', () => work);
+  const first = long.run(CALL, () => work);
   clock.advance(20_000);
   await t.rejects(first, { code: 'EJUKEBOX' });
   fail();
   await t.rejects(
-    long.run('k', () => Promise.resolve('second')),
+    long.run(CALL, () => Promise.resolve('second')),
     { code: 'EIO' },
   );
-  t.equal(await long.run('k', () => Promise.resolve('third')), 'third');
+  t.equal(await long.run(CALL, () => Promise.resolve('third')), 'third');
 });
 
 await t.test('callers of the same operation that were not put off run it each', async (t) => {
   const long = new LongOperations(new FakeClock());
   let runs = 0;
-  const run = (): Promise<number> => long.run('k', () => Promise.resolve(++runs));
+  const run = (): Promise<number> => long.run(CALL, () => Promise.resolve(++runs));
   t.strictSame(await Promise.all([run(), run()]), [1, 2]);
+});
+
+await t.test('what a client changed since is not answered by a result that it never collected', async (t) => {
+  for (const [caller, entry, expected] of [
+    ['127.0.0.1', 'a', 'second'],
+    ['127.0.0.1', 'b', 'first'],
+    ['127.0.0.2', 'a', 'first'],
+  ] as const) {
+    const clock = new FakeClock();
+    const long = new LongOperations(clock);
+    const work = deferred<string>();
+    const first = long.run(CALL, () => work.promise);
+    clock.advance(20_000);
+    await t.rejects(first, { code: 'EJUKEBOX' });
+    // What is running isn't over.
+    long.changed({ caller: '127.0.0.1', entries: ['a'] });
+    work.resolve('first');
+    await work.promise;
+    await long.run({ caller, what: 'MKDIR', entries: [entry] }, () => Promise.resolve());
+    t.equal(await long.run(CALL, () => Promise.resolve('second')), expected);
+  }
 });

@@ -252,3 +252,16 @@ await t.test('two conflicts of one file within a second keep the bytes of both',
   }
   t.strictSame(Object.values(m.bucket()).sort(), ['not two', 'one', 'two']);
 });
+
+await t.test('a write behind a lost answer, while the store does not tell: JUKEBOX after 20 s', async (t) => {
+  const m = await mounted(t, SMALL_PARTS);
+  const handle = await m.write('f', '', { commit: false });
+  await begunAnew(m, handle, pattern(100), 'PutObject');
+  const head = hold(m, 'HeadObject');
+  const writing = codeOf(m.fs.write(m.context, handle, 10, Buffer.from('NEW'), 'unstable'));
+  await head.reached;
+  m.clock.advance(20_000);
+  t.equal(await writing, 'EJUKEBOX');
+  head.open();
+  t.equal(await codeOf(m.fs.write(m.context, handle, 10, Buffer.from('NEW'), 'unstable')), 'none');
+});

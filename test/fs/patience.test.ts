@@ -122,3 +122,21 @@ await t.test('who leaves a line makes room for those behind', async (t) => {
   await Promise.all([sharing, touching]);
   t.equal(await locks.run(() => ({ moves: ['d/'] }), done), 'done');
 });
+
+await t.test(
+  'a REMOVE that was put off and given up does not answer for the next file of that name',
+  async (t) => {
+    const m = await mounted(t);
+    await m.write('f', 'old');
+    const removal = hold(m, 'DeleteObject');
+    const removing = codeOf(m.remove('f'));
+    await removal.reached;
+    m.clock.advance(20_000);
+    t.equal(await removing, 'EJUKEBOX');
+    removal.open();
+    while (m.store.objects.has('f')) await new Promise((resolve) => setImmediate(resolve));
+    await m.write('f', 'new');
+    await m.remove('f');
+    t.strictSame(m.bucket(), {});
+  },
+);
