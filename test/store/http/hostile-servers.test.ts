@@ -116,6 +116,17 @@ await t.test('a redirect to another scheme is not followed', async (t) => {
   }
 });
 
+await t.test('a redirect to a host of somebody else is not followed', async (t) => {
+  const elsewhere = await ScriptedServer.start([status(200, { etag: '"a"', 'content-length': '3' })]);
+  t.teardown(() => elsewhere.close());
+  const server = await ScriptedServer.start([
+    status(307, { location: `${elsewhere.endpoint.replace('127.0.0.1', 'localhost')}/bucket/key` }),
+  ]);
+  t.teardown(() => server.close());
+  t.equal(await storeErrorKind(storeAt(t, server.endpoint).head('key')), 'invalid');
+  t.equal(elsewhere.requests.length, 0);
+});
+
 await t.test(
   'a redirect keeps the path, whatever it looks like, and signs for the region it names',
   async (t) => {

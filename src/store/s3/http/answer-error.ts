@@ -39,7 +39,6 @@ const ENTITIES: ReadonlyMap<string, string> = new Map([
 /** XML's five entities and character references. */
 export function decodeEntities(text: string): string {
   if (!text.includes('&')) return text;
-  if (!text.includes('&')) return text;
   return text.replace(
     /&(?:#x([0-9a-f]{1,6})|#(\d{1,7})|(\w+));/gi,
     (whole, hex?: string, decimal?: string, name?: string) => {

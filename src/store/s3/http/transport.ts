@@ -4,6 +4,7 @@
  * the bucket's region, the clock or the credentials is taken to heart, and the request is sent once more.
  */
 import { createHash } from 'node:crypto';
+import { isIP } from 'node:net';
 import type { Body } from '../../object-store.js';
 import type { Attempt } from '../attempt.js';
 import { bodyLength } from '../checksum.js';
@@ -41,6 +42,7 @@ const SKEW_MS_MAX = 300_000;
 const SKEWED = 'RequestTimeTooSkewed';
 /** What goes into host names and signatures. */
 const REGION = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/i;
+const AWS_HOST = /\.amazonaws\.com(?:\.cn)?$/;
 const HEADER_NAME = /^[!#$%&'*+.^_`|~0-9a-z-]+$/;
 
 /** Ends an exchange whose error has said enough. */
@@ -248,14 +250,26 @@ export class Transport {
   }
 }
 
-/** The same path at the host of a Location; undefined where that would be another scheme: what is sent there is secret. */
+/**
+ * The same path at the host of a Location; undefined where that would be another scheme, or a host of somebody else: what is sent there is secret, and
+ * signed for whoever it says.
+ */
 function redirected(from: URL, location: string): URL | undefined {
   if (!URL.canParse(location)) return undefined;
-  const { origin, protocol } = new URL(location);
-  if (protocol !== from.protocol) return undefined;
+  const { origin, protocol, hostname } = new URL(location);
+  if (protocol !== from.protocol || !isNeighbour(from.hostname, hostname)) return undefined;
   const url = new URL(origin);
   url.pathname = from.pathname;
   return url;
+}
+
+/** One host, two of AWS, or two of one domain that is no top-level one. */
+function isNeighbour(one: string, other: string): boolean {
+  if (one === other) return true;
+  const aws = AWS_HOST.exec(one)?.[0];
+  if (aws !== undefined) return AWS_HOST.exec(other)?.[0] === aws;
+  const domain = one.slice(one.indexOf('.') + 1);
+  return isIP(one) === 0 && domain.includes('.') && other.endsWith(`.${domain}`);
 }
 
 function sha256Of(body: Body): string {
