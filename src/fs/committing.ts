@@ -64,7 +64,8 @@ export class Committing {
         { err: error, volume: volume.name, key: volume.keyOf(node) },
         'what a COMMIT asked for could not be kept here, and is published instead',
       );
-      if (node.silly?.withheld === true) return await volume.touching(node, () => this.#silly.settle(node));
+      // Another COMMIT may be at it: what it publishes is waited for all the same.
+      if (node.silly?.withheld === true) await volume.touching(node, () => this.#silly.settle(node));
       return await this.#publishing.publish(node);
     }
     if (node.publishable) this.#publishing.plan(node, node.pace.restMs(restMs));

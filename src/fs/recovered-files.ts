@@ -162,8 +162,9 @@ async function adopt(
   await session?.leave();
   node.session = undefined;
   node.created = false;
-  directory.unpublishedFiles.delete(name);
+  if (node.silly?.withheld !== true) directory.unpublishedFiles.delete(name);
   freshness.applyHead(node, head, volume.clock.nowMs());
+  await volume.silly.journalVersion(node);
   const ours = [wanted, record.upload?.headers.metadata ?? wanted];
   if (ours.some((metadata) => differsInTimesOnly(metadata, head.metadata))) {
     // An upload carries no times, and the attributes of when it was begun.

@@ -14,7 +14,7 @@
  */
 import { journal, unpublishedRefs } from './journaling.js';
 import { moveObject } from './move-object.js';
-import { NEVER_MS, type DirectoryNode, type FileNode } from './node.js';
+import { NEVER_MS, type DirectoryNode, type FileNode, type PublishedVersion } from './node.js';
 import type { Publishing } from './publishing.js';
 import type { SillyIntent } from './silly-records.js';
 import { toFsError } from './store-errors.js';
@@ -140,14 +140,23 @@ export class SillyNames {
       return;
     }
     if (volume.nameOf(node) !== name) volume.nodes.move(node, volume.parentOf(node), name);
-    if (intent.version !== undefined) {
-      node.version = node.version?.etag === intent.version.etag ? node.version : intent.version;
-      if (node.type === 'file') node.size = intent.version.size;
-    }
     node.validatedMs = NEVER_MS;
-    const { heldName, withheld, usedMs } = intent;
+    const { heldName, withheld, usedMs, version } = intent;
     volume.silly.add(node, { heldName, withheld, usedMs });
+    if (version !== undefined) {
+      if (!(await this.#isPublished(node, version))) node.version = version;
+      if (node.type === 'file') node.size = node.version?.size ?? 0;
+    }
     await this.#journalAgain(node);
+  }
+
+  /** What the node tells of its object is as journaled, or what `settle` has published since. */
+  async #isPublished({ version, silly, id }: FileNode, journaled: PublishedVersion): Promise<boolean> {
+    const volume = this.#volume;
+    if (version === undefined || version.etag === journaled.etag) return version !== undefined;
+    const directory = volume.table.path(id)?.slice(0, -1) ?? [];
+    const head = await volume.store.head([...directory, silly?.heldName ?? ''].join('/'));
+    return head?.etag === version.etag;
   }
 
   /** After a crash in `settle` its object is at its own key. */

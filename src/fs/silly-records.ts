@@ -13,7 +13,7 @@ export type SillyIntent = Extract<Intent, { kind: 'silly-name' }>;
 /** A restart takes a file for unused for so much longer than it was, at most. */
 const JOURNALED_EACH_MS = 3_600_000;
 
-const sillyRef = (node: FileNode): string => `silly:${node.id}`;
+const sillyRef = (id: bigint): string => `silly:${id}`;
 
 /** What it asks of its volume. */
 interface Names {
@@ -70,10 +70,10 @@ export class SillyRecords {
     const { silly } = node;
     if (silly === undefined) return;
     silly.usedMs = clock.nowMs();
-    const live = intents.live().get(sillyRef(node));
+    const live = intents.live().get(sillyRef(node.id));
     if (live?.kind !== 'silly-name' || silly.usedMs - live.usedMs < JOURNALED_EACH_MS) return;
     intents
-      .put(sillyRef(node), { ...live, usedMs: silly.usedMs })
+      .put(sillyRef(node.id), { ...live, usedMs: silly.usedMs })
       .catch((error: unknown) =>
         log.warn({ err: error }, 'when a removed file was last used was not journaled'),
       );
@@ -86,13 +86,23 @@ export class SillyRecords {
     silly: Omit<SillyIntent, 'kind' | 'volume' | 'path' | 'nodeId'>,
   ): Promise<void> {
     const { name, intents } = this.#volume;
-    await intents.put(sillyRef(node), {
+    await intents.put(sillyRef(node.id), {
       kind: 'silly-name',
       volume: name,
       path,
       nodeId: String(node.id),
       ...silly,
     });
+  }
+
+  /** The object that is at the key of its old name is another version now: that is the removed file's. */
+  async journalVersion({ id, silly, version }: FileNode): Promise<void> {
+    const { intents } = this.#volume;
+    const ref = sillyRef(id);
+    const live = intents.live().get(ref);
+    if (live?.kind !== 'silly-name' || silly?.heldName === undefined || version === undefined) return;
+    const { etag, size } = version;
+    await intents.put(ref, { ...live, version: { etag, size } });
   }
 
   /** From now on it is one. The file has its name already. */
@@ -111,13 +121,13 @@ export class SillyRecords {
   /** It is removed, or has an ordinary name. */
   end(node: FileNode): void {
     this.#forget(node);
-    this.#volume.intents.end(sillyRef(node));
+    this.#volume.intents.end(sillyRef(node.id));
   }
 
   /** As `end`; resolves when that is safe on disk. */
   async drop(node: FileNode): Promise<void> {
     this.#forget(node);
-    await this.#volume.intents.drop(sillyRef(node));
+    await this.#volume.intents.drop(sillyRef(node.id));
   }
 
   #forget(node: FileNode): void {

@@ -2,6 +2,7 @@
 import { setImmediate } from 'node:timers/promises';
 import t, { type Test } from 'tap';
 import { isSillyName } from '../../src/fs/names.js';
+import { Journal } from '../../src/state/journal.js';
 import { hold } from './hold.js';
 import { codeOf, Mounted, type MountedOptions } from './mounted.js';
 
@@ -189,6 +190,76 @@ await t.test('a crash while it makes room for a new file loses neither', async (
     await m.remove(SILLY);
     t.same(m.bucket(), { file: 'new' }, cut);
   }
+});
+
+await t.test(
+  'a crash while it makes room, with bytes that were kept here, loses nothing and brings no name back',
+  async (t) => {
+    for (const cut of ['PutObject', 'CopyObject', 'DeleteObject'] as const) {
+      for (const when of ['before', 'after'] as const) {
+        const m = await mounted(t);
+        const handle = await m.write('file', 'content');
+        await m.rename('file', SILLY);
+        await m.fs.write(m.context, handle, 7, Buffer.from(' and more'), 'unstable');
+        await m.fs.commit(m.context, handle);
+        let reached = (): void => undefined;
+        const held = new Promise<void>((resolve) => (reached = resolve));
+        let open = (): void => undefined;
+        const opened = new Promise<void>((resolve) => (open = resolve));
+        m.store[when] = ({ operation }) => {
+          if (operation !== cut) return;
+          reached();
+          return opened;
+        };
+        m.write('file', 'new').catch(() => undefined);
+        await held;
+        await m.crash();
+        m.store[when] = undefined;
+        open();
+        await m.open();
+        const title = `${when} ${cut}`;
+        t.same(await m.list(''), [SILLY], title);
+        t.equal(await m.read(handle).catch(String), 'content and more', title);
+        await m.crash();
+        await m.open();
+        t.same(await m.list(''), [SILLY], `${title}, and once more`);
+        await m.write('file', 'new');
+        t.equal(await m.read(handle).catch(String), 'content and more', title);
+        await m.remove(SILLY);
+        t.same(m.bucket(), { file: 'new' }, title);
+      }
+    }
+  },
+);
+
+await t.test('a crash between what it makes room by, a publication and a move, loses nothing', async (t) => {
+  const m = await mounted(t);
+  const handle = await m.write('file', 'content');
+  await m.rename('file', SILLY);
+  await m.fs.write(m.context, handle, 7, Buffer.from(' and more'), 'unstable');
+  await m.fs.commit(m.context, handle);
+  const append = Object.getOwnPropertyDescriptor(Journal.prototype, 'append') ?? {};
+  t.teardown(() => void Object.defineProperty(Journal.prototype, 'append', append));
+  await new Promise<void>((resolve) => {
+    Object.defineProperty(Journal.prototype, 'append', {
+      ...append,
+      value: function (this: Journal, entry: { readonly intent?: { readonly kind: string } }) {
+        if (entry.intent?.kind !== 'rename-file')
+          return Reflect.apply(append.value as Journal['append'], this, [entry]);
+        resolve();
+        return new Promise<never>(() => undefined);
+      },
+    });
+    m.write('file', 'new').catch(() => undefined);
+  });
+  await m.crash();
+  Object.defineProperty(Journal.prototype, 'append', append);
+  await m.open();
+  t.same(await m.list(''), [SILLY]);
+  t.equal(await m.read(handle).catch(String), 'content and more');
+  await m.write('file', 'new');
+  await m.remove(SILLY);
+  t.same(m.bucket(), { file: 'new' });
 });
 
 await t.test('somebody else’s object at the old name is shown, and never removed', async (t) => {
