@@ -1,5 +1,6 @@
 /** Gives an object another key: a rename where the store has one, else a copy and a removal. */
-import { canRename, type WriteCondition } from '../store/object-store.js';
+import { isDeepStrictEqual } from 'node:util';
+import { canRename, type WriteCondition, type WrittenObject } from '../store/object-store.js';
 import { notOurs } from './lost-condition.js';
 import type { PublishedVersion } from './node.js';
 import { isReplaced } from './store-errors.js';
@@ -30,11 +31,40 @@ export async function moveObject(
     // Documented to keep all of an object's metadata; were the ETag not among them, the next READ would find out.
     return version;
   }
+  const copying = { fromKey, toKey, etag, size };
   const written = await store
     .copy(fromKey, toKey, { sourceEtag: etag, size, condition })
-    .catch(requireUntouched);
+    .catch(async (error: unknown) => {
+      if (!isReplaced(error)) volume.copiesInDoubt.set(toKey, versionOf(copying));
+      else return (await ownCopy(volume, copying)) ?? requireUntouched(error);
+      throw error;
+    });
+  volume.copiesInDoubt.delete(toKey);
   await deleteOrUndo(volume, { fromKey, etag }, toKey, replaced === undefined ? written.etag : undefined);
   return { ...written, size };
+}
+
+interface Copying {
+  readonly fromKey: string;
+  readonly toKey: string;
+  readonly etag: string;
+  readonly size: number;
+}
+
+const versionOf = ({ fromKey, etag }: Copying): string => `${etag} ${fromKey}`;
+
+/**
+ * The object that a copy left whose answer was lost, before the client came again: it carries the source's metadata and its ETag, or, of what
+ * was uploaded in parts, another one.
+ */
+async function ownCopy(volume: Volume, copying: Copying): Promise<WrittenObject | undefined> {
+  const { store, copiesInDoubt } = volume;
+  const { fromKey, toKey, etag, size } = copying;
+  if (copiesInDoubt.get(toKey) !== versionOf(copying)) return undefined;
+  const [source, copy] = await Promise.all([store.head(fromKey), store.head(toKey)]);
+  if (source?.etag !== etag || copy?.size !== size) return undefined;
+  const isSame = copy.etag === etag || etag.includes('-');
+  return isSame && isDeepStrictEqual(copy.metadata, source.metadata) ? copy : undefined;
 }
 
 /**

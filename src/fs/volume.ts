@@ -3,6 +3,7 @@ import type { MemoryBudget } from '../memory/memory-budget.js';
 import type { Readers } from '../read/readers.js';
 import { isErrorCode } from '../state/durable-file.js';
 import type { NodeTable } from '../state/node-table.js';
+import { Recent } from '../state/recent.js';
 import type { ObjectHeaders, ObjectStore } from '../store/object-store.js';
 import type { Logger } from '../telemetry/log.js';
 import { PublishedBytes } from '../write/published-bytes.js';
@@ -22,6 +23,9 @@ import { PathLocks } from './path-locks.js';
 import { writePosixMetadata } from './posix-metadata.js';
 import { SillyRecords } from './silly-records.js';
 import type { HiddenKeys } from './store-answers.js';
+
+/** Clients come again within seconds, where they do. */
+const COPIES_IN_DOUBT_MAX = 1024;
 
 export interface VolumeDefaults {
   readonly uid: number;
@@ -105,6 +109,8 @@ export class Volume {
   readonly hidden: HiddenKeys;
   /** Uploads that somebody here works with, or will: not the janitor's. */
   readonly uploadsInUse = new Set<string>();
+  /** Copies that RENAMEs asked for and got no answer about, by the key that they would be at: the source's version and key. */
+  readonly copiesInDoubt = new Recent<string, string>(COPIES_IN_DOUBT_MAX);
   /** Who may change what at the same time. */
   readonly locks = new PathLocks();
 

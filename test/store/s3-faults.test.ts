@@ -255,6 +255,26 @@ await t.test(
   },
 );
 
+await t.test('a copy whose answer was lost is known by its checksum where its ETag is another', async (t) => {
+  const head = (version: string, checksum: string): Answer =>
+    status(200, {
+      etag: version,
+      'content-length': '1',
+      'last-modified': new Date().toUTCString(),
+      'x-amz-checksum-crc64nvme': checksum,
+      'x-amz-checksum-type': 'FULL_OBJECT',
+    });
+  const lost = [reset, s3Error(412, 'PreconditionFailed')];
+  const copy = (store: ObjectStore): Promise<unknown> =>
+    store.copy('a', 'b', { size: 1, headers, sourceEtag: '"a-2"', condition: { ifNoneMatch: '*' } });
+  const ours = await setUp(t, [...lost, head('"a-2"', 'sum='), head('"b"', 'sum=')]);
+  t.match(await copy(ours.store), { etag: '"b"' });
+  const theirs = await setUp(t, [...lost, head('"a-2"', 'sum='), head('"b"', 'other=')]);
+  t.equal(await storeErrorKind(copy(theirs.store)), 'precondition-failed');
+  const changed = await setUp(t, [...lost, head('"c"', 'sum='), head('"b"', 'sum=')]);
+  t.equal(await storeErrorKind(copy(changed.store)), 'precondition-failed', 'another source by now');
+});
+
 await t.test('a server without conditional writes is noticed, and written to without', async (t) => {
   const { store, server } = await setUp(t, [
     s3Error(501, 'NotImplemented'),

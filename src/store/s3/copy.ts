@@ -2,11 +2,18 @@
 import { setMaxListeners } from 'node:events';
 import { CopyObjectCommand, UploadPartCopyCommand } from '@aws-sdk/client-s3';
 import { StoreError } from '../errors.js';
-import type { ByteRange, ObjectHeaders, ObjectStore, UploadedPart, WrittenObject } from '../object-store.js';
+import type {
+  ByteRange,
+  ObjectHeaders,
+  ObjectStore,
+  PartChecksum,
+  UploadedPart,
+  WrittenObject,
+} from '../object-store.js';
 import { checksumsOfSdk, unquoted } from './checksum.js';
 import { answerMayBeLost, type S3Context } from './context.js';
 import { storeError } from './error-map.js';
-import { headObject } from './head.js';
+import { headAnswer, headObject } from './head.js';
 import { toSdkHeaders } from './headers.js';
 import { findOurs } from './lost-answer.js';
 import { abortUpload, checkPartNumber, completeUpload, createUpload, PARTS_MAX } from './multipart.js';
@@ -110,10 +117,10 @@ async function copyWhole(
     };
   } catch (error) {
     if (!lost || !(error instanceof StoreError) || error.kind !== 'precondition-failed') throw error;
-    // A copy of an object put in one piece keeps its ETag; other copies can't be recognised, and the error stands.
+    // A copy of an object put in one piece keeps its ETag; that of another is known by a checksum of all its bytes, where both have one.
     const evidence = {
       etag: source.etag === undefined ? undefined : unquoted(source.etag),
-      checksums: [],
+      checksums: source.key === targetKey ? [] : await checksumsOf(context, source, signal),
       size: source.size,
       metadata: source.headers.metadata,
       beganMs,
@@ -122,6 +129,16 @@ async function copyWhole(
     if (ours === undefined) throw error;
     return ours;
   }
+}
+
+/** Those that S3 keeps of the source; of a version that is gone, none. */
+async function checksumsOf(
+  context: S3Context,
+  { key, etag }: Source,
+  signal: AbortSignal | undefined,
+): Promise<readonly PartChecksum[]> {
+  const head = await headAnswer(context, key, signal, true);
+  return head?.etag === undefined || unquoted(head.etag) !== unquoted(etag ?? '') ? [] : head.checksums;
 }
 
 /** Parts go in parallel, as many as the store allows; the first failure stops the others and aborts the upload. */
