@@ -1,9 +1,11 @@
 /** MKDIR and RMDIR. Each resolves only when a crash loses nothing of it. Changes of one entry run one after the other. */
+import type { ObjectSummary } from '../store/object-store.js';
 import type { EntryChanges, Guard, Made } from './entry-changes.js';
 import { FsError } from './errors.js';
 import type { AttributeChanges, Caller } from './file-system.js';
 import type { Freshness } from './freshness.js';
 import { pagesBelow } from './key-trees.js';
+import { deleteVersion } from './lost-condition.js';
 import type { Markers } from './markers.js';
 import { KEY_BYTES_MAX } from './names.js';
 import { DirectoryNode, type EntryChange } from './node.js';
@@ -85,29 +87,46 @@ export class Directories {
       const node = await this.#freshness.entry(directory, name);
       guard(node);
       if (node.kind !== 'directory') throw new FsError('ENOTDIR', `"${name}" is not a directory`);
-      await this.requireEmpty(node);
-      await volume.store.delete(volume.prefixOf(node)).catch(rethrow);
+      const marker = await this.requireEmpty(node);
+      const prefix = volume.prefixOf(node);
+      const leave = await this.#markers.leave(directory, prefix);
+      let isKept = false;
+      try {
+        if (marker !== undefined) await deleteVersion(volume, prefix, marker);
+      } catch (error) {
+        this.#freshness.distrust(directory, name);
+        throw toFsError(error);
+      } finally {
+        isKept = leave();
+      }
       const change = this.#entries.gone(directory, name, node);
-      await this.#markers.keepIfCan(directory);
+      if (!isKept) await this.#markers.keepIfCan(directory);
       return change;
     };
     return this.#entries.alone(directory, name, task, 'and below');
   }
 
-  async requireEmpty(directory: DirectoryNode): Promise<void> {
+  /** ENOTEMPTY where anything is below; its marker, where there is one. */
+  async requireEmpty(directory: DirectoryNode): Promise<ObjectSummary | undefined> {
     const volume = this.#volume;
     const prefix = volume.prefixOf(directory);
-    const occupied = await isOccupied(volume, prefix).catch(rethrow);
+    const found = await foundBelow(volume, prefix).catch(rethrow);
+    const occupied = found !== undefined && found.key !== prefix;
     if (occupied || volume.nodes.hasBusyBelow(directory))
       throw new FsError('ENOTEMPTY', `"${prefix}" is not empty`);
+    return found;
   }
 }
 
-/** Whether a key other than its marker lies below a prefix. Two keys tell, but a page may have fewer and go on. */
-async function isOccupied(volume: Volume, prefix: string): Promise<boolean> {
-  for await (const page of pagesBelow(volume, prefix, 2))
-    if (page.some(({ key }) => key !== prefix)) return true;
-  return false;
+/** A key that lies below a prefix, its marker where there is no other. Two keys tell, but a page may have fewer and go on. */
+async function foundBelow(volume: Volume, prefix: string): Promise<ObjectSummary | undefined> {
+  let marker: ObjectSummary | undefined;
+  for await (const page of pagesBelow(volume, prefix, 2)) {
+    const other = page.find(({ key }) => key !== prefix);
+    if (other !== undefined) return other;
+    marker ??= page[0];
+  }
+  return marker;
 }
 
 const rethrow = (error: unknown): never => {

@@ -32,6 +32,14 @@ const ATTEMPTS_MAX = 3;
 
 type DirectoryIntent = Extract<Intent, { kind: 'rename-directory' }>;
 
+interface DirectoryRenameRules {
+  readonly isReplacing: boolean;
+  /** Bytes. */
+  readonly copyBytesMax: number;
+  /** Called once nothing but the store can refuse it. */
+  readonly depart: (prefix: string) => Promise<void>;
+}
+
 export class DirectoryRename {
   readonly #volume: Volume;
   readonly #publishing: Publishing;
@@ -48,7 +56,7 @@ export class DirectoryRename {
   async run(
     source: DirectoryNode,
     to: NamedEntry,
-    { isReplacing, copyBytesMax }: { readonly isReplacing: boolean; readonly copyBytesMax: number },
+    { isReplacing, copyBytesMax, depart }: DirectoryRenameRules,
   ): Promise<void> {
     const volume = this.#volume;
     const { store } = volume;
@@ -59,6 +67,7 @@ export class DirectoryRename {
     const failed = await this.#publishing.publishAllHeld(unpublished.filter((node) => !alone.includes(node)));
     if (failed.length > 0) throw toFsError(failed[0]);
     if (!canRename(store)) await this.#requireWithin(copyBytesMax, fromPrefix);
+    await depart(fromPrefix);
     const ref = `rename:${source.id}`;
     const begunMs = canRename(store) ? undefined : await this.#storeMs(source, fromPrefix);
     const intent: DirectoryIntent = {

@@ -21,7 +21,11 @@ export function notOurs(volume: Volume, key: string, cause?: unknown): FsError {
 }
 
 /** Deletes a version of an object: one that is gone is fine. EIO where another version is there by now. */
-async function deleteVersion(volume: Volume, key: string, { etag }: PublishedVersion): Promise<void> {
+export async function deleteVersion(
+  volume: Volume,
+  key: string,
+  { etag }: Pick<PublishedVersion, 'etag'>,
+): Promise<void> {
   const { store } = volume;
   for (let attempt = 1; ; attempt++) {
     try {

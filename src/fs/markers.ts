@@ -1,15 +1,28 @@
 /** Markers: the objects `key/` that keep directories that nothing lies in, and carry the attributes of directories. */
+import type { WriteCondition } from '../store/object-store.js';
 import { applyAttributes } from './apply-attributes.js';
 import type { ChangeWitness } from './content.js';
 import { FsError } from './errors.js';
 import type { AttributeChanges } from './file-system.js';
-import type { DirectoryNode } from './node.js';
-import { headersOnly } from './store-answers.js';
-import { toFsError } from './store-errors.js';
+import { applyMarker } from './marker-news.js';
+import { NEVER_MS, type DirectoryNode } from './node.js';
+import { LIST_KEYS_MAX, headersOnly } from './store-answers.js';
+import { isReplaced, toFsError } from './store-errors.js';
 import type { Volume } from './volume.js';
+
+/** Markers that somebody else writes each time. */
+const ATTEMPTS_MAX = 3;
+
+/** Entries of a directory whose objects are about to go. */
+interface Leaving {
+  underWay: number;
+  /** Keys of files, and prefixes of directories, of all that left since the first of these began. */
+  readonly keys: Set<string>;
+}
 
 export class Markers {
   readonly #volume: Volume;
+  readonly #leaving = new Map<DirectoryNode, Leaving>();
 
   constructor(volume: Volume) {
     this.#volume = volume;
@@ -26,36 +39,64 @@ export class Markers {
     witness.after();
     if (differs) directory.attributesHere = volume.keepsAttributesHere();
     if (differs && !directory.attributesHere && volume.prefixOf(directory) !== '')
-      await this.#put(directory).catch(rethrow);
+      await this.#putAttributes(directory, changes);
     volume.nodes.save(directory);
     await volume.keptAttributes(directory);
   }
 
+  /** What somebody else made of the marker meanwhile stays, but for what is changed here. */
+  async #putAttributes(directory: DirectoryNode, changes: AttributeChanges): Promise<void> {
+    const volume = this.#volume;
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await this.#put(directory);
+      } catch (error) {
+        directory.validatedMs = NEVER_MS;
+        if (!isReplaced(error) || attempt >= ATTEMPTS_MAX)
+          throw toFsError(error, { 'precondition-failed': 'EJUKEBOX', 'not-found': 'EJUKEBOX' });
+        const prefix = volume.prefixOf(directory);
+        directory.marker = undefined;
+        const theirs = await volume.store.head(prefix).catch(rethrow);
+        await applyMarker(volume, directory, prefix, theirs);
+        applyAttributes(directory, changes, volume.nowNs);
+      }
+    }
+  }
+
   /**
-   * Called before the object of an entry goes: a directory that nothing else keeps gets its marker first, so that no crash takes it along. What
-   * it gives is to be called as soon as the object went: false where the directory is to be looked at again (`keepIfCan`).
+   * Called before the object of an entry goes, or all below the prefix of one: a directory that nothing else keeps gets its marker first, so that no crash
+   * takes it along. What it gives is to be called as soon as that went: false where the directory is to be looked at again (`keepIfCan`).
    */
   async leave(directory: DirectoryNode, key: string): Promise<() => boolean> {
-    directory.leaving++;
-    const { entryChanges } = directory;
-    const isKept = await this.#keepWithout(directory, key);
+    const leaving = this.#leaving.get(directory) ?? { underWay: 0, keys: new Set<string>() };
+    this.#leaving.set(directory, leaving);
+    leaving.underWay++;
+    leaving.keys.add(key);
+    const isKept = await this.#keepWithout(directory, leaving);
     return () => {
-      // Of two that leave at the same time each may have seen the other.
-      const isAlone = directory.leaving === 1 && directory.entryChanges === entryChanges;
-      directory.leaving--;
-      return isKept && (isAlone || directory.marker != null);
+      leaving.underWay--;
+      if (leaving.underWay === 0) this.#leaving.delete(directory);
+      return isKept;
     };
   }
 
-  async #keepWithout(directory: DirectoryNode, key: string): Promise<boolean> {
+  /** Of several that leave at the same time, the last that looks sees that nobody stays. */
+  async #keepWithout(directory: DirectoryNode, leaving: Leaving): Promise<boolean> {
     const volume = this.#volume;
-    if (directory.permanent || directory.marker != null) return true;
+    const { keys } = leaving;
+    if (isKept(directory)) return true;
     try {
-      if ((directory.listing?.entries.size ?? 0) > 1 && volume.isFresh(directory)) return true;
+      const known = directory.listing?.entries.size ?? 0;
+      if (known > leaving.underWay && volume.isFresh(directory)) return true;
       // Asked, and not taken from the listing: keys that the mount hides keep it, too.
-      const { objects } = await volume.store.list({ prefix: volume.prefixOf(directory), maxKeys: 2 });
-      const isLast = objects.every((object) => object.key === key);
-      if (isLast) await this.#put(directory);
+      const { objects, prefixes } = await volume.store.list({
+        prefix: volume.prefixOf(directory),
+        maxKeys: Math.min(LIST_KEYS_MAX, keys.size + 1),
+        // Of a directory that leaves there may be any number of keys.
+        ...([...keys].some((key) => key.endsWith('/')) && { delimiter: '/' }),
+      });
+      const stays = [...objects.map(({ key }) => key), ...prefixes].some((key) => !keys.has(key));
+      if (!stays) await this.#hold(directory);
       return true;
     } catch (error) {
       const which = { err: error, directory: String(directory.id) };
@@ -79,26 +120,45 @@ export class Markers {
   /** Removing the last entry keeps the directory, as POSIX users expect. */
   async #keep(directory: DirectoryNode): Promise<void> {
     const volume = this.#volume;
-    if (directory.permanent || directory.gone || directory.marker != null) return;
+    if (directory.gone || isKept(directory)) return;
     if ((directory.listing?.entries.size ?? 0) > 0 && volume.isFresh(directory)) return;
-    const page = await volume.store.list({ prefix: volume.prefixOf(directory), maxKeys: 1 }).catch(rethrow);
-    if (page.objects.length === 0) await this.#put(directory).catch(rethrow);
+    const page = await volume.store.list({ prefix: volume.prefixOf(directory), maxKeys: 1 });
+    if (page.objects.length === 0) await this.#hold(directory);
   }
 
+  /** Gives it a marker. One that somebody else made meanwhile does as well. */
+  async #hold(directory: DirectoryNode): Promise<void> {
+    try {
+      await this.#put(directory);
+    } catch (error) {
+      if (!isReplaced(error)) throw error;
+      directory.marker = undefined;
+      directory.validatedMs = NEVER_MS;
+    }
+  }
+
+  /** Over the marker that is known, or where none is. Fails with StoreError: `precondition-failed` and `not-found` where somebody else's is another. */
   async #put(node: DirectoryNode): Promise<void> {
     const volume = this.#volume;
     const prefix = volume.prefixOf(node);
-    if (node.marker != null && node.markerHeaders === undefined) {
+    if (node.marker === undefined || (node.marker !== null && node.markerHeaders === undefined)) {
       const head = await volume.store.head(prefix);
+      if (node.marker === undefined && head !== undefined)
+        node.marker = { etag: head.etag, lastModifiedMs: head.lastModifiedMs };
+      node.marker ??= null;
       if (head !== undefined) node.markerHeaders = headersOnly(head);
     }
     const headers = volume.headersOf(node);
-    const written = await volume.store.put(prefix, [], headers);
+    const condition: WriteCondition =
+      node.marker === null ? { ifNoneMatch: '*' } : { ifMatch: node.marker.etag };
+    const written = await volume.store.put(prefix, [], headers, condition);
     node.marker = { etag: written.etag, lastModifiedMs: written.lastModifiedMs };
     node.markerHeaders = headers;
     node.epoch++;
   }
 }
+
+const isKept = (directory: DirectoryNode): boolean => directory.permanent || directory.marker != null;
 
 const rethrow = (error: unknown): never => {
   throw toFsError(error);

@@ -197,8 +197,6 @@ export class DirectoryNode extends NodeState {
   readonly unpublishedFiles = new Map<string, FileNode>();
   /** When each name was found absent. */
   readonly negatives = new AbsentNames();
-  /** Entries whose objects are being deleted now. */
-  leaving = 0;
   /** Changes of entries made here: a LIST that began before one is not kept as the listing. */
   entryChanges = 0;
 

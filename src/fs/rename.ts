@@ -108,22 +108,32 @@ export class Rename {
       await this.#requireReplaceable(source, target);
     }
     const { copyBytesMax } = rules;
+    let left: (() => boolean) | undefined;
+    const isWithin = this.#isWithin(from, to);
+    const depart = async (key: string): Promise<void> => {
+      if (!isWithin) left = await this.#markers.leave(from.directory, key);
+    };
     if (source.kind === 'file' && target === undefined && (await this.#takeSillyName(source, from, to)))
       return this.#entriesMoved(source, from, to);
-    if (source.kind === 'file') {
-      await this.#makeRoom(source, target, to);
-      await this.#renameFile(source, target, { to, copyBytesMax });
-    } else {
-      await this.#silly.settleBelow(this.#volume.prefixOf(source));
-      const rule = { isReplacing: target !== undefined, copyBytesMax };
-      await this.#directories.run(source, to, rule).catch(async (error: unknown) => {
-        await this.#lost(error, undefined, to);
-        throw error;
-      });
+    let isKept = isWithin;
+    try {
+      if (source.kind === 'file') {
+        await this.#makeRoom(source, target, to);
+        await this.#renameFile(source, target, { to, copyBytesMax, depart });
+      } else {
+        await this.#silly.settleBelow(this.#volume.prefixOf(source));
+        const rule = { isReplacing: target !== undefined, copyBytesMax, depart };
+        await this.#directories.run(source, to, rule).catch(async (error: unknown) => {
+          await this.#lost(error, undefined, to);
+          throw error;
+        });
+      }
+    } finally {
+      if (left !== undefined) isKept = left();
     }
     const changes = this.#entriesMoved(source, from, to);
     if (target?.kind === 'file') await this.#publishing.abandon(target);
-    await this.#markers.keepIfCan(from.directory);
+    if (!isKept) await this.#markers.keepIfCan(from.directory);
     return changes;
   }
 
@@ -143,6 +153,12 @@ export class Rename {
       await this.#silly.settle(file);
       volume.silly.end(file);
     }
+  }
+
+  /** The directory that is left has the entry still, under its new name. */
+  #isWithin(from: Place, to: Place): boolean {
+    const volume = this.#volume;
+    return volume.prefixOf(to.directory).startsWith(volume.prefixOf(from.directory));
   }
 
   #requireOutside(source: DirectoryNode, to: Place): void {
@@ -166,7 +182,15 @@ export class Rename {
   async #renameFile(
     source: FileNode,
     target: FsNode | undefined,
-    { to, copyBytesMax }: { readonly to: Place; readonly copyBytesMax: number },
+    {
+      to,
+      copyBytesMax,
+      depart,
+    }: {
+      readonly to: Place;
+      readonly copyBytesMax: number;
+      readonly depart: (key: string) => Promise<void>;
+    },
   ): Promise<void> {
     const volume = this.#volume;
     // It has nothing to copy: it is published at its new name.
@@ -186,6 +210,7 @@ export class Rename {
       throw copiesTooMuch(volume, fromKey, copyBytesMax);
     const toKey = volume.entryKey(to.directory, to.name);
     if (target?.kind === 'file') await this.#publishing.settleAttempt(target);
+    await depart(fromKey);
     const ref = `rename:${source.id}`;
     await volume.intents.put(ref, {
       kind: 'rename-file',

@@ -1,42 +1,76 @@
-/** A directory without a marker, and a crash at any request of the removal of what kept it. */
+/** A directory without a marker, and a crash at any request of what takes away what kept it. */
 import { setImmediate } from 'node:timers/promises';
-import t from 'tap';
-import { Mounted } from './mounted.js';
+import t, { type Test } from 'tap';
+import { codeOf, Mounted, type MountedOptions } from './mounted.js';
 
-const REQUESTS_MAX = 12;
+const REQUESTS_MAX = 20;
 
-await t.test(
-  'a directory without a marker stays when a crash comes with the removal of its last file',
-  async (t) => {
-    for (const isListed of [false, true]) {
+interface Case {
+  /** Keys of the bucket. */
+  readonly keys: readonly string[];
+  readonly call: (m: Mounted) => Promise<unknown>;
+  readonly options?: MountedOptions;
+}
+
+/** `d` is there after a crash at each request of a call. */
+async function staysEverywhere(t: Test, { keys, call, options }: Case): Promise<void> {
+  for (const isListed of [false, true]) {
+    for (const when of ['before', 'after'] as const) {
       let isOver = false;
-      for (const when of ['before', 'after'] as const) {
-        isOver = false;
-        for (let request = 1; request <= REQUESTS_MAX && !isOver; request++) {
-          const m = await Mounted.start();
-          await m.store.put('d/f', [Buffer.from('bytes')], { metadata: {} });
-          if (isListed) await m.list('d');
-          await m.at('d/f');
-          let requests = 0;
-          const hung = new Promise<false>((resolve) => {
-            m.store[when] = () => {
-              if (++requests < request) return;
-              resolve(false);
-              return new Promise<void>(() => undefined);
-            };
-          });
-          isOver = await Promise.race([m.remove('d/f').then(() => true), hung]);
-          await setImmediate();
-          await m.crash();
-          m.store[when] = undefined;
-          await m.open();
-          t.same(await m.list(''), ['d'], `${when} request ${request}`);
-          await m.end();
-        }
-        t.ok(isOver, 'every request was tried');
+      for (let request = 1; request <= REQUESTS_MAX && !isOver; request++) {
+        const m = await Mounted.start(options);
+        for (const key of keys) await m.store.put(key, [], { metadata: {} });
+        await m.mkdir('elsewhere');
+        if (isListed) await m.list('d');
+        for (const key of keys) await m.at(key);
+        let requests = 0;
+        const hung = new Promise<false>((resolve) => {
+          m.store[when] = () => {
+            if (++requests < request) return;
+            resolve(false);
+            return new Promise<void>(() => undefined);
+          };
+        });
+        isOver = await Promise.race([call(m).then(() => true), hung]);
+        await setImmediate();
+        await m.crash();
+        m.store[when] = undefined;
+        await m.open();
+        t.same(await m.list(''), ['d', 'elsewhere'], `${when} request ${request}`);
+        await m.end();
       }
+      t.ok(isOver, 'every request was tried');
     }
-  },
+  }
+}
+
+await t.test('a directory without a marker stays when a crash comes with the removal of its last file', (t) =>
+  staysEverywhere(t, { keys: ['d/f'], call: (m) => m.remove('d/f') }),
+);
+
+await t.test('… of its last files at the same time', (t) =>
+  staysEverywhere(t, {
+    keys: ['d/e', 'd/f'],
+    call: (m) => Promise.all([m.remove('d/e'), m.remove('d/f')]),
+  }),
+);
+
+await t.test('… with the rename of its last file to elsewhere', (t) =>
+  staysEverywhere(t, { keys: ['d/f'], call: (m) => m.rename('d/f', 'elsewhere/f') }),
+);
+
+await t.test('… with the rename of its last directory to elsewhere', (t) =>
+  staysEverywhere(t, {
+    keys: ['d/sub/e', 'd/sub/f', 'd/sub/g'],
+    call: (m) => m.rename('d/sub', 'elsewhere/sub'),
+  }),
+);
+
+await t.test('… with the removal of its last directory', (t) =>
+  staysEverywhere(t, {
+    keys: ['d/sub/'],
+    call: async (m) => m.fs.rmdir(m.context, await m.at('d'), Buffer.from('sub')),
+  }),
 );
 
 await t.test(
@@ -51,3 +85,68 @@ await t.test(
     t.same(Object.keys(m.bucket()), ['d/']);
   },
 );
+
+await t.test('a directory with anything left gets no marker when an entry leaves', async (t) => {
+  const m = await Mounted.start();
+  t.teardown(() => m.end());
+  for (const key of ['d/a', 'd/b', 'd/sub/1', 'd/sub/2', 'd/sub/3', 'd/z'])
+    await m.store.put(key, [], { metadata: {} });
+  await m.mkdir('elsewhere');
+  await m.rename('d/a', 'elsewhere/a');
+  await m.rename('d/sub', 'elsewhere/sub');
+  await m.rename('d/z', 'd/y');
+  await m.remove('d/b');
+  t.same(
+    Object.keys(m.bucket()).filter((key) => key.startsWith('d/')),
+    ['d/y'],
+  );
+});
+
+await t.test('RMDIR leaves a marker that somebody else put meanwhile, and says so', async (t) => {
+  const m = await Mounted.start();
+  t.teardown(() => m.end());
+  await m.mkdir('d');
+  await m.at('d');
+  m.store.before = ({ operation, key }) => {
+    if (operation !== 'DeleteObject' || key !== 'd/') return;
+    m.store.before = undefined;
+    m.store.putNow('d/', Buffer.from('theirs'));
+  };
+  const rmdir = async (): Promise<unknown> => m.fs.rmdir(m.context, await m.root(), Buffer.from('d'));
+  t.equal(await codeOf(rmdir()), 'EIO');
+  t.same(m.bucket(), { 'd/': 'theirs' });
+  t.same(await m.list(''), ['d']);
+  t.equal(await codeOf(rmdir()), 'none', 'the next one removes what is there');
+  t.same(m.bucket(), {});
+});
+
+await t.test('SETATTR of a directory keeps what somebody else made of its marker meanwhile', async (t) => {
+  const theirs = { 'file-permissions': '040700', 'file-owner': '77', color: 'red' };
+  for (const before of ['marker', 'no marker'] as const) {
+    const m = await Mounted.start();
+    t.teardown(() => m.end());
+    if (before === 'marker') await m.mkdir('d');
+    else await m.store.put('d/f', [], { metadata: {} });
+    const directory = await m.at('d');
+    m.store.before = ({ operation }) => {
+      if (operation !== 'PutObject') return;
+      m.store.before = undefined;
+      m.store.putNow('d/', Buffer.from('x'), { metadata: theirs });
+    };
+    await m.fs.setattr(m.context, directory, { gid: 55 });
+    t.match(m.store.objects.get('d/')?.headers.metadata, { ...theirs, 'file-group': '55' }, before);
+    const { uid, gid, mode } = await m.stat('d');
+    t.same({ uid, gid, mode }, { uid: 77, gid: 55, mode: 0o700 });
+  }
+});
+
+await t.test('SETATTR of a directory whose marker somebody removed makes it anew', async (t) => {
+  const m = await Mounted.start();
+  t.teardown(() => m.end());
+  await m.mkdir('d');
+  await m.write('d/f', 'bytes');
+  const directory = await m.at('d');
+  m.store.objects.delete('d/');
+  await m.fs.setattr(m.context, directory, { mode: 0o711 });
+  t.equal(m.store.objects.get('d/')?.headers.metadata['file-permissions'], '040711');
+});
