@@ -16,12 +16,15 @@ export interface ListedNamesOptions {
   /** Of the LIST of that number. */
   readonly pageEntries?: (list: number) => number;
   readonly listMs?: number;
+  /** Is listed by the store and not shown. */
+  readonly isHidden?: (entry: ListedEntry) => boolean;
 }
 
 export class ListedNames implements PageSource {
   readonly entries: readonly ListedEntry[];
   readonly #pageEntries: (list: number) => number;
   readonly #listMs: number;
+  readonly #isHidden: (entry: ListedEntry) => boolean;
   /** LISTs so far. */
   lists = 0;
   /** LISTs under way, at most. */
@@ -30,7 +33,7 @@ export class ListedNames implements PageSource {
   nowMs = 0;
   readonly #waiting: { readonly atMs: number; readonly resume: () => void }[] = [];
 
-  constructor({ keys, pageEntries = () => 1000, listMs = 30 }: ListedNamesOptions) {
+  constructor({ keys, pageEntries = () => 1000, listMs = 30, isHidden = () => false }: ListedNamesOptions) {
     this.entries = [...new Set(keys)]
       .sort(compareKeys)
       .map((key): ListedEntry =>
@@ -38,6 +41,7 @@ export class ListedNames implements PageSource {
       );
     this.#pageEntries = pageEntries;
     this.#listMs = listMs;
+    this.#isHidden = isHidden;
   }
 
   async fetch({ after, read }: Continuation): Promise<FetchedPage> {
@@ -48,8 +52,9 @@ export class ListedNames implements PageSource {
     await this.wait(this.#listMs);
     this.#underWay--;
     const from = read === undefined ? firstAfter(this.entries, after) : Number(read.token);
-    const entries = this.entries.slice(from, from + max);
-    const last = entries.at(-1);
+    const listed = this.entries.slice(from, from + max);
+    const entries = listed.filter((entry) => !this.#isHidden(entry));
+    const last = listed.at(-1);
     const told = { entries, takenMs, unpublished: [] };
     if (last === undefined || from + max >= this.entries.length) return told;
     const end = sortKeyOf(last);

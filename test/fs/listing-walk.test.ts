@@ -4,6 +4,7 @@ import fc from 'fast-check';
 import t from 'tap';
 import type { ListingWalk } from '../../src/fs/listing-walk.js';
 import { compareKeys } from '../../src/fs/names.js';
+import { sortKeyOf, type ListedEntry } from '../../src/fs/node.js';
 import { ListedNames, walkThrough } from './listed-names.js';
 import { Mounted } from './mounted.js';
 
@@ -28,9 +29,12 @@ await t.test('any names, pages, guesses and memory: the same entries in the same
       fc.array(fc.option(name), { minLength: 1, maxLength: 30 }),
       fc.integer({ min: 1, max: 25 }),
       fc.integer({ min: 0, max: 20 }),
-      async (named, pages, guessed, entriesAtATime, memoryPages) => {
+      fc.stringMatching(/^[a-c!n0-3]{0,3}$/),
+      async (named, pages, guessed, entriesAtATime, memoryPages, hidden) => {
         const keys = named.map(([each, isDirectory]) => (isDirectory ? `${each}/` : each));
-        const names = new ListedNames({ keys, pageEntries: (list) => pages[list % pages.length] ?? 1 });
+        const isHidden = ({ name: [first = ''] }: ListedEntry): boolean => hidden.includes(first);
+        const pageEntries = (list: number): number => pages[list % pages.length] ?? 1;
+        const names = new ListedNames({ keys, pageEntries, isHidden });
         let guesses = 0;
         const guess: Guesses = () => () => {
           const found = guessed[guesses++ % guessed.length] ?? undefined;
@@ -38,7 +42,7 @@ await t.test('any names, pages, guesses and memory: the same entries in the same
         };
         const client = { entriesAtATime, memoryPages };
         const walked = await names.run(walkThrough(names, { splits: true, guess }, client));
-        const expected = [...new Set(keys)].sort(compareKeys);
+        const expected = names.entries.filter((entry) => !isHidden(entry)).map(sortKeyOf);
         if (walked.keys.join('\n') !== expected.join('\n'))
           throw new Error(`expected ${expected.join()}, got ${walked.keys.join()}`);
       },
