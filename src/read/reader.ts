@@ -235,29 +235,37 @@ export class Reader {
     return this.#pinned(asked);
   }
 
-  /** Waits in line for all the memory this READ may need, then does the same. */
+  /** Waits in line for all the memory this READ needs, then does the same. */
   async #waitAndHold(asked: Span, stream: Stream, signal: AbortSignal | undefined): Promise<Block[]> {
     const { budget, pool, closing } = this.#shared;
-    const bytes = pool.bytesFor(this.#places.cut([this.#places.aligned(asked)]));
-    const until = anyOf(signal === undefined ? [closing] : [signal, closing]);
-    try {
-      await budget.reserve(bytes, until.signal);
-    } catch (error) {
-      throw closing.aborted ? this.#fetcher.aborted(error) : error;
-    } finally {
-      until.end();
+    for (let bytes = pool.bytesFor(this.#places.cut([this.#places.aligned(asked)])); ;) {
+      const until = anyOf(signal === undefined ? [closing] : [signal, closing]);
+      try {
+        await budget.reserve(bytes, until.signal);
+      } catch (error) {
+        throw closing.aborted ? this.#fetcher.aborted(error) : error;
+      } finally {
+        until.end();
+      }
+      if (closing.aborted) {
+        budget.release(bytes);
+        throw this.#fetcher.aborted(closing.reason);
+      }
+      const pieces = this.#places.cut(this.#places.missing(this.#places.aligned(asked)));
+      const needed = pool.bytesFor(pieces);
+      // What came meanwhile may have left more pieces than there were: they take more than one does.
+      if (needed > bytes && !budget.tryReserve(needed - bytes)) {
+        budget.release(bytes);
+        bytes = needed;
+        continue;
+      }
+      const present = this.#pinned(asked);
+      if (pieces.length > 0) this.#places.makeWay();
+      this.#fetcher.begin(pool.takeReserved(pieces, Math.max(bytes, needed)), stream, 'joined');
+      const blocks = this.#pinned(asked);
+      this.#unpin(present);
+      return blocks;
     }
-    if (closing.aborted) {
-      budget.release(bytes);
-      throw this.#fetcher.aborted(closing.reason);
-    }
-    const pieces = this.#places.cut(this.#places.missing(this.#places.aligned(asked)));
-    const present = this.#pinned(asked);
-    if (pieces.length > 0) this.#places.makeWay();
-    this.#fetcher.begin(pool.takeReserved(pieces, bytes), stream, 'joined');
-    const blocks = this.#pinned(asked);
-    this.#unpin(present);
-    return blocks;
   }
 
   /** Goes on with what there was no room for: nobody's READ is due before the GETs that others wait for have ended. */

@@ -382,6 +382,26 @@ await t.test('each of 64 readers gets its bytes within one round of the others',
   }
 });
 
+await t.test('READs that waited for memory, and find a part there, give back what they took', async (t) => {
+  const sizes = { blockBytes: 16 * KIB, windowBytesMin: 16 * KIB, windowBytesMax: 32 * KIB };
+  const parts = { partBytesMin: 16 * KIB, partBytesMax: 32 * KIB, smallFileBytes: 4 * KIB };
+  for (const smallReads of [[8], [0, 8], [4, 8, 12]]) {
+    const rig = new ReadRig({ budgetBytes: 64 * KIB, policy: 'random', ...sizes, ...parts });
+    const other = rig.put('other', pattern(64 * KIB, 1));
+    const body = pattern(64 * KIB, 2);
+    const version = rig.put('file', body);
+    const held = await rig.readers.read(other, 0, 64 * KIB);
+    const small = smallReads.map((at) => rig.bytes(version, at * KIB, 4 * KIB));
+    const large = rig.bytes(version, 0, 16 * KIB);
+    await settle(1);
+    t.equal(rig.budget.waiting, smallReads.length + 1);
+    taken(held);
+    await Promise.all(small);
+    t.ok((await large).equals(body.subarray(0, 16 * KIB)));
+    t.equal(await rig.leaked(), 0, `READs at ${smallReads.join()}`);
+  }
+});
+
 await t.test('close fails what waits', async (t) => {
   const rig = new ReadRig({ budgetBytes: 256 * KIB });
   const version = rig.put('k', pattern(8 * MIB));
