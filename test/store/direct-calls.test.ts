@@ -196,6 +196,23 @@ await t.test('PUT and UploadPart send and read the same', async (t) => {
   }
 });
 
+await t.test('DELETE sends and reads the same', async (t) => {
+  const answers: readonly Answer[] = [
+    status(204),
+    status(200),
+    s3Error(404, 'NoSuchKey'),
+    s3Error(412, 'PreconditionFailed'),
+    s3Error(409, 'ConditionalRequestConflict'),
+    s3Error(403, 'AccessDenied'),
+    s3Error(501, 'NotImplemented'),
+  ];
+  for (const answer of answers) {
+    const script = (): readonly Answer[] => Array.from({ length: 12 }, () => answer);
+    await both(t, script, (store) => store.delete('a key/é', { ifMatch: '"old"' }));
+    await both(t, script, (store) => store.delete('a'));
+  }
+});
+
 await t.test('bodies are hashed into the signature where that is wanted', async (t) => {
   const { store, server } = await setUp(t, [status(200, { etag: '"a"' })], { signPayload: true });
   await store.put('key', [Buffer.from('some '), Buffer.from('bytes')], { metadata: {} });

@@ -1,5 +1,5 @@
 /** DeleteObject and DeleteObjects. */
-import { DeleteObjectCommand, DeleteObjectsCommand, type _Error } from '@aws-sdk/client-s3';
+import { DeleteObjectsCommand, type _Error } from '@aws-sdk/client-s3';
 import { StoreError } from '../errors.js';
 import { answerMayBeLost, type S3Context } from './context.js';
 import { retryClassOf, storeError, toStoreError } from './error-map.js';
@@ -21,15 +21,9 @@ export async function deleteObject(
   try {
     await context.requests.run('DeleteObject', key, signal, async (attempt) => {
       lost ||= answerMayBeLost(attempt);
+      const calls = await context.calls();
       await context.conditions.fallBack(condition, () =>
-        context.clients.client.send(
-          new DeleteObjectCommand({
-            Bucket: context.bucket,
-            Key: key,
-            ...context.conditions.headers(condition),
-          }),
-          { abortSignal: attempt.signal },
-        ),
+        calls.delete(key, context.conditions.applied(condition), attempt),
       );
     });
   } catch (error) {

@@ -89,6 +89,8 @@ export interface ObjectCalls {
     },
     attempt: Attempt,
   ): Promise<string | undefined>;
+  /** DeleteObject. */
+  delete(key: string, condition: WriteCondition, attempt: Attempt): Promise<void>;
   /** UploadPart; the ETag. */
   uploadPart(key: string, part: PartRequest, body: Body, attempt: Attempt): Promise<string | undefined>;
 }

@@ -1,6 +1,7 @@
 /** The calls by the SDK: for endpoints whose signatures only it makes, and what the direct calls are compared with. */
 import type { Readable } from 'node:stream';
 import {
+  DeleteObjectCommand,
   GetObjectCommand,
   HeadObjectCommand,
   ListObjectsV2Command,
@@ -127,6 +128,15 @@ export class SdkCalls implements ObjectCalls {
       abortSignal: attempt.signal,
     });
     return output.ETag;
+  }
+
+  async delete(key: string, condition: WriteCondition, attempt: Attempt): Promise<void> {
+    const command = new DeleteObjectCommand({
+      Bucket: this.#bucket,
+      Key: key,
+      ...(condition.ifMatch === undefined ? {} : { IfMatch: condition.ifMatch }),
+    });
+    await this.#clients.client.send(command, { abortSignal: attempt.signal });
   }
 
   async uploadPart(

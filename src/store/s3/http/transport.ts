@@ -18,7 +18,7 @@ import { ConnectionPool } from './connection-pool.js';
 import { amzDateOf, pathEncode, queryOf, SigV4, type SigningCredentials } from './sigv4.js';
 
 export interface DirectRequest {
-  readonly method: 'GET' | 'HEAD' | 'PUT';
+  readonly method: 'GET' | 'HEAD' | 'PUT' | 'DELETE';
   /** Undefined: the bucket. */
   readonly key?: string;
   readonly query?: Readonly<Record<string, string | undefined>>;
