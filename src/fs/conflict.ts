@@ -56,7 +56,9 @@ export async function conflict(
   node.touchCtime(volume.nowNs);
   volume.intents.end(createRef(node));
   volume.intents.end(changeRef(node));
-  volume.parentOf(node).unpublishedFiles.delete(volume.nameOf(node));
+  const parent = volume.parentOf(node);
+  parent.unpublishedFiles.delete(volume.nameOf(node));
+  parent.forgetListing();
   volume.readers.forget(key);
   volume.nodes.trackBusy(node);
   if (!inUpload) await session?.discard();

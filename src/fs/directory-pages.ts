@@ -5,7 +5,7 @@ import { firstAfter } from './listed-page.js';
 import type { FetchedPage, PageSource } from './listing-walk.js';
 import { compareKeys } from './names.js';
 import { sortKeyOf, type DirectoryNode, type ListedEntry } from './node.js';
-import { entriesOf, inOrder, LIST_KEYS_MAX, SHADOWED } from './store-answers.js';
+import { entriesOf, inOrder, lastSortKeyOf, LIST_KEYS_MAX, SHADOWED } from './store-answers.js';
 import { toFsError } from './store-errors.js';
 import { firstUnordered, mayBeShadowed, withoutShadowed } from './unordered.js';
 import type { Volume } from './volume.js';
@@ -73,7 +73,7 @@ export class DirectoryPages implements PageSource {
     const entries = [...this.#decided(prefix, read?.undecided ?? [], page), ...listed.slice(behind)];
     const { continuationToken: token } = page;
     if (token === undefined) return { entries };
-    const last = lastKeyOf(page)?.slice(prefix.length) ?? read?.last ?? after;
+    const last = lastSortKeyOf(page, prefix) ?? read?.last ?? after;
     const cut = entries.findIndex((entry) => mayBeShadowed(entry, last));
     const undecided = cut === -1 ? [] : entries.slice(cut);
     if (undecided.length > UNDECIDED_MAX) {
@@ -119,12 +119,4 @@ export class DirectoryPages implements PageSource {
       return false;
     });
   }
-}
-
-/** The last key or prefix of a page, in S3's order. */
-function lastKeyOf({ objects, prefixes }: ListPage): string | undefined {
-  const key = objects.at(-1)?.key;
-  const prefix = prefixes.at(-1);
-  if (key === undefined || prefix === undefined) return key ?? prefix;
-  return compareKeys(key, prefix) > 0 ? key : prefix;
 }

@@ -143,7 +143,7 @@ export class DirectoryRename {
   /** Copies may carry other ETags: what is held of files below a renamed directory is asked for again. */
   #distrust(directory: DirectoryNode): void {
     const volume = this.#volume;
-    directory.listing = undefined;
+    directory.forgetListing();
     directory.marker = undefined;
     directory.validatedMs = NEVER_MS;
     const path = volume.pathOf(directory);
@@ -154,7 +154,7 @@ export class DirectoryRename {
       node.validatedMs = NEVER_MS;
       node.epoch++;
       if (node.kind === 'directory') {
-        node.listing = undefined;
+        node.forgetListing();
         node.marker = undefined;
       }
     }

@@ -4,8 +4,9 @@ import type { Export } from './exports.js';
 import type * as Fs from './file-system.js';
 import type { EntryCall, LongOperations } from './long-operations.js';
 import { parseName } from './names.js';
+import type { Guard } from './entry-changes.js';
 import type { DirectoryNode, EntryChange, FsNode } from './node.js';
-import { requireUnlink, requireWrite } from './permissions.js';
+import { ownerDecides, requireUnlink, requireWrite } from './permissions.js';
 import type { DirectoryPlace, Places } from './places.js';
 
 export class EntryCalls {
@@ -73,7 +74,7 @@ export class EntryCalls {
     const parent = await this.#places.changeable(context, directory);
     const { exported, node } = parent;
     const change = await this.#long.run(callOf(context, 'REMOVE', entryOf(node, name)), () =>
-      exported.volume.namespace.remove(node, parseName(name), this.#unlinkGuard(parent)),
+      exported.volume.namespace.remove(node, parseName(name), this.#removalGuard(parent)),
     );
     await exported.volume.volume.nodes.settled();
     return report(exported, node, change);
@@ -117,7 +118,12 @@ export class EntryCalls {
     return { from: report(exported, from.node, changes.from), to: report(exported, to.node, changes.to) };
   }
 
-  #unlinkGuard(parent: DirectoryPlace): (node: FsNode) => void {
+  #removalGuard(parent: DirectoryPlace): Guard | undefined {
+    const { exported, node, caller } = parent;
+    return ownerDecides(exported.attributes(node), caller) ? this.#unlinkGuard(parent) : undefined;
+  }
+
+  #unlinkGuard(parent: DirectoryPlace): Guard {
     const { exported, node: directory, caller } = parent;
     return (node) => {
       requireUnlink(exported.attributes(directory), exported.attributes(node), caller);

@@ -4,38 +4,51 @@
  * An answer is applied only if nothing changed here since it was asked for (`epoch`), and never to a file with unpublished
  * changes: those are authoritative until they are published under the condition that nobody else changed the object.
  */
-import type { ListPage, ObjectHead } from '../store/object-store.js';
+import type { ObjectHead } from '../store/object-store.js';
+import { DirectoryLooks } from './directory-looks.js';
 import { FsError } from './errors.js';
-import { NEVER_MS, type DirectoryNode, type FileNode, type FsNode } from './node.js';
-import { applyMarker, markerIn } from './marker-news.js';
+import {
+  NEVER_MS,
+  type DirectoryNode,
+  type FileNode,
+  type FsNode,
+  type Listing,
+  type PublishedVersion,
+} from './node.js';
 import { readPosixMetadata } from './posix-metadata.js';
 import { applySeen, seenOf, type SeenVersion } from './seen-version.js';
-import { LIST_KEYS_MAX, entriesOf, headersOnly, sameEntries } from './store-answers.js';
+import { SharedQuestions } from './shared-questions.js';
+import { headersOnly, isEmptyPage } from './store-answers.js';
 import { after, type Soon } from './soon.js';
 import { toFsError } from './store-errors.js';
 import type { Volume } from './volume.js';
 import type { WholeGets } from './whole-gets.js';
 
+/** An entry to remove. */
+export interface ToRemove {
+  readonly node: FsNode;
+  /** The version of a file's object that a listing told later than what is held. */
+  readonly listed?: PublishedVersion;
+}
+
 /** S3's LastModified has seconds: a HEAD dated this much later can't have been overtaken by a change of the same second. */
 const PROOF_AFTER_MS = 2000;
-
-/** A question on its way to the store. */
-interface Asked {
-  readonly askedMs: number;
-  readonly answer: Promise<unknown>;
-  /** The same question once more, for those who came too late to be served by this answer. */
-  next?: Promise<unknown>;
-}
 
 export class Freshness {
   readonly #volume: Volume;
   readonly #gets: WholeGets | undefined;
-  readonly #running = new Map<string, Asked>();
+  readonly #questions: SharedQuestions;
+  readonly #looks: DirectoryLooks;
 
   /** With `gets`, a small file that is expected to be read is asked for by a GET instead of a HEAD. */
   constructor(volume: Volume, gets?: WholeGets) {
     this.#volume = volume;
     this.#gets = gets;
+    this.#questions = new SharedQuestions(volume.clock, volume.metadataTtlMs);
+    this.#looks = new DirectoryLooks(volume, {
+      vanished: (node) => this.#vanished(node),
+      shown: (node, seen, takenMs) => void this.adopt(node, seen, takenMs),
+    });
   }
 
   /** The node's attributes, no older than the time to live: undefined when they are so at `nowMs`, now by default. ESTALE when it is gone from the store. */
@@ -50,7 +63,7 @@ export class Freshness {
     if (this.#isToldByListing(node)) return undefined;
     return this.#confirmed(
       node,
-      this.#once(`file ${node.id}`, () => this.#head(node)),
+      this.#questions.ask(`file ${node.id}`, () => this.#head(node)),
     );
   }
 
@@ -77,21 +90,12 @@ export class Freshness {
     if (this.#volume.isFresh(node, nowMs)) return undefined;
     return this.#confirmed(
       node,
-      this.#once(`directory ${node.id}`, () => this.#list(node)),
+      this.#questions.ask(`directory ${node.id}`, () => this.#looks.look(node)),
     );
   }
 
   async #confirmed(node: FsNode, found: Promise<boolean>): Promise<void> {
     if (!(await found)) throw stale(this.#volume, node);
-  }
-
-  /**
-   * Files of a large directory that a client asks for one by one are cheaper to confirm by one LIST; the answer of a LIST also
-   * serves everything else in the directory. Returns the first page.
-   */
-  async firstPage(node: DirectoryNode): Promise<ListPage> {
-    const volume = this.#volume;
-    return volume.store.list({ prefix: volume.prefixOf(node), delimiter: '/', maxKeys: LIST_KEYS_MAX });
   }
 
   /** The entry of that name; a file's attributes no older than the time to live. ENOENT when the store has neither an object nor a prefix of that name. */
@@ -103,7 +107,13 @@ export class Freshness {
     });
   }
 
-  entryIfAny(parent: DirectoryNode, name: string, nowMs?: number): Soon<FsNode | undefined> {
+  /** As `entry`, or undefined. A listing that was taken at `sinceMs` or later serves, however long that is ago: it was asked for by this call. */
+  entryIfAny(
+    parent: DirectoryNode,
+    name: string,
+    nowMs?: number,
+    sinceMs = Infinity,
+  ): Soon<FsNode | undefined> {
     const volume = this.#volume;
     const id = volume.table.childId(parent.id, name);
     const known = id === undefined ? undefined : volume.nodes.get(id);
@@ -112,8 +122,12 @@ export class Freshness {
     if (known !== undefined && this.#isTrusted(known, nowMs)) return known;
     if (known?.kind === 'file' && known.silly?.withheld === true)
       return this.#stillThere(known).then((there) => (there ? known : undefined));
-    const { listing } = parent;
-    if (listing !== undefined && volume.clock.nowMs() - listing.takenMs < volume.metadataTtlMs) {
+    const renewing = this.#renewed(parent, name, sinceMs, (since) =>
+      this.entryIfAny(parent, name, undefined, since),
+    );
+    if (renewing !== undefined) return renewing;
+    const listing = this.#currentListing(parent, name, sinceMs);
+    if (listing !== undefined) {
       const listed = listing.entries.get(name);
       if (known !== undefined && listed?.kind !== known.kind && volume.nodes.isHeld(known)) return known;
       const isOldNews = known === undefined && volume.clock.nowMs() - listing.takenMs >= volume.negativeTtlMs;
@@ -125,21 +139,73 @@ export class Freshness {
       }
       if (listed !== undefined) {
         const node = volume.nodes.entry(parent, name, listed.kind);
-        const seen = volume.metadata === 'none' ? seenOf(listed.version) : undefined;
-        if (node.kind === 'file' && seen !== undefined) this.adopt(node, seen, listing.takenMs);
+        const seen = seenOf(listed.version);
+        const isFile = node.kind === 'file' && seen !== undefined;
+        if (isFile && this.adopt(node, seen, listing.takenMs)) return node;
         // Gone since it was listed; or a prefix that only an unfinished upload has, which directory buckets list.
         return this.#stillThere(node).then((there) => (there ? node : undefined));
       }
     }
     const absentMs = parent.negatives.get(name) ?? NEVER_MS;
     if (volume.clock.nowMs() - absentMs < volume.negativeTtlMs) return undefined;
-    return this.#once(`entry ${parent.id}/${name}`, () => this.#probe(parent, name, known));
+    return this.#questions.ask(`entry ${parent.id}/${name}`, () => this.#probe(parent, name, known));
+  }
+
+  /**
+   * As `entry`, for who removes it and asks for no attributes: those of a file may be older than the time to live, and with it comes the version
+   * that was listed since.
+   */
+  toRemove(parent: DirectoryNode, name: string, sinceMs = Infinity): Soon<ToRemove> {
+    const volume = this.#volume;
+    const id = volume.table.childId(parent.id, name);
+    const known = id === undefined ? undefined : volume.nodes.get(id);
+    const file = known?.kind === 'file' ? known : undefined;
+    const isOurs = known !== undefined && (file === undefined || !isAsListed(file) || this.#isTrusted(file));
+    if (isOurs) return after(this.entry(parent, name), (node) => ({ node }));
+    const renewing = this.#renewed(parent, name, sinceMs, (since) => this.toRemove(parent, name, since));
+    if (renewing !== undefined) return renewing;
+    const listing = this.#currentListing(parent, name, sinceMs);
+    const listed = listing === undefined ? this.#shownVersion(file) : listing.entries.get(name)?.version;
+    if (listed === undefined) return after(this.entry(parent, name), (node) => ({ node }));
+    return { node: volume.nodes.entry(parent, name, 'file'), listed };
+  }
+
+  /** What a client was shown of a file within the time to live. Of one that was never looked at, nothing has changed here since. */
+  #shownVersion(known: FileNode | undefined): PublishedVersion | undefined {
+    if (known?.listed === undefined || known.version !== undefined) return undefined;
+    const { clock, metadataTtlMs } = this.#volume;
+    return clock.nowMs() - known.listed.takenMs < metadataTtlMs ? known.listed.version : undefined;
+  }
+
+  /** The listing that tells of a name, where it is no older than the time to live or was taken at `sinceMs` or later. */
+  #currentListing(parent: DirectoryNode, name: string, sinceMs: number): Listing | undefined {
+    const { clock, metadataTtlMs } = this.#volume;
+    const listing = parent.listingOf(name);
+    if (listing === undefined || listing.takenMs >= sinceMs) return listing;
+    return clock.nowMs() - listing.takenMs < metadataTtlMs ? listing : undefined;
+  }
+
+  /**
+   * Where a listing told of the name and is too old now, one LIST renews it for all who look at names of the directory; then `again`, with the time
+   * since when it serves. Once a call: a store may take longer to answer than the time to live.
+   */
+  #renewed<T>(
+    parent: DirectoryNode,
+    name: string,
+    sinceMs: number,
+    again: (sinceMs: number) => Soon<T>,
+  ): Promise<T> | undefined {
+    const { clock, metadataTtlMs } = this.#volume;
+    const isOld = parent.listingOf(name) !== undefined && !this.#currentListing(parent, name, sinceMs);
+    if (!isOld || sinceMs !== Infinity || metadataTtlMs === 0) return undefined;
+    const askedMs = clock.nowMs();
+    return this.directory(parent)?.then(() => again(askedMs));
   }
 
   /** Makes the next look at a name ask the store. */
   distrust(directory: DirectoryNode, name: string): void {
     const volume = this.#volume;
-    directory.listing = undefined;
+    directory.forgetListing();
     directory.negatives.delete(name);
     const record = volume.table.child(directory.id, name);
     const node = record === undefined ? undefined : volume.nodes.get(record.id);
@@ -223,75 +289,26 @@ export class Freshness {
     return true;
   }
 
-  /** Lists a directory's first page: whether it is there, whether its entries changed, and its marker's attributes. */
-  async #list(node: DirectoryNode): Promise<boolean> {
-    const volume = this.#volume;
-    const { entryChanges } = node;
-    const prefix = volume.prefixOf(node);
-    const takenMs = volume.clock.nowMs();
-    const page = await this.firstPage(node).catch((error: unknown) => {
-      throw toFsError(error);
-    });
-    if (node.gone) return false;
-    if (volume.prefixOf(node) !== prefix) return this.#list(node);
-    const marker = await markerIn(volume, page, prefix);
-    if (isEmpty(page) && node.entryChanges === entryChanges && !volume.nodes.isHeld(node)) {
-      this.#vanished(node);
-      return false;
-    }
-    await applyMarker(volume, node, prefix, marker);
-    if (node.ctimeNs === 0n) {
-      node.touchCtime(volume.nowNs);
-      if (node.mtimeNs === 0n) node.mtimeNs = node.ctimeNs;
-      node.atimeNs = node.mtimeNs;
-    }
-    if (node.entryChanges === entryChanges) this.#applyListing(node, prefix, page, takenMs);
-    node.validatedMs = takenMs;
-    volume.nodes.save(node);
-    return true;
-  }
-
-  #applyListing(node: DirectoryNode, prefix: string, page: ListPage, takenMs: number): void {
-    const volume = this.#volume;
-    const known = node.listing?.entries;
-    if (page.continuationToken !== undefined) {
-      // Only a whole scan could tell whether the entries changed: let clients look again once a time to live.
-      node.listing = undefined;
-      node.touchCtime(volume.nowNs);
-      return;
-    }
-    const entries = new Map(entriesOf(page, prefix, volume.hidden).map((entry) => [entry.name, entry]));
-    const same = known !== undefined && sameEntries(known, entries, node.unpublishedFiles);
-    node.listing = { takenMs, entries };
-    if (known !== undefined && !same) {
-      node.touchCtime(volume.nowNs);
-      node.mtimeNs = node.ctimeNs;
-    }
-    for (const entry of entries.values()) {
-      node.noteListed(entry.name, takenMs);
-      const record = volume.table.child(node.id, entry.name);
-      const child = record === undefined ? undefined : volume.nodes.peek(record.id);
-      const seen = seenOf(entry.version);
-      if (child?.kind === 'file' && seen !== undefined) this.adopt(child, seen, takenMs);
-    }
-  }
-
   async #probe(parent: DirectoryNode, name: string, known: FsNode | undefined): Promise<FsNode | undefined> {
     const volume = this.#volume;
     if (known !== undefined && (await this.#stillThere(known))) return known;
     for (;;) {
-      const { entryChanges } = parent;
       const key = volume.entryKey(parent, name);
       const askedMs = volume.clock.nowMs();
-      const [head, page] = await Promise.all([
-        volume.store.head(key),
-        volume.store.list({ prefix: `${key}/`, delimiter: '/', maxKeys: 1 }),
-      ]).catch((error: unknown) => {
-        throw toFsError(error);
-      });
+      const [isOutdated, head, page] = await parent
+        .during(async (changes) => {
+          const answers = await Promise.all([
+            volume.store.head(key),
+            volume.store.list({ prefix: `${key}/`, delimiter: '/', maxKeys: 1 }),
+          ]);
+          return [changes.concerns(name), ...answers] as const;
+        })
+        .catch((error: unknown) => {
+          throw toFsError(error);
+        });
       // The directory may have been renamed meanwhile.
-      if (parent.entryChanges === entryChanges && volume.entryKey(parent, name) === key) {
-        const isDirectory = !isEmpty(page);
+      if (!isOutdated && volume.entryKey(parent, name) === key) {
+        const isDirectory = !isEmptyPage(page);
         const isRemoved = head !== undefined && volume.hidden.isRemoved(key, head.etag);
         return this.#probed(parent, name, { head: isRemoved ? undefined : head, isDirectory, askedMs });
       }
@@ -347,39 +364,17 @@ export class Freshness {
     const record = volume.table.get(node.id);
     const parent = record === undefined ? undefined : volume.nodes.peek(record.parent);
     if (record !== undefined && parent?.kind === 'directory') {
-      parent.noteAbsent(record.name, volume.clock.nowMs());
+      parent.noteVanished(record.name, volume.clock.nowMs());
       parent.touchEntries(volume.nowNs);
     }
     if (node.kind === 'file' && node.silly !== undefined) volume.silly.end(node);
     volume.nodes.forget(node.id);
   }
-
-  /**
-   * Callers that want the same answer at the same time share one request. An answer may be as old as its question: who comes when a time
-   * to live has passed since is served by the next one.
-   */
-  #once<T>(key: string, ask: () => Promise<T>): Promise<T> {
-    const volume = this.#volume;
-    const running = this.#running.get(key);
-    if (running === undefined) return this.#ask(key, ask);
-    if (volume.clock.nowMs() - running.askedMs < volume.metadataTtlMs) return running.answer as Promise<T>;
-    const askAgain = (): Promise<T> =>
-      (this.#running.get(key)?.answer as Promise<T> | undefined) ?? this.#ask(key, ask);
-    running.next ??= running.answer.then(askAgain, askAgain);
-    return running.next as Promise<T>;
-  }
-
-  #ask<T>(key: string, ask: () => Promise<T>): Promise<T> {
-    const askedMs = this.#volume.clock.nowMs();
-    const answer = ask().finally(() => this.#running.delete(key));
-    this.#running.set(key, { askedMs, answer });
-    return answer;
-  }
 }
-
-/** Nothing at all; a page that goes on may have nothing of its own. */
-const isEmpty = ({ objects, prefixes, continuationToken }: ListPage): boolean =>
-  objects.length === 0 && prefixes.length === 0 && continuationToken === undefined;
 
 const stale = (volume: Volume, node: FsNode): FsError =>
   new FsError('ESTALE', `file ${node.id} is gone from ${volume.name}`);
+
+/** What is at the file's key is the file, as far as is known here. */
+const isAsListed = ({ silly, attempted, recovering }: FileNode): boolean =>
+  silly === undefined && attempted === undefined && recovering === undefined;

@@ -40,11 +40,15 @@ export async function deleteVersion(
 
 /**
  * Deletes the object of a file. EIO where somebody else's is there by now; that of a removed file, whose name is free, is theirs without a
- * word. The name that is to be looked at anew then.
+ * word. The name that is to be looked at anew then. `version` is the one to delete, by default the one that is held.
  */
-export async function deleteObjectOf(volume: Volume, node: FileNode): Promise<string | undefined> {
+export async function deleteObjectOf(
+  volume: Volume,
+  node: FileNode,
+  version = node.version,
+): Promise<string | undefined> {
   const { store } = volume;
-  const { version, silly } = node;
+  const { silly } = node;
   const key = volume.keyOf(node);
   if (version === undefined) return undefined;
   if (silly?.heldName === undefined) {

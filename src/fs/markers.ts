@@ -86,8 +86,7 @@ export class Markers {
     const { keys } = leaving;
     if (isKept(directory)) return true;
     try {
-      const known = directory.listing?.entries.size ?? 0;
-      if (known > leaving.underWay && volume.isFresh(directory)) return true;
+      if (directory.listedEntries > leaving.underWay && volume.isFresh(directory)) return true;
       // Asked, and not taken from the listing: keys that the mount hides keep it, too.
       const { objects, prefixes } = await volume.store.list({
         prefix: volume.prefixOf(directory),
@@ -121,7 +120,7 @@ export class Markers {
   async #keep(directory: DirectoryNode): Promise<void> {
     const volume = this.#volume;
     if (directory.gone || isKept(directory)) return;
-    if ((directory.listing?.entries.size ?? 0) > 0 && volume.isFresh(directory)) return;
+    if (directory.listedEntries > 0 && volume.isFresh(directory)) return;
     const page = await volume.store.list({ prefix: volume.prefixOf(directory), maxKeys: 1 });
     if (page.objects.length === 0) await this.#hold(directory);
   }

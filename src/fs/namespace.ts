@@ -6,12 +6,18 @@ import type { AttributeChanges, Caller, CreateMode } from './file-system.js';
 import type { Content } from './content.js';
 import type { EntryChanges, Guard, Made } from './entry-changes.js';
 import { FsError } from './errors.js';
-import type { Freshness } from './freshness.js';
+import type { Freshness, ToRemove } from './freshness.js';
 import type { Intent } from './intent-log.js';
 import { dropUnpublished, journal, unpublishedRefs } from './journaling.js';
 import { deleteObjectOf } from './lost-condition.js';
 import type { Markers } from './markers.js';
-import { FileNode, type DirectoryNode, type EntryChange, type FsNode } from './node.js';
+import {
+  FileNode,
+  type DirectoryNode,
+  type EntryChange,
+  type FsNode,
+  type PublishedVersion,
+} from './node.js';
 import type { Publishing } from './publishing.js';
 import type { SillyNames } from './silly-names.js';
 import { modeAfterWrite } from './set-id.js';
@@ -67,8 +73,7 @@ export class Namespace {
       this.#entries.setNew(node, attributes, owner, volume.nowNs);
       node.created = true;
       if (mode.how === 'exclusive') node.exclusiveVerifier = mode.verifier.toString('hex');
-      directory.negatives.delete(name);
-      directory.unpublishedFiles.set(name, node);
+      directory.noteCreated(name, node);
       volume.nodes.trackBusy(node);
       try {
         const { size = 0, mtimeNs } = attributes;
@@ -172,12 +177,15 @@ export class Namespace {
     });
   }
 
-  /** REMOVE (RFC 1813 3.3.12). EISDIR for a directory. */
-  async remove(directory: DirectoryNode, name: string, guard: Guard): Promise<EntryChange> {
+  /** REMOVE (RFC 1813 3.3.12). EISDIR for a directory. Without a guard the entry's attributes aren't looked at. */
+  async remove(directory: DirectoryNode, name: string, guard: Guard | undefined): Promise<EntryChange> {
     return this.#entries.alone(directory, name, async () => {
       const volume = this.#volume;
-      const node = await this.#freshness.entry(directory, name);
-      guard(node);
+      const { node, listed }: ToRemove =
+        guard === undefined
+          ? await this.#freshness.toRemove(directory, name)
+          : { node: await this.#freshness.entry(directory, name) };
+      guard?.(node);
       if (node.kind === 'directory') throw new FsError('EISDIR', `"${name}" is a directory`);
       if (node.attempted !== undefined) await this.#publishing.settleAttempt(node);
       const key = volume.keyOf(node);
@@ -186,7 +194,7 @@ export class Namespace {
       let isKept = false;
       // What isn't published is dropped last: a file that can't be removed keeps it.
       try {
-        await this.#deleteObject(directory, name, node);
+        await this.#deleteObject(directory, name, node, listed);
       } catch (error) {
         if (removing !== undefined) await volume.intents.drop(removing);
         throw toFsError(error);
@@ -203,8 +211,13 @@ export class Namespace {
     });
   }
 
-  async #deleteObject(directory: DirectoryNode, name: string, node: FileNode): Promise<void> {
-    const distrusted = await deleteObjectOf(this.#volume, node).catch(async (error: unknown) => {
+  async #deleteObject(
+    directory: DirectoryNode,
+    name: string,
+    node: FileNode,
+    version: PublishedVersion | undefined,
+  ): Promise<void> {
+    const distrusted = await deleteObjectOf(this.#volume, node, version).catch(async (error: unknown) => {
       if (!(error instanceof FsError && error.code === 'EIO')) throw error;
       this.#freshness.distrust(directory, name);
       // What isn't published of the file is kept beside the object of somebody else.

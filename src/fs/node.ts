@@ -8,6 +8,7 @@ import { AbsentNames } from './absent-names.js';
 import type { FsError } from './errors.js';
 import { StreamPace } from './stream-pace.js';
 import type { FileType } from './file-system.js';
+import { NameChanges, tells } from './name-changes.js';
 
 /** One version of an object at a node's key. `lastModifiedMs` is unknown until a HEAD or LIST has told it. */
 export interface PublishedVersion {
@@ -167,10 +168,12 @@ export interface ListedEntry {
 export const sortKeyOf = (entry: Pick<ListedEntry, 'name' | 'kind'>): string =>
   entry.kind === 'directory' ? `${entry.name}/` : entry.name;
 
-/** A complete listing of a directory that fits one page. */
+/** What a page of LIST told of a directory's names, and what was changed here since. */
 export interface Listing {
   readonly takenMs: number;
   readonly entries: Map<string, ListedEntry>;
+  /** The last sort key that it tells of. Absent: it tells of all. */
+  readonly until?: string;
 }
 
 interface Times {
@@ -192,13 +195,18 @@ export class DirectoryNode extends NodeState {
   /** The marker object `key/`: absent, unknown (undefined), or the version whose metadata was read. */
   marker: { readonly etag: string; readonly lastModifiedMs: number | undefined } | null | undefined;
   markerHeaders: ObjectHeaders | undefined;
+  /** Of a directory that fits one page. */
   listing: Listing | undefined;
+  /** Of a larger one: its first page. */
+  beginning: Listing | undefined;
   /** Files made here that the store doesn't have yet. */
   readonly unpublishedFiles = new Map<string, FileNode>();
   /** When each name was found absent. */
   readonly negatives = new AbsentNames();
-  /** Changes of entries made here: a LIST that began before one is not kept as the listing. */
+  /** Changes of entries made here. */
   entryChanges = 0;
+  /** Of questions about entries that are under way. */
+  #underWay: Set<NameChanges<ListedEntry>> | undefined;
 
   /** An entry came or went: both times move (POSIX). What this one change did to them, for clients that cache the directory. */
   touchEntries(nowNs: bigint): EntryChange {
@@ -209,11 +217,41 @@ export class DirectoryNode extends NodeState {
     return { before, after: { mtimeNs: this.mtimeNs, ctimeNs: this.ctimeNs } };
   }
 
+  /** What is changed here while `ask` asks the store about entries, up to its end. */
+  async during<T>(ask: (changes: NameChanges<ListedEntry>) => Promise<T>): Promise<T> {
+    const changes = new NameChanges<ListedEntry>();
+    const underWay = (this.#underWay ??= new Set());
+    underWay.add(changes);
+    try {
+      return await ask(changes);
+    } finally {
+      underWay.delete(changes);
+    }
+  }
+
+  /** The listing that tells of a name, be it that there is none. */
+  listingOf(name: string): Listing | undefined {
+    const { listing, beginning } = this;
+    if (listing !== undefined || beginning === undefined) return listing;
+    return tells(beginning.until, name) ? beginning : undefined;
+  }
+
+  /** How many entries it has at least, as far as a listing tells. */
+  get listedEntries(): number {
+    return (this.listing ?? this.beginning)?.entries.size ?? 0;
+  }
+
+  /** A file was made here that the store doesn't have yet. */
+  noteCreated(name: string, node: FileNode): void {
+    this.negatives.delete(name);
+    this.unpublishedFiles.set(name, node);
+    this.#changed(name, undefined);
+  }
+
   /** Keeps the listing true after a change made here. */
   noteEntry(entry: ListedEntry): void {
-    this.entryChanges++;
     this.negatives.delete(entry.name);
-    this.listing?.entries.set(entry.name, entry);
+    this.#changed(entry.name, entry);
   }
 
   /** A listing has the name: found absent before, it was made since. */
@@ -222,11 +260,32 @@ export class DirectoryNode extends NodeState {
       this.negatives.delete(name);
   }
 
+  /** An entry was removed here, or renamed. */
   noteAbsent(name: string, nowMs: number): void {
-    this.entryChanges++;
-    this.listing?.entries.delete(name);
     this.unpublishedFiles.delete(name);
     this.negatives.set(name, nowMs);
+    this.#changed(name, undefined);
+  }
+
+  /** The store was found not to have the entry any more; it may have it again by now. */
+  noteVanished(name: string, nowMs: number): void {
+    this.noteAbsent(name, nowMs);
+    this.#underWay?.forEach((changes) => changes.changedUnknown());
+  }
+
+  /** Entries have changed in a way that isn't known: what was listed tells nothing any more, nor does an answer that is under way. */
+  forgetListing(): void {
+    this.entryChanges++;
+    this.listing = undefined;
+    this.beginning = undefined;
+    this.#underWay?.forEach((changes) => changes.changedUnknown());
+  }
+
+  #changed(name: string, entry: ListedEntry | undefined): void {
+    this.entryChanges++;
+    this.#underWay?.forEach((changes) => changes.changed(name, entry));
+    if (entry === undefined) (this.listing ?? this.beginning)?.entries.delete(name);
+    else this.listingOf(name)?.entries.set(name, entry);
   }
 }
 

@@ -50,10 +50,15 @@ export function requireEntryChange(directory: Attributes, caller: Caller): void 
   if (!permission.write || !permission.execute) throw denied('change of a directory');
 }
 
+/** Whether it takes the owner of an entry to tell if the caller may remove or rename it: the directory is sticky and not the caller's. */
+export function ownerDecides(directory: Attributes, caller: Caller): boolean {
+  const sticky = (directory.mode & 0o1000) !== 0;
+  return sticky && caller.uid !== 0 && caller.uid !== directory.uid;
+}
+
 /** In a sticky directory only the owner of the file or of the directory removes or renames it. */
 export function requireUnlink(directory: Attributes, file: Attributes, caller: Caller): void {
-  const sticky = (directory.mode & 0o1000) !== 0;
-  if (sticky && caller.uid !== 0 && caller.uid !== file.uid && caller.uid !== directory.uid) {
+  if (ownerDecides(directory, caller) && caller.uid !== file.uid) {
     throw new FsError('EPERM', 'the directory is sticky and the caller owns neither it nor the file');
   }
 }

@@ -350,8 +350,7 @@ export class Rename {
     from.directory.noteAbsent(from.name, volume.clock.nowMs());
     if (source.kind === 'directory') to.directory.noteEntry({ name: to.name, kind: 'directory' });
     else if (source.version === undefined || source.silly?.withheld === true) {
-      to.directory.negatives.delete(to.name);
-      to.directory.unpublishedFiles.set(to.name, source);
+      to.directory.noteCreated(to.name, source);
     } else to.directory.noteEntry({ name: to.name, kind: 'file', version: source.version });
     const left = from.directory.touchEntries(nowNs);
     const entered = to.directory === from.directory ? left : to.directory.touchEntries(nowNs);

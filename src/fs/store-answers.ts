@@ -65,6 +65,18 @@ export function inOrder(entries: readonly ListedEntry[]): ListedEntry[] {
     .map(({ entry }) => entry);
 }
 
+/** Nothing at all; a page that goes on may have nothing of its own. */
+export const isEmptyPage = ({ objects, prefixes, continuationToken }: ListPage): boolean =>
+  objects.length === 0 && prefixes.length === 0 && continuationToken === undefined;
+
+/** The last key or prefix of a page, in S3's order, without the directory's own. */
+export function lastSortKeyOf({ objects, prefixes }: ListPage, prefix: string): string | undefined {
+  const key = objects.at(-1)?.key;
+  const directory = prefixes.at(-1);
+  const isKeyLast = key !== undefined && (directory === undefined || compareKeys(key, directory) > 0);
+  return (isKeyLast ? key : directory)?.slice(prefix.length);
+}
+
 /** Files that are being published may be listed already: they are no news. */
 export function sameEntries(
   known: ReadonlyMap<string, ListedEntry>,

@@ -1,0 +1,94 @@
+/**
+ * What LIST tells of a directory by its first page: whether it is there, its entries, and its marker. One page confirms up to a thousand files, and
+ * serves everything else that is asked of the directory; what is changed here meanwhile is put over it (name-changes.ts).
+ */
+import type { ListPage } from '../store/object-store.js';
+import { applyMarker, markerIn } from './marker-news.js';
+import type { NameChanges } from './name-changes.js';
+import type { DirectoryNode, FileNode, FsNode, ListedEntry } from './node.js';
+import { seenOf, type SeenVersion } from './seen-version.js';
+import { entriesOf, isEmptyPage, lastSortKeyOf, LIST_KEYS_MAX, sameEntries } from './store-answers.js';
+import { toFsError } from './store-errors.js';
+import type { Volume } from './volume.js';
+
+/** Who hears of what was found. */
+interface Told {
+  /** Nobody has the directory any more. */
+  readonly vanished: (node: FsNode) => void;
+  readonly shown: (node: FileNode, seen: SeenVersion, takenMs: number) => void;
+}
+
+/** A page of a directory, when it was asked for, and what was changed here since. */
+interface Listed {
+  readonly page: ListPage;
+  readonly takenMs: number;
+  readonly changes: NameChanges<ListedEntry>;
+}
+
+export class DirectoryLooks {
+  readonly #volume: Volume;
+  readonly #told: Told;
+
+  constructor(volume: Volume, told: Told) {
+    this.#volume = volume;
+    this.#told = told;
+  }
+
+  /** Lists the first page; whether the directory is there. Fails with FsError. */
+  look(node: DirectoryNode): Promise<boolean> {
+    return node.during((changes) => this.#lookDuring(node, changes));
+  }
+
+  async #lookDuring(node: DirectoryNode, changes: NameChanges<ListedEntry>): Promise<boolean> {
+    const volume = this.#volume;
+    const prefix = volume.prefixOf(node);
+    const takenMs = volume.clock.nowMs();
+    const page = await volume.store
+      .list({ prefix, delimiter: '/', maxKeys: LIST_KEYS_MAX })
+      .catch((error: unknown) => {
+        throw toFsError(error);
+      });
+    if (node.gone) return false;
+    if (volume.prefixOf(node) !== prefix) return this.look(node);
+    const marker = await markerIn(volume, page, prefix);
+    if (isEmptyPage(page) && changes.isEmpty && !volume.nodes.isHeld(node)) {
+      this.#told.vanished(node);
+      return false;
+    }
+    await applyMarker(volume, node, prefix, marker);
+    if (node.ctimeNs === 0n) {
+      node.touchCtime(volume.nowNs);
+      if (node.mtimeNs === 0n) node.mtimeNs = node.ctimeNs;
+      node.atimeNs = node.mtimeNs;
+    }
+    if (!changes.isUnknown) this.#applyListing(node, prefix, { page, takenMs, changes });
+    node.validatedMs = takenMs;
+    volume.nodes.save(node);
+    return true;
+  }
+
+  #applyListing(node: DirectoryNode, prefix: string, { page, takenMs, changes }: Listed): void {
+    const volume = this.#volume;
+    const known = node.listing?.entries;
+    const entries = new Map(entriesOf(page, prefix, volume.hidden).map((entry) => [entry.name, entry]));
+    const isWhole = page.continuationToken === undefined;
+    const until = isWhole ? undefined : lastSortKeyOf(page, prefix);
+    changes.putOver(entries, until);
+    node.listing = isWhole ? { takenMs, entries } : undefined;
+    const tells = volume.store.capabilities.orderedListing && until !== undefined;
+    node.beginning = tells ? { takenMs, entries, until } : undefined;
+    // Of more than a page only a whole scan could tell whether the entries changed: let clients look again once a time to live.
+    if (!isWhole) node.touchCtime(volume.nowNs);
+    else if (known !== undefined && !sameEntries(known, entries, node.unpublishedFiles)) {
+      node.touchCtime(volume.nowNs);
+      node.mtimeNs = node.ctimeNs;
+    }
+    for (const entry of entries.values()) {
+      node.noteListed(entry.name, takenMs);
+      const id = volume.table.childId(node.id, entry.name);
+      const child = id === undefined ? undefined : volume.nodes.peek(id);
+      const seen = changes.concerns(entry.name) ? undefined : seenOf(entry.version);
+      if (child?.kind === 'file' && seen !== undefined) this.#told.shown(child, seen, takenMs);
+    }
+  }
+}
