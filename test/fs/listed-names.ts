@@ -1,4 +1,5 @@
 /** A directory of names that is listed by pages, as S3 lists: what walks are tried on. Time is counted, and passes when everybody waits. */
+import { FsError } from '../../src/fs/errors.js';
 import type { Continuation } from '../../src/fs/listed-page.js';
 import { firstAfter } from '../../src/fs/listed-page.js';
 import {
@@ -18,6 +19,8 @@ export interface ListedNamesOptions {
   readonly listMs?: number;
   /** Is listed by the store and not shown. */
   readonly isHidden?: (entry: ListedEntry) => boolean;
+  /** The LIST of that number fails; who waits for it asks again. */
+  readonly fails?: (list: number) => boolean;
 }
 
 export class ListedNames implements PageSource {
@@ -25,6 +28,7 @@ export class ListedNames implements PageSource {
   readonly #pageEntries: (list: number) => number;
   readonly #listMs: number;
   readonly #isHidden: (entry: ListedEntry) => boolean;
+  readonly #fails: (list: number) => boolean;
   /** LISTs so far. */
   lists = 0;
   /** LISTs under way, at most. */
@@ -33,7 +37,8 @@ export class ListedNames implements PageSource {
   nowMs = 0;
   readonly #waiting: { readonly atMs: number; readonly resume: () => void }[] = [];
 
-  constructor({ keys, pageEntries = () => 1000, listMs = 30, isHidden = () => false }: ListedNamesOptions) {
+  constructor({ keys, pageEntries = () => 1000, listMs = 30, ...others }: ListedNamesOptions) {
+    const { isHidden = () => false, fails = () => false } = others;
     this.entries = [...new Set(keys)]
       .sort(compareKeys)
       .map((key): ListedEntry =>
@@ -42,15 +47,18 @@ export class ListedNames implements PageSource {
     this.#pageEntries = pageEntries;
     this.#listMs = listMs;
     this.#isHidden = isHidden;
+    this.#fails = fails;
   }
 
   async fetch({ after, read }: Continuation): Promise<FetchedPage> {
-    const max = this.#pageEntries(this.lists++);
+    const list = this.lists++;
+    const max = this.#pageEntries(list);
     this.#underWay++;
     this.listsAtOnce = Math.max(this.listsAtOnce, this.#underWay);
     const takenMs = this.nowMs;
     await this.wait(this.#listMs);
     this.#underWay--;
+    if (this.#fails(list)) throw new FsError('EJUKEBOX', 'the store is down');
     const from = read === undefined ? firstAfter(this.entries, after) : Number(read.token);
     const listed = this.entries.slice(from, from + max);
     const entries = listed.filter((entry) => !this.#isHidden(entry));
@@ -122,7 +130,11 @@ export async function walkThrough(
   let walk = new ListingWalk(names, memory, '', options);
   const keys: string[] = [];
   for (let after = ''; ;) {
-    const found = await walk.take(after, true);
+    const found = await walk.take(after, true).catch((error: unknown) => {
+      if (error instanceof FsError && error.code === 'EJUKEBOX') return 'again' as const;
+      throw error;
+    });
+    if (found === 'again') continue;
     if (found === undefined) {
       if (walk.covers(after)) throw new Error(`the walk covers "${after}" and doesn't lead on from it`);
       walk.end();

@@ -21,35 +21,40 @@ const name = fc.oneof(
   fc.nat(999).map((at) => `n${at}`),
 );
 
-await t.test('any names, pages, guesses and memory: the same entries in the same order', async () => {
-  await fc.assert(
-    fc.asyncProperty(
-      fc.array(fc.tuple(name, fc.boolean()), { maxLength: 300 }),
-      fc.array(fc.integer({ min: 1, max: 20 }), { minLength: 1, maxLength: 8 }),
-      fc.array(fc.option(name), { minLength: 1, maxLength: 30 }),
-      fc.integer({ min: 1, max: 25 }),
-      fc.integer({ min: 0, max: 20 }),
-      fc.stringMatching(/^[a-c!n0-3]{0,3}$/),
-      async (named, pages, guessed, entriesAtATime, memoryPages, hidden) => {
-        const keys = named.map(([each, isDirectory]) => (isDirectory ? `${each}/` : each));
-        const isHidden = ({ name: [first = ''] }: ListedEntry): boolean => hidden.includes(first);
-        const pageEntries = (list: number): number => pages[list % pages.length] ?? 1;
-        const names = new ListedNames({ keys, pageEntries, isHidden });
-        let guesses = 0;
-        const guess: Guesses = () => () => {
-          const found = guessed[guesses++ % guessed.length] ?? undefined;
-          return found === undefined ? undefined : { name: found, errorEntries: 0 };
-        };
-        const client = { entriesAtATime, memoryPages };
-        const walked = await names.run(walkThrough(names, { splits: true, guess }, client));
-        const expected = names.entries.filter((entry) => !isHidden(entry)).map(sortKeyOf);
-        if (walked.keys.join('\n') !== expected.join('\n'))
-          throw new Error(`expected ${expected.join()}, got ${walked.keys.join()}`);
-      },
-    ),
-    { numRuns: 400 },
-  );
-});
+await t.test(
+  'any names, pages, guesses, failures and memory: the same entries in the same order',
+  async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(fc.tuple(name, fc.boolean()), { maxLength: 300 }),
+        fc.array(fc.integer({ min: 1, max: 20 }), { minLength: 1, maxLength: 8 }),
+        fc.array(fc.option(name), { minLength: 1, maxLength: 30 }),
+        fc.integer({ min: 1, max: 25 }),
+        fc.integer({ min: 0, max: 20 }),
+        fc.stringMatching(/^[a-c!n0-3]{0,3}$/),
+        fc.array(fc.boolean(), { maxLength: 30 }),
+        async (named, pages, guessed, entriesAtATime, memoryPages, hidden, failing) => {
+          const keys = named.map(([each, isDirectory]) => (isDirectory ? `${each}/` : each));
+          const isHidden = ({ name: [first = ''] }: ListedEntry): boolean => hidden.includes(first);
+          const pageEntries = (list: number): number => pages[list % pages.length] ?? 1;
+          const fails = (list: number): boolean => failing[list] === true;
+          const names = new ListedNames({ keys, pageEntries, isHidden, fails });
+          let guesses = 0;
+          const guess: Guesses = () => () => {
+            const found = guessed[guesses++ % guessed.length] ?? undefined;
+            return found === undefined ? undefined : { name: found, errorEntries: 0 };
+          };
+          const client = { entriesAtATime, memoryPages };
+          const walked = await names.run(walkThrough(names, { splits: true, guess }, client));
+          const expected = names.entries.filter((entry) => !isHidden(entry)).map(sortKeyOf);
+          if (walked.keys.join('\n') !== expected.join('\n'))
+            throw new Error(`expected ${expected.join()}, got ${walked.keys.join()}`);
+        },
+      ),
+      { numRuns: 400 },
+    );
+  },
+);
 
 await t.test('the guesses that names give: the same entries in the same order', async (t) => {
   const kinds: Record<string, (at: number) => string> = {

@@ -4,6 +4,8 @@ import { StoreError } from '../../src/store/errors.js';
 import { storeErrorKind } from '../support/store-error-kind.js';
 import { KIB, MIB, ReadRig, pattern, settle, taken } from './read-rig.js';
 
+t.setTimeout(300_000);
+
 const unavailable = (): StoreError =>
   new StoreError('unavailable', 'reset', { operation: 'GetObject', bucket: 'bucket' });
 
