@@ -10,11 +10,6 @@ import { NfsClient } from '../test/support/nfs-client.js';
 import type { NfsServer, ServerOptions } from './server.js';
 import { cpuSeconds } from './usage.js';
 
-export interface DaemonOptions extends ServerOptions {
-  /** Further options of `s3nfsd serve`. */
-  readonly serveArguments?: readonly string[];
-}
-
 const PROBE = join(import.meta.dirname, 'event-loop-probe.js');
 const MAIN = join(import.meta.dirname, '../src/main.js');
 
@@ -30,7 +25,7 @@ export class DaemonProcess implements NfsServer {
     this.#report = report;
   }
 
-  static async start(options: DaemonOptions): Promise<DaemonProcess> {
+  static async start(options: ServerOptions): Promise<DaemonProcess> {
     const directory = await mkdtemp(join(tmpdir(), 's3nfsd-bench-state-'));
     const child = spawn(
       process.execPath,

@@ -123,15 +123,16 @@ async function measure(prepared: Prepared, rounds: number): Promise<Round[]> {
   return done;
 }
 
-/** A daemon over the store, and a client of it. */
+/** A daemon over the store, with further options of `s3nfsd serve`, and a client of it. */
 export async function serve(
   setup: Setup,
   store: { readonly url: string; readonly certificateFile?: string },
+  serveArguments: readonly string[] = [],
 ): Promise<{ readonly daemon: NfsServer; readonly nfs: NfsClient; readonly root: Buffer }> {
   const { memoryLimit, nodeArguments, startServer = (options) => DaemonProcess.start(options) } = setup;
   const { url: storeUrl, certificateFile } = store;
   const certificate = certificateFile === undefined ? {} : { certificateFile };
-  const daemon = await startServer({ storeUrl, memoryLimit, nodeArguments, ...certificate });
+  const daemon = await startServer({ storeUrl, memoryLimit, nodeArguments, serveArguments, ...certificate });
   setup.defer(() => daemon.close());
   return { daemon, ...(await daemon.mount()) };
 }

@@ -29,6 +29,8 @@ export interface ServerOptions {
   readonly memoryLimit: string;
   /** Options for Node before the daemon's program. */
   readonly nodeArguments?: readonly string[];
+  /** Further options of `s3nfsd serve`; a peer has none of them. */
+  readonly serveArguments?: readonly string[];
 }
 
 export type StartServer = (options: ServerOptions) => Promise<NfsServer>;

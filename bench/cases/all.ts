@@ -12,6 +12,7 @@ import { access, getattr, lookup } from './small-calls.js';
 import { smallCreate, smallRead, smallRemove } from './small-files.js';
 import { smallFilesFar, smallFilesFarRandom } from './small-files-far.js';
 import { streams } from './streams.js';
+import { TREE_CASES } from './tree.js';
 import { WIDE_LISTINGS } from './wide-listing.js';
 import { XDR_CASES } from './xdr-codec.js';
 
@@ -28,6 +29,7 @@ export const CASES: readonly Case[] = [
   lookup,
   listing,
   ...WIDE_LISTINGS,
+  ...TREE_CASES,
   sequentialReadFar,
   sequentialReadFarLong,
   sequentialWriteFar,
