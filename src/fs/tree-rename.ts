@@ -39,7 +39,8 @@ export async function renameTree(
     }
     if (left === 0) return;
   }
-  const message = 'what others write into a directory while it is renamed may stay under the old name';
+  const message =
+    'what others write into a directory while it is renamed, and what they take the new name of, may stay under the old name';
   volume.log.warn({ prefix: fromPrefix }, message);
 }
 
@@ -74,12 +75,12 @@ export async function renameTreeOrUndo(
   }
 }
 
-/** True once the version is at its new key; false where somebody replaced or removed it, which the next pass sees. */
+/** True once the version is at its new key; false where somebody replaced or removed it, which the next pass sees, or has that key. */
 async function renameKey(store: RenamingStore, object: ObjectSummary, target: string): Promise<boolean> {
   const { key, etag, size } = object;
   try {
     if (!key.endsWith('/')) {
-      await store.rename(key, target, { sourceEtag: etag });
+      await store.rename(key, target, { sourceEtag: etag, condition: { ifNoneMatch: '*' } });
       return true;
     }
     // RenameObject takes no names that end in a slash; markers are small.

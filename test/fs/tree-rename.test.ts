@@ -351,6 +351,22 @@ await t.test(
   },
 );
 
+await t.test('nor in a directory bucket: their file has the new name, and the other one stays', async (t) => {
+  const m = await mounted(t, { capabilities: DIRECTORY_CAPABILITIES });
+  await makeTree(m, 'd/');
+  await m.at('d');
+  m.store.before = (call) => {
+    if (call.operation === 'RenameObject' && call.key === 'e/z') m.store.putNow('e/z', Buffer.from('theirs'));
+  };
+  await m.rename('d', 'e');
+  m.store.before = undefined;
+  const moved = Object.fromEntries(FILES.map((name) => [`e/${name}`, `bytes of ${name}`]));
+  t.strictSame(m.bucket(), { ...moved, 'e/z': 'theirs', 'd/z': 'bytes of z' });
+  m.clock.advance(3001);
+  t.equal(await m.read('d/z'), 'bytes of z');
+  t.equal(await m.read('e/z'), 'theirs');
+});
+
 await t.test('a copy in the rename of a directory whose answer was lost is known again', async (t) => {
   const m = await mounted(t, {});
   await makeTree(m, 'd/');
