@@ -31,6 +31,8 @@ export interface ExportOptions {
   readonly exclusiveCreate: 'daemon' | 'bucket';
   /** Where modes, owners and times are kept, and whether those of objects are looked at. */
   readonly metadata: 'objects' | 'state' | 'none';
+  /** Empty directories are kept by objects of no bytes. */
+  readonly directoryMarkers: boolean;
   /** What is fetched ahead of readers. */
   readonly readPolicy: 'adaptive' | 'sequential' | 'random';
   readonly commitPolicy: 'publish' | 'journal';
@@ -157,6 +159,7 @@ function exportOf(
     negativeTtlMs: of('negativeTtl') ?? of('metadataTtl'),
     exclusiveCreate: of('exclusiveCreate'),
     metadata: of('metadata'),
+    directoryMarkers: of('directoryMarkers') === 'on',
     readPolicy: of('readPolicy'),
     commitPolicy: of('commitPolicy'),
     noSignRequest: of('noSignRequest'),

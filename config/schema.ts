@@ -88,6 +88,11 @@ export const EXPORT_OPTIONS = {
     'objects',
     'Where modes, owners and times that clients set are kept: objects, on the objects; state, in the state directory alone; none, there as well, and objects are not asked for any: what a listing tells is believed, without HEADs.',
   ),
+  directoryMarkers: option<'on' | 'off'>(
+    choice('on', 'off'),
+    'on',
+    'Keep empty directories by objects of no bytes (KEY/), which carry their modes and owners; off: in the state directory, and none is ever put.',
+  ),
   readPolicy: option<'adaptive' | 'sequential' | 'random'>(
     choice('adaptive', 'sequential', 'random'),
     'adaptive',

@@ -221,7 +221,7 @@ export class Content {
     );
     if (differs) {
       node.attributesEpoch++;
-      node.attributesHere = volume.keepsAttributesHere();
+      node.attributesHere = volume.keepsAttributesHere('file');
       if (!node.created && !node.attributesHere) node.attributesDirty = true;
     }
     if (typeof changes.mtimeNs === 'bigint') node.timesGiven = true;

@@ -49,6 +49,8 @@ export interface ExportOptions extends ExportRules {
   readonly exclusiveCreate?: 'daemon' | 'bucket';
   /** Default: `objects`. Of exports that share a volume, the last of `objects`, `state` and `none` that any of them says holds. */
   readonly metadata?: MetadataPlace;
+  /** Empty directories are kept by objects of no bytes. Default: true. Of exports that share a volume, one `false` is enough. */
+  readonly directoryMarkers?: boolean;
   /** Default: `publish`. Of exports that share a volume, all must say `journal` for it to hold. */
   readonly commitPolicy?: CommitRules['policy'];
 }
@@ -150,6 +152,7 @@ export async function createFileSystem(parts: FileSystemParts): Promise<RunningF
         ...sharing.map(({ metadataTtlMs, negativeTtlMs }) => negativeTtlMs ?? metadataTtlMs),
       ),
       metadata: farthestFromObjects(sharing.map(({ metadata }) => metadata ?? 'objects')),
+      hasMarkers: sharing.every(({ directoryMarkers }) => directoryMarkers !== false),
       createsInBucket: sharing.some(({ exclusiveCreate }) => exclusiveCreate === 'bucket'),
       defaults: {
         uid: options.uid,

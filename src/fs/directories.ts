@@ -44,6 +44,7 @@ export class Directories {
           `the marker of "${name}" would pass S3's ${KEY_BYTES_MAX} bytes of a key`,
         );
       }
+      if (!volume.hasMarkers) return await this.#makeHere(directory, name, attributes, owner);
       // The node is made once the store has the marker: one without would be taken for removed.
       const draft = new DirectoryNode(0n);
       const { nowNs } = volume;
@@ -70,6 +71,29 @@ export class Directories {
     });
   }
 
+  /** A directory without a marker is in the state directory until something is put into it. */
+  async #makeHere(
+    directory: DirectoryNode,
+    name: string,
+    attributes: AttributeChanges,
+    owner: Caller,
+  ): Promise<Made<DirectoryNode>> {
+    const volume = this.#volume;
+    const node = volume.nodes.entry(directory, name, 'directory');
+    this.#entries.setNew(node, attributes, owner, volume.nowNs);
+    node.marker = null;
+    node.validatedMs = volume.clock.nowMs();
+    node.listing = { takenMs: node.validatedMs, entries: new Map() };
+    try {
+      await volume.kept.keep(node);
+    } catch (error) {
+      volume.nodes.forget(node.id);
+      throw this.#entries.notMade(directory, name, error);
+    }
+    directory.noteEntry({ name, kind: 'directory' });
+    return { node, change: this.#entries.made(directory, node) };
+  }
+
   /** The marker will not tell the attributes: were its answer lost, nobody would. */
   async #rememberFirst(directory: DirectoryNode, name: string, draft: DirectoryNode): Promise<void> {
     const { nodes } = this.#volume;
@@ -93,6 +117,7 @@ export class Directories {
       let isKept = false;
       try {
         if (marker !== undefined) await deleteVersion(volume, prefix, marker);
+        await volume.kept.drop(node);
       } catch (error) {
         this.#freshness.distrust(directory, name);
         throw toFsError(error);

@@ -79,7 +79,10 @@ export class DirectoryLooks {
     node.beginning = tells ? { takenMs, entries, until } : undefined;
     // Of more than a page only a whole scan could tell whether the entries changed: let clients look again once a time to live.
     if (!isWhole) node.touchCtime(volume.nowNs);
-    else if (known !== undefined && !sameEntries(known, entries, node.unpublishedFiles)) {
+    else if (
+      known !== undefined &&
+      !sameEntries(known, entries, node.unpublishedFiles, volume.kept.namesIn(node))
+    ) {
       node.touchCtime(volume.nowNs);
       node.mtimeNs = node.ctimeNs;
     }

@@ -98,13 +98,15 @@ export class DirectoryPages implements PageSource {
     last: string | undefined,
   ): readonly ListedEntry[] {
     const { unpublishedFiles } = this.#directory;
-    if (unpublished.length + unpublishedFiles.size === 0) return entries;
+    const directories = this.#volume.kept.namesIn(this.#directory);
+    if (unpublished.length + unpublishedFiles.size + directories.size === 0) return entries;
     const isWithin = (name: string): boolean =>
       compareKeys(name, after) > 0 && (last === undefined || compareKeys(name, last) <= 0);
     const byName = new Map(entries.map((entry) => [entry.name, entry]));
     const add = (name: string): unknown => byName.set(name, { name, kind: 'file' });
     for (const name of unpublished) if (!byName.has(name) && isWithin(name)) add(name);
     for (const name of unpublishedFiles.keys()) if (isWithin(name)) add(name);
+    for (const name of directories) if (isWithin(`${name}/`)) byName.set(name, { name, kind: 'directory' });
     return inOrder([...byName.values()]);
   }
 

@@ -28,7 +28,7 @@ export class EntryChanges {
   /** Attributes of a file or directory that is being made; `nowNs` is one time for the node and for what the store keeps of it. */
   setNew(node: FsNode, attributes: AttributeChanges, owner: Caller, nowNs: bigint): void {
     const volume = this.#volume;
-    node.attributesHere = volume.keepsAttributesHere();
+    node.attributesHere = volume.keepsAttributesHere(node.kind);
     const defaultMode = node.kind === 'directory' ? volume.defaults.directoryMode : volume.defaults.fileMode;
     applyAttributes(
       node,

@@ -93,6 +93,14 @@ export type Intent =
       /** When a client last used it (milliseconds since the epoch). */
       readonly usedMs: number;
     }
+  /** A directory that nothing in the bucket keeps, and that is there all the same (kept-directories.ts). */
+  | {
+      readonly kind: 'kept-directory';
+      readonly volume: string;
+      /** When it was kept: it may have been renamed since. */
+      readonly path: readonly string[];
+      readonly nodeId: string;
+    }
   /** A file being removed of which the journal has more than the store: all of it goes. */
   | {
       readonly kind: 'remove-file';

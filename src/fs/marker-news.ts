@@ -52,7 +52,7 @@ export async function applyMarker(
   const changed = known != null && known.etag !== head.etag;
   node.marker = { etag: head.etag, lastModifiedMs: head.lastModifiedMs };
   node.markerHeaders = headersOnly(head);
-  if (volume.metadata === 'objects') node.attributesHere = false;
+  if (!volume.keepsAttributesHere('directory')) node.attributesHere = false;
   if (!node.attributesHere) {
     node.mode = posix.mode;
     node.uid = posix.uid;

@@ -1,4 +1,7 @@
-/** Markers: the objects `key/` that keep directories that nothing lies in, and carry the attributes of directories. */
+/**
+ * Markers: the objects `key/` that keep directories that nothing lies in, and carry the attributes of directories. Where none are put the state directory keeps
+ * both (kept-directories.ts).
+ */
 import type { WriteCondition } from '../store/object-store.js';
 import { applyAttributes } from './apply-attributes.js';
 import type { ChangeWitness } from './content.js';
@@ -37,7 +40,7 @@ export class Markers {
     const differs = applyAttributes(directory, changes, volume.nowNs);
     directory.touchCtime(volume.nowNs);
     witness.after();
-    if (differs) directory.attributesHere = volume.keepsAttributesHere();
+    if (differs) directory.attributesHere = volume.keepsAttributesHere('directory');
     if (differs && !directory.attributesHere && volume.prefixOf(directory) !== '')
       await this.#putAttributes(directory, changes);
     volume.nodes.save(directory);
@@ -84,8 +87,9 @@ export class Markers {
   async #keepWithout(directory: DirectoryNode, leaving: Leaving): Promise<boolean> {
     const volume = this.#volume;
     const { keys } = leaving;
-    if (isKept(directory)) return true;
+    if (directory.permanent || directory.marker != null) return true;
     try {
+      if (await volume.kept.has(directory)) return true;
       if (directory.listedEntries > leaving.underWay && volume.isFresh(directory)) return true;
       // Asked, and not taken from the listing: keys that the mount hides keep it, too.
       const { objects, prefixes } = await volume.store.list({
@@ -119,14 +123,16 @@ export class Markers {
   /** Removing the last entry keeps the directory, as POSIX users expect. */
   async #keep(directory: DirectoryNode): Promise<void> {
     const volume = this.#volume;
-    if (directory.gone || isKept(directory)) return;
+    if (directory.gone || directory.permanent || directory.marker != null) return;
+    if (await volume.kept.has(directory)) return;
     if (directory.listedEntries > 0 && volume.isFresh(directory)) return;
     const page = await volume.store.list({ prefix: volume.prefixOf(directory), maxKeys: 1 });
     if (page.objects.length === 0) await this.#hold(directory);
   }
 
-  /** Gives it a marker. One that somebody else made meanwhile does as well. */
+  /** Gives it a marker, or a record here. A marker that somebody else made meanwhile does as well. */
   async #hold(directory: DirectoryNode): Promise<void> {
+    if (!this.#volume.hasMarkers) return await this.#volume.kept.keep(directory);
     try {
       await this.#put(directory);
     } catch (error) {
@@ -156,8 +162,6 @@ export class Markers {
     node.epoch++;
   }
 }
-
-const isKept = (directory: DirectoryNode): boolean => directory.permanent || directory.marker != null;
 
 const rethrow = (error: unknown): never => {
   throw toFsError(error);

@@ -172,6 +172,7 @@ export class Namespace {
       node.headers = headers;
       node.proven = true;
       node.validatedMs = volume.clock.nowMs();
+      volume.kept.filled(directory);
       directory.noteEntry({ name, kind: 'file', version: node.version });
       return { node, change: this.#entries.made(directory, node) };
     });

@@ -31,6 +31,8 @@ export class NodeCache {
   });
   /** Nodes with something unpublished: never forgotten. */
   readonly #busy = new Set<FileNode>();
+  /** Directories that are there whatever the store says: never forgotten, either. */
+  readonly #heldDirectories = new Set<DirectoryNode>();
   /** Nodes made, moved or removed so far, and how many of those are certain to be so after the death of this process. */
   #changes = 0;
   #settledChanges = 0;
@@ -146,12 +148,21 @@ export class NodeCache {
   /** What the store says of its name doesn't end the node: it, or something below it, isn't published, or an export begins at it. */
   isHeld(node: FsNode): boolean {
     if (node.kind === 'file') return node.unpublished || node.relocating || node.silly?.withheld === true;
-    return node.permanent || this.hasBusyBelow(node);
+    return node.permanent || this.#heldDirectories.has(node) || this.hasBusyBelow(node);
   }
 
-  /** Something below the directory isn't published. */
+  /** The directory is there whatever the store says, until it is released. */
+  hold(directory: DirectoryNode): void {
+    this.#heldDirectories.add(directory);
+  }
+
+  release(directory: DirectoryNode): void {
+    this.#heldDirectories.delete(directory);
+  }
+
+  /** Something below the directory isn't published, or is there whatever the store says. */
   hasBusyBelow(directory: DirectoryNode): boolean {
-    for (const node of this.#busy) {
+    for (const node of [...this.#busy, ...this.#heldDirectories]) {
       let record = this.#table.get(node.id);
       while (record !== undefined && !record.removed && record.parent !== 0n) {
         if (record.parent === directory.id) return true;

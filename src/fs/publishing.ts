@@ -333,6 +333,7 @@ export class Publishing {
     const parent = volume.parentOf(node);
     const name = volume.nameOf(node);
     parent.unpublishedFiles.delete(name);
+    volume.kept.filled(parent);
     parent.noteEntry({ name, kind: 'file', ...(version !== undefined && { version }) });
     volume.nodes.save(node);
     // What was set meanwhile is a change of the version that is there now.

@@ -200,7 +200,7 @@ async function createAgain(
   const head = await volume.store.head(volume.keyOf(node));
   if (head !== undefined) {
     directory.unpublishedFiles.delete(name);
-    if (volume.keepsAttributesHere()) restore(volume, node, intent.attributes);
+    if (volume.keepsAttributesHere('file')) restore(volume, node, intent.attributes);
     freshness.applyHead(node, head, volume.clock.nowMs());
     // The object of an earlier publication has no times of its own.
     if (node.attributesHere && head.size === (intent.sizeBytes ?? 0))
@@ -294,5 +294,5 @@ function restore(volume: Volume, node: FileNode, attributes: JournaledAttributes
   node.gid = attributes.gid;
   node.mtimeNs = BigInt(attributes.mtimeNs);
   node.atimeNs = BigInt(attributes.atimeNs);
-  node.attributesHere = volume.keepsAttributesHere();
+  node.attributesHere = volume.keepsAttributesHere('file');
 }

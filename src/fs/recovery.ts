@@ -187,6 +187,10 @@ async function finishNames({ volume, rename, namespace, silly }: VolumeOperation
       await silly.restore(ref, intent);
       continue;
     }
+    if (intent.kind === 'kept-directory') {
+      await volume.kept.restore(ref, intent);
+      continue;
+    }
     const isOfNames =
       intent.kind === 'rename-file' || intent.kind === 'rename-directory' || intent.kind === 'remove-file';
     if (!isOfNames) continue;

@@ -133,6 +133,7 @@ export class Rename {
     }
     const changes = this.#entriesMoved(source, from, to);
     if (target?.kind === 'file') await this.#publishing.abandon(target);
+    else if (target !== undefined) this.#volume.kept.replaced(target);
     if (!isKept) await this.#markers.keepIfCan(from.directory);
     return changes;
   }

@@ -43,6 +43,8 @@ interface Order {
   readonly entries: readonly ListedEntry[];
   readonly entryChanges: number;
   readonly unpublished: number;
+  /** Directories of the volume that nothing in the bucket keeps. */
+  readonly kept: number;
 }
 
 /** Directories that clients have listed lately. */
@@ -158,10 +160,12 @@ export class Scans {
   #orderOf(directory: DirectoryNode, listing: Listing): Order {
     const { entryChanges, unpublishedFiles } = directory;
     const known = this.#orders.get(listing);
-    if (known?.entryChanges === entryChanges && known.unpublished === unpublishedFiles.size) return known;
+    const kept = this.#volume.kept.size;
+    const isSame = known?.entryChanges === entryChanges && known.kept === kept;
+    if (isSame && known.unpublished === unpublishedFiles.size) return known;
     const pages = new DirectoryPages(this.#volume, directory);
     const entries = pages.complete(inOrder([...listing.entries.values()]), [], '', undefined);
-    const order = { entries, entryChanges, unpublished: unpublishedFiles.size };
+    const order = { entries, entryChanges, unpublished: unpublishedFiles.size, kept };
     this.#orders.set(listing, order);
     return order;
   }

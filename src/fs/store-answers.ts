@@ -77,14 +77,15 @@ export function lastSortKeyOf({ objects, prefixes }: ListPage, prefix: string): 
   return (isKeyLast ? key : directory)?.slice(prefix.length);
 }
 
-/** Files that are being published may be listed already: they are no news. */
+/** Files that are being published may be listed already, and directories that are kept here not be: they are no news. */
 export function sameEntries(
   known: ReadonlyMap<string, ListedEntry>,
   listed: ReadonlyMap<string, ListedEntry>,
   unpublished: ReadonlyMap<string, FileNode>,
+  kept: ReadonlySet<string>,
 ): boolean {
   const has = (entries: ReadonlyMap<string, ListedEntry>, { name, kind }: ListedEntry): boolean =>
-    entries.get(name)?.kind === kind || (kind === 'file' && unpublished.has(name));
+    entries.get(name)?.kind === kind || (kind === 'file' ? unpublished : kept).has(name);
   return (
     [...known.values()].every((entry) => has(listed, entry)) &&
     [...listed.values()].every((entry) => has(known, entry))

@@ -16,6 +16,7 @@ import type { IntentLog } from './intent-log.js';
 import type { LongOperations } from './long-operations.js';
 import { checkKey } from './names.js';
 import { noteHidden } from './hidden-keys.js';
+import { KeptDirectories } from './kept-directories.js';
 import { keptMetadata, type MetadataPlace } from './metadata-place.js';
 import type { NodeCache } from './node-cache.js';
 import type { DirectoryNode, FileNode, FsNode } from './node.js';
@@ -71,6 +72,8 @@ export interface VolumeParts {
   /** The same of names that it doesn't have. */
   readonly negativeTtlMs: number;
   readonly metadata: MetadataPlace;
+  /** Empty directories are kept by objects of no bytes. */
+  readonly hasMarkers: boolean;
   /** EXCLUSIVE creates put the object before they are answered. */
   readonly createsInBucket: boolean;
   /** What conflicts leave is removed by age: the journal is to know of it. */
@@ -100,12 +103,15 @@ export class Volume {
   readonly metadataTtlMs: number;
   readonly negativeTtlMs: number;
   readonly metadata: MetadataPlace;
+  readonly hasMarkers: boolean;
   readonly createsInBucket: boolean;
   readonly losersHaveAge: boolean;
   readonly defaults: VolumeDefaults;
   readonly writeOptions: Partial<WriteOptions> | undefined;
   /** Removed files that clients have open. */
   readonly silly: SillyRecords;
+  /** Directories that nothing in the bucket keeps. */
+  readonly kept: KeptDirectories;
   readonly hidden: HiddenKeys;
   /** Uploads that somebody here works with, or will: not the janitor's. */
   readonly uploadsInUse = new Set<string>();
@@ -132,11 +138,13 @@ export class Volume {
     this.metadataTtlMs = parts.metadataTtlMs;
     this.negativeTtlMs = parts.negativeTtlMs;
     this.metadata = parts.metadata;
+    this.hasMarkers = parts.hasMarkers;
     this.createsInBucket = parts.createsInBucket;
     this.losersHaveAge = parts.losersHaveAge;
     this.defaults = parts.defaults;
     this.writeOptions = parts.writeOptions;
     this.silly = new SillyRecords(this);
+    this.kept = new KeptDirectories(this);
     this.hidden = {
       note: noteHidden(parts.log, parts.name),
       isRemoved: (key, etag) => this.silly.isHeld(key, etag),
@@ -214,9 +222,9 @@ export class Volume {
     };
   }
 
-  /** What clients set of the node is kept in the state directory alone. */
-  keepsAttributesHere(): boolean {
-    return this.metadata !== 'objects';
+  /** What clients set of such a node is kept in the state directory alone. */
+  keepsAttributesHere(kind: FsNode['kind']): boolean {
+    return this.metadata !== 'objects' || (kind === 'directory' && !this.hasMarkers);
   }
 
   /** Resolves when what clients set of the node is on the disk, where nothing else keeps it. ENOSPC, EIO. */

@@ -216,6 +216,7 @@ exports:
     negativeTtlMs: 1000,
     exclusiveCreate: 'daemon',
     metadata: 'objects',
+    directoryMarkers: true,
     readPolicy: 'adaptive',
     commitPolicy: 'publish',
     noSignRequest: false,

@@ -9,11 +9,15 @@ interface Case {
   /** Keys of the bucket. */
   readonly keys: readonly string[];
   readonly call: (m: Mounted) => Promise<unknown>;
-  readonly options?: MountedOptions;
 }
 
 /** `d` is there after a crash at each request of a call. */
-async function staysEverywhere(t: Test, { keys, call, options }: Case): Promise<void> {
+async function staysEverywhere(t: Test, each: Case): Promise<void> {
+  await staysWith(t, each, {});
+  await staysWith(t, each, { exports: [{ directoryMarkers: false }] });
+}
+
+async function staysWith(t: Test, { keys, call }: Case, options: MountedOptions): Promise<void> {
   for (const isListed of [false, true]) {
     for (const when of ['before', 'after'] as const) {
       let isOver = false;

@@ -29,6 +29,7 @@ interface History {
   readonly isDirectoryBucket: boolean;
   readonly commitPolicy: 'publish' | 'journal';
   readonly metadata: 'objects' | 'state';
+  readonly directoryMarkers: boolean;
   /** Files go out in parts of so few bytes that these histories fill some. */
   readonly hasSmallParts: boolean;
 }
@@ -45,13 +46,26 @@ const histories: fc.Arbitrary<History> = fc.record({
   isDirectoryBucket: fc.boolean(),
   commitPolicy: fc.constantFrom('publish' as const, 'journal' as const),
   metadata: fc.constantFrom('objects' as const, 'state' as const),
+  directoryMarkers: fc.boolean(),
   hasSmallParts: fc.boolean(),
 });
 
 async function play(played: History): Promise<void> {
-  const { steps, last, request, when, isDirectoryBucket, commitPolicy, metadata, hasSmallParts } = played;
+  const {
+    steps,
+    last,
+    request,
+    when,
+    isDirectoryBucket,
+    commitPolicy,
+    metadata,
+    directoryMarkers,
+    hasSmallParts,
+  } = played;
   const mounted = await Mounted.start({
-    exports: [{ uid: 0, gid: 0, directoryMode: 0o777, fileMode: 0o644, commitPolicy, metadata }],
+    exports: [
+      { uid: 0, gid: 0, directoryMode: 0o777, fileMode: 0o644, commitPolicy, metadata, directoryMarkers },
+    ],
     metadataTtlMs: 0,
     capabilities: {
       ...(isDirectoryBucket && DIRECTORY_CAPABILITIES),
@@ -124,10 +138,10 @@ async function play(played: History): Promise<void> {
       );
 
     await mounted.rest(60_000);
-    const objects = Object.entries(objectsOf(shown)).map(([key, body]) => [
-      key,
-      Buffer.from(body, 'latin1').toString('utf8'),
-    ]);
+    const isPut = ([key]: readonly [string, string]): boolean => directoryMarkers || !key.endsWith('/');
+    const objects = Object.entries(objectsOf(shown))
+      .filter(isPut)
+      .map(([key, body]) => [key, Buffer.from(body, 'latin1').toString('utf8')]);
     assert.deepEqual(mounted.bucket(), Object.fromEntries(objects), 'the bucket');
     // An upload whose id never arrived is known to nobody but S3.
     const heardOf = [...store.uploads.keys()].filter((id) =>
