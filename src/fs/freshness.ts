@@ -227,7 +227,9 @@ export class Freshness {
       version.etag === seen.etag &&
       version.size === seen.size &&
       version.lastModifiedMs === seen.lastModifiedMs;
-    if (same && node.proven) {
+    // What an earlier start kept here is not on the object.
+    const isElsewhere = node.attributesHere && this.#volume.metadata === 'objects';
+    if (same && node.proven && !isElsewhere) {
       node.validatedMs = Math.max(node.validatedMs, atMs);
       return true;
     }
@@ -243,7 +245,8 @@ export class Freshness {
     const { version } = node;
     const isSame = version?.etag === seen.etag && version.lastModifiedMs === seen.lastModifiedMs;
     if (!isSame) node.headers = undefined;
-    node.proven = true;
+    // Another start may ask for metadata.
+    node.proven = false;
     applySeen(volume, node, seen, {}, atMs);
     // Of a file that nobody has looked at the state database needs no more than its name.
     if (version !== undefined && !isSame) volume.nodes.save(node);
@@ -254,7 +257,7 @@ export class Freshness {
   applyHead(node: FileNode, head: ObjectHead, askedMs: number): void {
     const { metadata } = this.#volume;
     node.headers = headersOnly(head);
-    node.proven = metadata === 'none' || head.dateMs - head.lastModifiedMs >= PROOF_AFTER_MS;
+    node.proven = metadata !== 'none' && head.dateMs - head.lastModifiedMs >= PROOF_AFTER_MS;
     applySeen(this.#volume, node, head, metadata === 'none' ? {} : readPosixMetadata(head.metadata), askedMs);
     this.#volume.nodes.save(node);
   }

@@ -327,7 +327,7 @@ export class Publishing {
     node.pace.published(node.validatedMs);
     // WRITEs that waited for the publication go on with the file.
     if (node.writers > 0 || node.session?.dirty === true) node.pace.changed(node.validatedMs);
-    node.proven = true;
+    node.proven = volume.metadata !== 'none';
     volume.intents.end(createRef(node));
     const { version } = node;
     const parent = volume.parentOf(node);

@@ -274,13 +274,21 @@ await t.test('of exports that share a bucket the one that keeps objects cleanest
 });
 
 await t.test('with objects again, what is set is on the objects again', async (t) => {
-  const m = await mounted(t, STATE);
-  await m.write('f', 'bytes');
-  await setAll(m, 'f');
-  await m.crash();
-  await m.open({ exports: [{}] });
-  t.equal((await m.stat('f')).mode, 0o644, 'what the state directory alone had is not taken over');
-  await setAll(m, 'f');
-  await m.rest();
-  t.match(metadataOf(m, 'f'), { 'file-permissions': '0104711', 'file-mtime': `${LONG_AGO_NS}ns` });
+  for (const options of [STATE, NONE]) {
+    const m = await mounted(t, options);
+    await m.store.put('theirs', [Buffer.from('bytes')], { metadata: { 'file-permissions': '0100700' } });
+    await m.write('f', 'bytes');
+    await setAll(m, 'f');
+    m.clock.advance(10_000);
+    await m.list('');
+    await m.stat('theirs');
+    await m.crash();
+    await m.open({ exports: [{}] });
+    await m.list('');
+    t.equal((await m.stat('theirs')).mode, 0o700, 'what the object says is looked at');
+    t.equal((await m.stat('f')).mode, 0o644, 'what the state directory alone had is not taken over');
+    await setAll(m, 'f');
+    await m.rest();
+    t.match(metadataOf(m, 'f'), { 'file-permissions': '0104711', 'file-mtime': `${LONG_AGO_NS}ns` });
+  }
 });
