@@ -18,7 +18,7 @@ import { headersOnly } from './store-answers.js';
 import { changeRef, createRef, journal, journalChangeOf, writtenRef } from './journaling.js';
 import type { FileNode } from './node.js';
 import { findOwn, willDo } from './own-publication.js';
-import { isReplaced, isUndecided, toFsError } from './store-errors.js';
+import { isReplaced, isUndecided, mayHaveHadEffect, toFsError } from './store-errors.js';
 import type { Volume } from './volume.js';
 
 /** A failed publication that nobody waits for is tried again after this. */
@@ -73,6 +73,7 @@ export class Publishing {
     if (node.attempted === undefined) return;
     const settling = this.#adoptAttempt(node).finally(() => {
       node.publishing = undefined;
+      this.dropCleanSession(node);
       this.#volume.nodes.trackBusy(node);
     });
     node.publishing = settling;
@@ -90,8 +91,11 @@ export class Publishing {
   async #adoptAttempt(node: FileNode): Promise<void> {
     try {
       if (await this.#isOurs(node, this.#volume.keyOf(node))) await this.#afterPublish(node);
+      // S3 may carry it out yet, unless another one has been answered before.
+      else if (node.publishable && node.silly?.withheld !== true) await this.#publishNow(node);
     } catch (error) {
-      throw toFsError(error);
+      // Refused, or a conflict: who asks for the file to be published is told.
+      if (node.attempted !== undefined) throw toFsError(error);
     }
   }
 
@@ -266,7 +270,9 @@ export class Publishing {
         condition,
         acceptHeaders: (opened) => willDo(node, opened, headers),
         onLacking: ({ etag }) => this.#journalLacking(node, etag),
-        onFailed: () => (node.attempted = { session, size: session.size, metadata }),
+        onFailed: (error) => {
+          if (mayHaveHadEffect(error)) node.attempted = { session, size: session.size, metadata };
+        },
         ...(had !== undefined && isDeepStrictEqual(had, headers) && { objectHeaders: had }),
       });
       const { etag, size, lastModifiedMs } = published;

@@ -128,6 +128,10 @@ async function writtenAgain(
   if (head !== undefined && head.etag !== etag && (await isPublished(node, key, head))) {
     await adopt(operations, { directory, name, node }, intent, head);
   } else if (etag === undefined) directory.unpublishedFiles.set(name, node);
+  // What the daemon that died had on its way may be carried out yet: first this is answered.
+  const { session } = node;
+  if (session !== undefined && node.silly?.withheld !== true)
+    node.attempted = { session, size: session.size, metadata: {} };
   volume.nodes.save(node);
   opened();
   await publish(operations, node);

@@ -2,6 +2,7 @@
 import { isErrorCode } from '../state/durable-file.js';
 import { StoreError, type StoreErrorKind } from '../store/errors.js';
 import { LostUploadError } from '../write/lost-upload.js';
+import { SpoolFullError } from '../write/spool-full.js';
 import { FsError, type FsErrorCode } from './errors.js';
 
 const CODES: Readonly<Record<StoreErrorKind, FsErrorCode>> = {
@@ -50,6 +51,21 @@ export function toFsError(
 /** Another write of the object was under way (409 ConditionalRequestConflict): the condition may hold all the same. */
 export const isUndecided = (error: unknown): boolean =>
   error instanceof StoreError && error.kind === 'precondition-failed' && error.httpStatus === 409;
+
+const NO_EFFECT: ReadonlySet<StoreErrorKind> = new Set([
+  'access-denied',
+  'credentials',
+  'no-such-bucket',
+  'too-large',
+  'archived',
+  'unsupported',
+]);
+
+/** A publication that failed so may have reached the store, or an earlier one may have. */
+export function mayHaveHadEffect(error: unknown): boolean {
+  if (error instanceof StoreError) return !NO_EFFECT.has(error.kind);
+  return !(error instanceof SpoolFullError || error instanceof LostUploadError);
+}
 
 /** The object isn't the version that was expected: somebody replaced or removed it. */
 export const isReplaced = (error: unknown): boolean =>

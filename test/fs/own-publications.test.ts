@@ -265,3 +265,61 @@ await t.test('a write behind a lost answer, while the store does not tell: JUKEB
   head.open();
   t.equal(await codeOf(m.fs.write(m.context, handle, 10, Buffer.from('NEW'), 'unstable')), 'none');
 });
+
+await t.test(
+  'a PUT that is carried out after it was given up, and after the file was looked at: no conflict',
+  async (t) => {
+    for (const isLate of [true, false]) {
+      const m = await mounted(t, SMALL_PARTS);
+      const handle = await published(m, 100);
+      const data = pattern(100);
+      await writeAll(m, handle, 0, data);
+      const base = m.store.objects.get('f')?.etag ?? '';
+      // Given up, and not there yet.
+      m.store.before = ({ operation }) => {
+        if (operation === 'PutObject')
+          throw new StoreError('unavailable', 'slow', { operation, bucket: 'bucket' });
+      };
+      t.equal(await commit(m, handle), 'EJUKEBOX');
+      const arrive = async (): Promise<void> => {
+        m.store.before = undefined;
+        await m.store.put('f', [data], { metadata: {} }, { ifMatch: base }).catch(() => undefined);
+      };
+      m.store.before = isLate
+        ? undefined
+        : ({ operation }) => (operation === 'PutObject' ? arrive() : undefined);
+      await m.fs.write(m.context, handle, 10, Buffer.from('NEW'), 'unstable');
+      if (isLate) await arrive();
+      t.equal(await commit(m, handle), 'none');
+      await m.rest(60_000);
+      data.write('NEW', 10);
+      requireOne(t, m, data);
+    }
+  },
+);
+
+await t.test('a PUT of a daemon that died is carried out when its file was written again', async (t) => {
+  const m = await mounted(t, JOURNAL);
+  const handle = await published(m, 100);
+  const data = pattern(100);
+  await writeAll(m, handle, 0, data);
+  await m.fs.commit(m.context, handle);
+  const first = hold(m, 'PutObject');
+  m.clock.advance(5000);
+  await first.reached;
+  await m.crash();
+  const second = hold(m, 'PutObject');
+  const opening = m.open();
+  await second.reached;
+  m.clock.advance(5000);
+  await opening;
+  const writing = m.fs.write(m.context, handle, 10, Buffer.from('NEW'), 'unstable');
+  first.open();
+  for (let turn = 0; turn < 5; turn++) await new Promise((resolve) => setImmediate(resolve));
+  second.open();
+  await writing;
+  t.equal(await commit(m, handle), 'none');
+  await m.rest(60_000);
+  data.write('NEW', 10);
+  requireOne(t, m, data);
+});
