@@ -225,6 +225,12 @@ export class NodeCache {
     this.#settledChanges = Math.max(this.#settledChanges, changes);
   }
 
+  /** As `settled`, for a page of a listing: the next one has a million names, which the database is to keep up with. */
+  async listedSettled(): Promise<void> {
+    await this.settled();
+    await this.#table.room();
+  }
+
   /**
    * As `settled`, but for what was saved of nodes since: enough for a handle to be good after the death of this process, and a commit
    * sooner where what the store says of a file was saved behind its making.

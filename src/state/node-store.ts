@@ -24,6 +24,8 @@ import { Recent } from './recent.js';
 /** What was appended to the log meanwhile goes into one transaction. */
 const COMMIT_REST_MS = 10;
 const COMMIT_RETRY_MS = 1000;
+/** Changed nodes beyond which a listing waits: each is 300 bytes here, and mostly a page of 4 KiB in LMDB's transaction. */
+const UNCOMMITTED_MAX = 4096;
 
 interface Waiter {
   readonly resolve: () => void;
@@ -230,6 +232,13 @@ export class NodeStore {
   named(): Promise<void> {
     if (this.#growing.children.size > 0) return this.#appended(this.#growingWaiters);
     return this.#appending.children.size > 0 ? this.#appended(this.#appendingWaiters) : Promise.resolve();
+  }
+
+  /** Where many changes wait for LMDB: resolves when it has taken some, or failed to. For who makes changes faster than it takes them. */
+  room(): Promise<void> | undefined {
+    if (this.#logged.nodes.size + this.#committing.nodes.size < UNCOMMITTED_MAX) return undefined;
+    this.#hurry?.();
+    return new Promise((resolve) => this.#commitWaiters.push({ resolve, reject: () => resolve() }));
   }
 
   #appended(waiters: Waiter[]): Promise<void> {

@@ -269,6 +269,11 @@ export class NodeTable {
     return this.#store.settled();
   }
 
+  /** Undefined, unless many changes wait for the database: then resolves when it has taken some. Never rejects. */
+  room(): Promise<void> | undefined {
+    return this.#store.room();
+  }
+
   /** As settled(), but for facts that were set since: the path of every node is safe. */
   named(): Promise<void> {
     return this.#store.named();
