@@ -20,7 +20,7 @@ import {
   requireWrite,
   rightsOf,
 } from './permissions.js';
-import { Places, type DirectoryPlace, type FilePlace } from './places.js';
+import { Places, type DirectoryPlace, type FilePlace, type NodePlace } from './places.js';
 import { DOT_DOT_COOKIE, PseudoDirectories, dotEntries, isDot, isDotDot } from './pseudo-directories.js';
 import { PSEUDO_EXPORT_ID, PseudoRoot } from './pseudo-root.js';
 import { modeAfterWrite } from './set-id.js';
@@ -32,6 +32,8 @@ const PAYLOAD_BYTES_MAX = 1024 * 1024;
 /** S3 has no capacity: large and never full. */
 const SPACE_BYTES = 1n << 60n;
 const SPACE_FILES = 1n << 48n;
+/** A scan that goes on asks for its directory's attributes this often. */
+const SCAN_MS_MAX = 60_000;
 
 export class ExportedFileSystem implements Fs.FileSystem {
   readonly #exports: ReadonlyMap<bigint, Export>;
@@ -260,8 +262,8 @@ export class ExportedFileSystem implements Fs.FileSystem {
     const place = this.#places.resolve(context, directory);
     if (place.kind === 'pseudo') return this.#above.readdir(context, place.directory, cookie, entriesMax);
     const { exported, node, caller } = this.#places.directory(place);
-    const attributes = await this.#places.fresh(place);
-    if (!permissionOf(attributes, caller).read)
+    const attributes = await this.#scanned(place, cookie);
+    if (!permissionOf(exported.attributes(node), caller).read)
       throw new FsError('EACCES', 'the mode bits do not allow to list this directory');
     const isRoot = node === exported.volume.rootAt(exported.rules.prefix);
     const parent = isRoot ? node : exported.volume.volume.parentOf(node);
@@ -271,7 +273,7 @@ export class ExportedFileSystem implements Fs.FileSystem {
     }
     const from = cookie <= DOT_DOT_COOKIE ? 0n : cookie;
     const scan = await exported.volume.scans.read(node, from, entriesMax - dots.length);
-    await exported.volume.volume.nodes.settled();
+    await exported.volume.volume.nodes.listedSettled();
     const entries = scan.entries.map((entry) => {
       const shown = entry.node && exported.attributes(entry.node);
       return new ShownEntry(this.#places, exported.id, entry, shown);
@@ -305,6 +307,18 @@ export class ExportedFileSystem implements Fs.FileSystem {
       nameBytesMax: NAME_BYTES_MAX,
       attributes,
     };
+  }
+
+  /**
+   * The directory's attributes, for a call that reads it. They are asked for at the start; a scan that goes on asks for its pages, and for nothing
+   * beside them for a while: then they are told only while they are fresh.
+   */
+  async #scanned(place: NodePlace, cookie: bigint): Promise<Fs.Attributes | undefined> {
+    const { exported, node } = place;
+    const { volume } = exported.volume;
+    const nowMs = volume.clock.nowMs();
+    if (cookie === 0n || nowMs - node.validatedMs >= SCAN_MS_MAX) return this.#places.fresh(place);
+    return volume.isFresh(node, nowMs) ? exported.attributes(node) : undefined;
   }
 
   #entry(parent: DirectoryPlace, name: Buffer, nowMs?: number): Soon<FsNode> {

@@ -137,7 +137,8 @@ export interface DirectoryPage {
   readonly entries: readonly DirectoryEntry[];
   /** True when the last entry of the directory is in `entries`. */
   readonly end: boolean;
-  readonly attributes: Attributes;
+  /** Of the directory; left out where only a request to the store could tell them, and the scan goes on without. */
+  readonly attributes: Attributes | undefined;
 }
 
 /** FSSTAT (RFC 1813 3.3.18). Bytes and files. Answers without the store. */

@@ -32,7 +32,7 @@ export interface ReplyLimits {
 export interface DirectoryReply {
   readonly entries: readonly DirectoryEntry[];
   readonly eof: boolean;
-  readonly attributes: Attributes;
+  readonly attributes: Attributes | undefined;
 }
 
 /** Entries after `cookie` that fit the limits. `eof` only when the directory's last entry is among them. */

@@ -19,7 +19,7 @@ export const readdir: Handler<'READDIR'> = (options, args, call) =>
       return {
         status: 'NFS3_OK',
         resok: {
-          dir_attributes: toFattr3(reply.attributes),
+          dir_attributes: reply.attributes && toFattr3(reply.attributes),
           cookieverf: COOKIE_VERIFIER,
           reply: {
             entries: reply.entries.map(({ fileid, name, cookie }) => ({ fileid, name, cookie })),

@@ -21,7 +21,7 @@ export const readdirplus: Handler<'READDIRPLUS'> = (options, args, call) =>
       return {
         status: 'NFS3_OK',
         resok: {
-          dir_attributes: toFattr3(reply.attributes),
+          dir_attributes: reply.attributes && toFattr3(reply.attributes),
           cookieverf: COOKIE_VERIFIER,
           reply: { entries: reply.entries.map(toEntryplus3), eof: reply.eof },
         },

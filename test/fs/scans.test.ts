@@ -311,6 +311,28 @@ await t.test('a cookie goes on behind the name that it was given out for', async
   });
 });
 
+await t.test('a scan that goes on asks for its pages alone, however long it takes', async (t) => {
+  const m = await directoryOf(t, 2500);
+  const directory = await m.at('d');
+  m.store.calls.length = 0;
+  const begun = await m.fs.readdir(m.context, directory, 0n, 100);
+  t.ok(begun.attributes);
+  let attributes: unknown;
+  const names = await scan(m, directory, 100, {
+    from: begun.entries.at(-1)?.cookie ?? 0n,
+    between: async () => {
+      m.clock.advance(1900);
+      const page = await m.fs.readdir(m.context, directory, begun.entries.at(-1)?.cookie ?? 0n, 1);
+      attributes = page.attributes;
+    },
+  });
+  t.equal(names.length, 2500 - 98);
+  t.equal(attributes, undefined, 'what it has is too old to be told');
+  t.ok(m.store.countOf('ListObjectsV2') <= 6, `${m.store.countOf('ListObjectsV2')} LISTs`);
+  t.equal(m.store.countOf('HeadObject'), 0);
+  t.ok((await m.fs.readdir(m.context, directory, 0n, 100)).attributes, 'who begins is told');
+});
+
 await t.test('handles that find was given are good after a restart', async (t) => {
   const m = await Mounted.start();
   t.teardown(() => m.end());

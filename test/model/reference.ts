@@ -284,7 +284,9 @@ export class Reference {
             ...(attributes !== undefined && { attributes }),
             ...(handle !== undefined && { handle }),
           }));
-        return { status: 'NFS3_OK', entries, told: [{ role: 'directory', attributes: page.attributes }] };
+        const { attributes } = page;
+        const told = attributes === undefined ? [] : [{ role: 'directory', attributes }];
+        return { status: 'NFS3_OK', entries, told };
       }
       case 'FSSTAT':
       case 'FSINFO':
