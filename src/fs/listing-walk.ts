@@ -14,6 +14,7 @@ import { compareKeys } from './names.js';
 import { namesAhead, type SeenPage } from './name-spread.js';
 import { runEnd } from './run-end.js';
 import { sortKeyOf, type ListedEntry } from './node.js';
+import { heldPage, PackedEntries, type WaitingPage } from './packed-entries.js';
 import { firstAfter, type Continuation, type HeldPage, type ListedPage } from './listed-page.js';
 
 /** What a LIST told, as far as it can be told. */
@@ -69,7 +70,7 @@ interface Run {
   plannedPages: number;
 }
 
-interface WalkPage extends HeldPage {
+interface WalkPage extends WaitingPage {
   readonly isAccounted: boolean;
 }
 
@@ -128,11 +129,12 @@ export class ListingWalk {
   /** The held page in which the sort key stands, whole. */
   around(key: string): HeldPage | undefined {
     for (const run of this.#runs) {
-      for (const page of run.pages) {
-        const last = page.entries.at(-1);
-        if (last === undefined || compareKeys(key, page.after) <= 0) continue;
-        if (compareKeys(key, sortKeyOf(last)) <= 0) return page;
-      }
+      const found = run.pages.findLast(({ after }) => compareKeys(after, key) < 0);
+      if (found === undefined || (found.more !== undefined && compareKeys(key, found.more.after) > 0))
+        continue;
+      const page = heldPage(found);
+      const last = page.entries.at(-1);
+      if (last !== undefined && compareKeys(key, sortKeyOf(last)) <= 0) return page;
     }
     return undefined;
   }
@@ -145,9 +147,10 @@ export class ListingWalk {
     for (let position = after; ;) {
       const run = this.#runs[this.#runIndex(position)];
       if (run === undefined) return undefined;
-      const page = pageAt(run, position);
+      const found = pageAt(run, position);
       const next = goesOnAt(run, position);
-      if (page !== undefined) {
+      if (found !== undefined) {
+        const page = heldPage(found);
         const from = firstAfter(page.entries, position);
         if (from < page.entries.length || page.more === undefined) {
           this.#taken(page, reads, after);
@@ -314,8 +317,8 @@ export class ListingWalk {
     if (isAccounted && !isHeld) this.#memory.give();
     // One that leaves all to the next page ends where it begins. Others without entries lead on to what is behind them.
     if (more !== undefined && compareKeys(more.after, next.after) <= 0) return;
-    const held = { after: next.after, entries, takenMs, isAccounted: isHeld };
-    run.pages.push(more === undefined ? held : { ...held, more });
+    const held = isHeld ? new PackedEntries(entries) : entries;
+    run.pages.push({ after: next.after, entries: held, more, takenMs, isAccounted: isHeld });
   }
 
   /** What of a page belongs to the run. */
@@ -374,7 +377,7 @@ function pageAt(run: Run, position: string): WalkPage | undefined {
   return run.pages.findLast((page) => compareKeys(page.after, position) <= 0 && reaches(page, position));
 }
 
-const reaches = ({ more }: HeldPage, position: string): boolean =>
+const reaches = ({ more }: WalkPage, position: string): boolean =>
   more === undefined || compareKeys(position, more.after) < 0;
 
 /** Where the run goes on, if it does so at the sort key. */

@@ -18,6 +18,8 @@ const RUN_WASTE_SHARE = 0.013;
 const ERROR_BEYOND_MARGIN = 0.07;
 /** Of the errors a guess is likely to have, so many are kept from the end of a run's last page. */
 const MARGIN_ERRORS = 1.5;
+/** The last entry of a page doesn't tell whether a directory behind it hides it, which would be a LIST for each run. */
+const MARGIN_ENTRIES_MIN = 2;
 
 /** The name that it is to end with, and its pages; undefined where the names don't tell. */
 export function runEnd(
@@ -32,7 +34,7 @@ export function runEnd(
     const margin = Math.min(about.errorEntries * MARGIN_ERRORS, entries / 4);
     const isCheap = margin / PAGE_ENTRIES + ERROR_BEYOND_MARGIN <= pages * RUN_WASTE_SHARE;
     if (!isCheap && pages < RUN_PAGES_MAX && !isEarly) continue;
-    const found = ahead(Math.round(entries - margin));
+    const found = ahead(Math.round(entries - Math.max(MARGIN_ENTRIES_MIN, margin)));
     return found && { name: found.name, pages };
   }
 }

@@ -10,6 +10,7 @@ import {
 } from '../../src/fs/listing-walk.js';
 import { compareKeys } from '../../src/fs/names.js';
 import { sortKeyOf, type ListedEntry } from '../../src/fs/node.js';
+import { mayBeShadowed } from '../../src/fs/unordered.js';
 
 export interface ListedNamesOptions {
   /** Directories end with a slash. */
@@ -64,16 +65,28 @@ export class ListedNames implements PageSource {
     const entries = listed.filter((entry) => !this.#isHidden(entry));
     const last = listed.at(-1);
     const told = { entries, takenMs, unpublished: [] };
-    if (last === undefined || from + max >= this.entries.length) return told;
+    if (last === undefined || from + max >= this.entries.length)
+      return { ...told, entries: withHeld(read, entries) };
     const end = sortKeyOf(last);
+    // As of S3: whether a directory behind it hides it is told by the next page.
+    const undecided = mayBeShadowed(last, end) ? [last] : [];
+    const decided = withHeld(read, entries.slice(0, entries.length - undecided.length));
+    const lastDecided = decided.at(-1);
     return {
       ...told,
-      more: { after: end, read: { prefix: '', last: end, token: String(from + max), undecided: [] } },
+      entries: decided,
+      more: {
+        after: undecided.length === 0 ? end : lastDecided === undefined ? after : sortKeyOf(lastDecided),
+        read: { prefix: '', last: end, token: String(from + max), undecided },
+      },
     };
   }
 
-  decide(entries: readonly ListedEntry[]): Promise<readonly ListedEntry[]> {
-    return Promise.resolve(entries);
+  /** One LIST for each of them. */
+  async decide(entries: readonly ListedEntry[]): Promise<readonly ListedEntry[]> {
+    this.lists += entries.length;
+    await this.wait(this.#listMs);
+    return entries;
   }
 
   complete(entries: readonly ListedEntry[]): readonly ListedEntry[] {
@@ -101,6 +114,12 @@ export class ListedNames implements PageSource {
     }
   }
 }
+
+/** With what the page before left to this one. */
+const withHeld = (read: Continuation['read'], entries: readonly ListedEntry[]): readonly ListedEntry[] => [
+  ...(read?.undecided ?? []),
+  ...entries,
+];
 
 export interface WalkedThrough {
   readonly keys: readonly string[];

@@ -100,7 +100,7 @@ await t.test('a large directory is listed four times as fast as by LISTs one aft
   for (const [title, keys, msAPage] of cases) {
     const { faster, requests, pagesMax } = await costOf(keys, msAPage);
     t.ok(faster >= 4, `${title}: ${faster.toFixed(2)} times`);
-    t.ok(requests <= 1.035, `${title}: ${requests.toFixed(4)} LISTs for 1,000 entries`);
+    t.ok(requests <= 1.03, `${title}: ${requests.toFixed(4)} LISTs for 1,000 entries`);
     t.ok(pagesMax <= 128 + 8, `${title}: ${pagesMax} pages`);
   }
   const { faster, requests } = await costOf(
@@ -129,7 +129,7 @@ await t.test('a client that stops reading ends what is asked for', async (t) => 
   await names.run(
     (async () => {
       for (const page of [0, 1, 2, 3, 4, 5]) {
-        await walk.take(page === 0 ? '' : decimal(page * 1000 - 1), true);
+        await walk.take(page === 0 ? '' : decimal(page * 1000 - 2), true);
         await names.wait(10_000);
         lists.push(names.lists);
       }
@@ -156,10 +156,10 @@ await t.test('who waits for a page of a walk that is ended meanwhile gets it', a
   };
   const walk = new ListingWalk(names, memory, '', { splits: true });
   await names.run(walk.take('', true));
-  const second = walk.take(decimal(999), true);
+  const second = walk.take(decimal(998), true);
   walk.end();
   const found = await names.run(second);
-  t.equal(found?.page.entries[found.from]?.name, decimal(1000));
+  t.equal(found?.page.entries[found.from]?.name, decimal(999));
   t.equal(names.lists, 2);
   t.equal(pages, 0);
   t.notOk(walk.covers(decimal(1500)), 'nobody else goes on with it');
