@@ -46,14 +46,19 @@ export class Lister {
 }
 
 /** A floor of the LISTs alone; the lister's CPU stands as the client's. */
-export function listerFloor(lister: Lister, store: Store, about: string, prefix: string): Floor {
+export function listerFloor(
+  lister: Lister,
+  store: Store,
+  about: string,
+  prefixOf: (round: number) => string,
+): Floor {
   return {
     about: `${about}, one LIST after another`,
-    run: async (): Promise<Sample> => {
+    run: async (round): Promise<Sample> => {
       const before = await store.use();
       const cpuBefore = lister.cpuSeconds();
       const beganMs = performance.now();
-      const { entries } = await lister.list(prefix);
+      const { entries } = await lister.list(prefixOf(round));
       const seconds = (performance.now() - beganMs) / 1000;
       const clientCpu = lister.cpuSeconds() - cpuBefore;
       const after = await store.use();
