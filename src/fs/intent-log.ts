@@ -76,6 +76,8 @@ export type Intent =
       readonly etag: string;
       readonly nodeId: string;
       readonly toPath: readonly string[];
+      /** What was at the new key when it began: null where nothing was. Absent in journals of before. */
+      readonly replacedEtag?: string | null;
       /** The file that had the name: what the journal has of it goes with it. */
       readonly replacedId?: string;
     }

@@ -8,6 +8,7 @@ import type { Directories } from './directories.js';
 import { DirectoryRename, copiesTooMuch } from './directory-rename.js';
 import type { Guard } from './entry-changes.js';
 import { FsError } from './errors.js';
+import { finishObjectMove } from './finish-move.js';
 import type { Freshness } from './freshness.js';
 import type { Intent } from './intent-log.js';
 import { createRef, dropUnpublished, journal } from './journaling.js';
@@ -212,6 +213,7 @@ export class Rename {
     const toKey = volume.entryKey(to.directory, to.name);
     if (target?.kind === 'file') await this.#publishing.settleAttempt(target);
     await depart(fromKey);
+    const replaced = target?.kind === 'file' ? target.version : undefined;
     const ref = `rename:${source.id}`;
     await volume.intents.put(ref, {
       kind: 'rename-file',
@@ -221,11 +223,11 @@ export class Rename {
       etag: version.etag,
       nodeId: String(source.id),
       toPath: toKey.split('/'),
+      replacedEtag: replaced?.etag ?? null,
       ...(target !== undefined && { replacedId: String(target.id) }),
     });
     source.relocating = true;
     try {
-      const replaced = target?.kind === 'file' ? target.version : undefined;
       const moved = await moveObject(volume, fromKey, toKey, version, replaced);
       volume.nodes.move(source, to.directory, to.name);
       source.version = moved;
@@ -319,25 +321,17 @@ export class Rename {
 
   async #finishFile(intent: Extract<Intent, { kind: 'rename-file' }>): Promise<void> {
     const volume = this.#volume;
-    const { store } = volume;
     const source = volume.nodes.get(BigInt(intent.nodeId));
-    const head = await store.head(intent.fromKey);
-    if (head?.etag === intent.etag && canRename(store)) {
-      await store.rename(intent.fromKey, intent.toKey, { sourceEtag: intent.etag });
-      if (intent.replacedId !== undefined) await dropUnpublished(volume, intent.replacedId);
-      finishMove(volume, source, intent.toPath);
+    const finished = await finishObjectMove(volume, intent);
+    if (finished === 'theirs') {
+      const { fromKey: from, toKey: key } = intent;
+      const what =
+        'somebody else wrote this object while a rename to it was interrupted: it stays, and what was to be renamed keeps its name';
+      volume.log.error({ key, from }, what);
       return;
     }
-    if (head?.etag === intent.etag) {
-      const copied = await store.head(intent.toKey);
-      if (copied?.etag !== intent.etag) {
-        await store.copy(intent.fromKey, intent.toKey, { sourceEtag: intent.etag, size: head.size });
-      }
-      await store.delete(intent.fromKey, { ifMatch: intent.etag });
-    }
-    // Somebody else's object under the old name tells nothing of the new one.
-    const isDone = head === undefined || head.etag === intent.etag;
-    if (isDone && intent.replacedId !== undefined) await dropUnpublished(volume, intent.replacedId);
+    if (finished === 'moved' && intent.replacedId !== undefined)
+      await dropUnpublished(volume, intent.replacedId);
     finishMove(volume, source, intent.toPath);
   }
 

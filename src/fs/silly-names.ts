@@ -105,6 +105,7 @@ export class SillyNames {
       etag: version.etag,
       nodeId: String(node.id),
       toPath: path,
+      replacedEtag: null,
     });
     node.relocating = true;
     try {

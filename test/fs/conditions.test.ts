@@ -116,3 +116,74 @@ await t.test(
     t.same(Object.values(m.bucket()).sort(), ['OLD', 'ours']);
   },
 );
+
+/** The rename that a crash ends in its copy, or its RenameObject. */
+async function crashInRename(m: Mounted, when: 'before' | 'after'): Promise<void> {
+  const hung = new Promise<void>((resolve) => {
+    m.store[when] = ({ operation }) => {
+      if (operation !== 'CopyObject' && operation !== 'RenameObject') return;
+      resolve();
+      return new Promise<void>(() => undefined);
+    };
+  });
+  await Promise.race([m.rename('source', 'target'), hung]);
+  await m.crash();
+  m.store[when] = undefined;
+}
+
+await t.test(
+  'after a crash in the middle of a RENAME what somebody else put at the new name stays',
+  async (t) => {
+    for (const options of BUCKETS) {
+      for (const before of ['free', 'taken'] as const) {
+        const m = await mounted(t, options);
+        await m.write('source', 'ours');
+        if (before === 'taken') await m.write('target', 'old');
+        await crashInRename(m, 'before');
+        put(m, 'target', 'theirs');
+        await m.open();
+        t.same(m.bucket(), { source: 'ours', target: 'theirs' }, before);
+        t.same(await m.list(''), ['source', 'target']);
+        t.equal(await m.read('source'), 'ours');
+        t.equal(await m.read('target'), 'theirs');
+        t.ok(m.logged.some((line) => line['key'] === 'target' && /keeps its name/.test(String(line['msg']))));
+        await m.rename('source', 'target');
+        t.same(m.bucket(), { target: 'ours' }, 'the next one replaces it, as any');
+      }
+    }
+  },
+);
+
+await t.test('… and a RENAME over what was there when it began is finished', async (t) => {
+  for (const options of BUCKETS) {
+    for (const before of ['free', 'taken', 'removed meanwhile'] as const) {
+      const m = await mounted(t, options);
+      await m.write('source', 'ours');
+      if (before !== 'free') await m.write('target', 'old');
+      await crashInRename(m, 'before');
+      if (before === 'removed meanwhile') m.store.objects.delete('target');
+      await m.open();
+      t.same(m.bucket(), { target: 'ours' }, before);
+      t.equal(await m.read('target'), 'ours');
+      t.same(await m.list(''), ['target']);
+    }
+  }
+});
+
+await t.test('a copy of before the crash that has another ETag is known by its bytes', async (t) => {
+  const bytes = 'p'.repeat(1000);
+  for (const whose of ['ours', 'theirs'] as const) {
+    const m = await mounted(t, {
+      capabilities: { partBytesMin: 256 },
+      writeOptions: { partBytes: 256, putBytesMax: 256 },
+    });
+    await m.write('source', bytes);
+    await crashInRename(m, 'after');
+    const copy = m.store.objects.get('target');
+    t.not(copy?.etag, m.store.objects.get('source')?.etag);
+    const theirs = `${bytes.slice(1)}q`;
+    if (whose === 'theirs') m.store.putNow('target', Buffer.from(theirs), copy?.headers);
+    await m.open();
+    t.same(m.bucket(), whose === 'ours' ? { target: bytes } : { source: bytes, target: theirs }, whose);
+  }
+});
