@@ -40,7 +40,7 @@ export async function renameTree(
     if (left === 0) return;
   }
   const message =
-    'what others write into a directory while it is renamed, and what they take the new name of, may stay under the old name';
+    'files of a renamed directory stay under the old name: others wrote there, or took the new one, meanwhile';
   volume.log.warn({ prefix: fromPrefix }, message);
 }
 
