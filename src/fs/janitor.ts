@@ -128,7 +128,8 @@ export class Janitor {
     const { sillyAgeMs } = this.#rules;
     for (const node of volume.silly.files()) {
       if (this.#ended || node.silly === undefined) continue;
-      if (node.gone) {
+      // Or somebody else removed all of its directory.
+      if (node.gone || volume.table.path(node.id) === undefined) {
         volume.silly.end(node);
         continue;
       }

@@ -13,7 +13,9 @@ export function finishMove(volume: Volume, source: FsNode | undefined, toPath: r
   const name = toPath.at(-1);
   if (source === undefined || name === undefined) return;
   source.validatedMs = NEVER_MS;
-  if (volume.pathOf(source).join('/') === toPath.join('/')) return;
+  const path = volume.table.path(source.id);
+  // Somebody else removed a directory above it: who looks there next finds what is there.
+  if (path === undefined || path.join('/') === toPath.join('/')) return;
   let directory = volume.root;
   for (const segment of toPath.slice(0, -1)) directory = volume.nodes.entry(directory, segment, 'directory');
   volume.nodes.move(source, directory, name);

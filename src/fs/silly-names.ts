@@ -12,7 +12,7 @@
  * What is withheld isn't published: bytes that are written to it are kept in spool and journal, and go with it. The object is known by
  * its version; another that somebody puts at its key is theirs, and is shown. docs/decisions/0036-silly-names.md.
  */
-import { journal, unpublishedRefs } from './journaling.js';
+import { dropUnpublished, journal, unpublishedRefs } from './journaling.js';
 import { moveObject } from './move-object.js';
 import { NEVER_MS, type DirectoryNode, type FileNode, type PublishedVersion } from './node.js';
 import type { Publishing } from './publishing.js';
@@ -135,8 +135,10 @@ export class SillyNames {
     const volume = this.#volume;
     const node = volume.nodes.get(BigInt(intent.nodeId));
     const name = intent.path.at(-1);
-    if (node?.kind !== 'file' || name === undefined) {
-      // Removed, and the daemon died before the journal heard of it.
+    // Removed, and the daemon died before the journal heard of it; or somebody else removed all of its directory.
+    const isThere = node?.kind === 'file' && volume.table.path(node.id) !== undefined;
+    if (!isThere || name === undefined) {
+      if (node !== undefined) await dropUnpublished(volume, intent.nodeId);
       await volume.intents.drop(ref);
       return;
     }

@@ -294,6 +294,26 @@ await t.test('a directory above it that is renamed takes it along', async (t) =>
   t.same(m.bucket(), { 'e/': '' });
 });
 
+await t.test('one whose directory somebody else removed is gone with it, and hinders no start', async (t) => {
+  const m = await mounted(t, { janitor: { sillyAgeMs: 7 * DAY_MS } });
+  await m.mkdir('d');
+  const handle = await m.write('d/file', 'content');
+  await m.rename('d/file', `d/${SILLY}`);
+  for (const key of Object.keys(m.bucket())) m.store.objects.delete(key);
+  m.clock.advance(10_000);
+  t.equal(await codeOf(m.at('d')), 'ENOENT');
+  t.equal(await codeOf(() => m.read(handle)), 'ESTALE');
+  await m.crash();
+  await m.open();
+  t.equal(await codeOf(() => m.read(handle)), 'ESTALE');
+  await pass(m, 8 * DAY_MS);
+  const hindered = 'the janitor goes on with the next round';
+  t.notOk(m.logged.some(({ msg }) => msg === hindered));
+  await m.mkdir('d');
+  await m.write('d/file', 'new');
+  t.same(await m.list('d'), ['file']);
+});
+
 await t.test('a directory with one in it is not empty', async (t) => {
   const m = await mounted(t);
   const d = await m.mkdir('d');
