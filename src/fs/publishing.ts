@@ -89,13 +89,16 @@ export class Publishing {
   }
 
   async #adoptAttempt(node: FileNode): Promise<void> {
+    const { attempted } = node;
     try {
       if (await this.#isOurs(node, this.#volume.keyOf(node))) await this.#afterPublish(node);
       // S3 may carry it out yet, unless another one has been answered before.
       else if (node.publishable && node.silly?.withheld !== true) await this.#publishNow(node);
     } catch (error) {
+      const failure = toFsError(error);
+      if (failure.code === 'EJUKEBOX') node.attempted ??= attempted;
       // Refused, or a conflict: who asks for the file to be published is told.
-      if (node.attempted !== undefined) throw toFsError(error);
+      if (node.attempted !== undefined) throw failure;
     }
   }
 

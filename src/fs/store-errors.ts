@@ -52,6 +52,10 @@ export function toFsError(
 export const isUndecided = (error: unknown): boolean =>
   error instanceof StoreError && error.kind === 'precondition-failed' && error.httpStatus === 409;
 
+/** The object isn't the version that was expected: somebody replaced or removed it. */
+export const isReplaced = (error: unknown): boolean =>
+  error instanceof StoreError && (error.kind === 'precondition-failed' || error.kind === 'not-found');
+
 const NO_EFFECT: ReadonlySet<StoreErrorKind> = new Set([
   'access-denied',
   'credentials',
@@ -61,12 +65,12 @@ const NO_EFFECT: ReadonlySet<StoreErrorKind> = new Set([
   'unsupported',
 ]);
 
-/** A publication that failed so may have reached the store, or an earlier one may have. */
+/** Requests that make objects; others of a publication only prepare for one. */
+const EFFECTIVE: ReadonlySet<string> = new Set(['PutObject', 'CopyObject', 'CompleteMultipartUpload']);
+
+/** A publication that failed so may have made the object, or will yet; or an earlier one has. */
 export function mayHaveHadEffect(error: unknown): boolean {
-  if (error instanceof StoreError) return !NO_EFFECT.has(error.kind);
+  if (isReplaced(error)) return true;
+  if (error instanceof StoreError) return EFFECTIVE.has(error.operation) && !NO_EFFECT.has(error.kind);
   return !(error instanceof SpoolFullError || error instanceof LostUploadError);
 }
-
-/** The object isn't the version that was expected: somebody replaced or removed it. */
-export const isReplaced = (error: unknown): boolean =>
-  error instanceof StoreError && (error.kind === 'precondition-failed' || error.kind === 'not-found');

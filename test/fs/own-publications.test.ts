@@ -323,3 +323,22 @@ await t.test('a PUT of a daemon that died is carried out when its file was writt
   data.write('NEW', 10);
   requireOne(t, m, data);
 });
+
+await t.test('a publication whose parts can not be sent leaves no doubt: WRITEs go on', async (t) => {
+  const m = await mounted(t, SMALL_PARTS);
+  const handle = await m.write('f', '', { commit: false });
+  const data = pattern(3 * PART + 100);
+  m.store.before = ({ operation }) => {
+    if (operation === 'UploadPart')
+      throw new StoreError('unavailable', 'no', { operation, bucket: 'bucket' });
+  };
+  await writeAll(m, handle, 0, data);
+  t.equal(await commit(m, handle), 'EJUKEBOX');
+  const from = m.store.calls.length;
+  await m.fs.write(m.context, handle, 10, Buffer.from('NEW'), 'unstable');
+  t.strictSame(m.callsSince(from), []);
+  m.store.before = undefined;
+  t.equal(await commit(m, handle), 'none');
+  data.write('NEW', 10);
+  requireOne(t, m, data);
+});
