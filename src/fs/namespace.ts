@@ -6,6 +6,7 @@ import type { AttributeChanges, Caller, CreateMode } from './file-system.js';
 import type { Content } from './content.js';
 import type { EntryChanges, Guard, Made } from './entry-changes.js';
 import { FsError } from './errors.js';
+import { isMarkedBy, markedTimes } from './exclusive-marks.js';
 import type { Freshness, ToRemove } from './freshness.js';
 import type { Intent } from './intent-log.js';
 import { dropUnpublished, journal, unpublishedRefs } from './journaling.js';
@@ -69,8 +70,9 @@ export class Namespace {
       const volume = this.#volume;
       await this.#silly.makeRoom(volume.entryKey(directory, name));
       const node = volume.nodes.entry(directory, name, 'file');
-      const attributes = mode.how === 'exclusive' ? {} : mode.attributes;
-      this.#entries.setNew(node, attributes, owner, volume.nowNs);
+      const { nowNs } = volume;
+      const attributes = mode.how === 'exclusive' ? this.#marked(mode.verifier, nowNs) : mode.attributes;
+      this.#entries.setNew(node, attributes, owner, nowNs);
       node.created = true;
       if (mode.how === 'exclusive') node.exclusiveVerifier = mode.verifier.toString('hex');
       directory.noteCreated(name, node);
@@ -96,6 +98,16 @@ export class Namespace {
       return { node, change };
     };
     return this.#entries.alone(directory, name, making, 'entry', patience);
+  }
+
+  /** Where the object is put before the answer, and tells attributes, it tells whose it is. */
+  #marked(verifier: Buffer, nowNs: bigint): AttributeChanges {
+    return this.#marksObjects ? markedTimes(verifier, nowNs) : {};
+  }
+
+  get #marksObjects(): boolean {
+    const { createsInBucket, commit, metadata } = this.#volume;
+    return (createsInBucket || commit.isStateEphemeral) && metadata === 'objects';
   }
 
   /** A new file's object is there before its CREATE is answered. EEXIST where somebody else's was there before. */
@@ -124,6 +136,7 @@ export class Namespace {
       case 'exclusive':
         // A retransmission of the call that made the file carries its verifier.
         if (existing.exclusiveVerifier === mode.verifier.toString('hex')) return existing;
+        if (this.#marksObjects && existing.size === 0 && isMarkedBy(mode.verifier, existing)) return existing;
         throw taken;
       case 'unchecked': {
         const { size } = mode.attributes;

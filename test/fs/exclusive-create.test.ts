@@ -63,3 +63,53 @@ await t.test(
     t.equal(await m.read('lock'), 'theirs');
   },
 );
+
+await t.test(
+  'a create that a crash cut off at any request is the client’s own when it comes again',
+  async (t) => {
+    const ephemeral: MountedOptions = { isStateEphemeral: true };
+    for (const options of [IN_BUCKET, ephemeral]) {
+      for (const when of ['before', 'after'] as const) {
+        for (let request = 1, isOver = false; !isOver; request++) {
+          const m = await mounted(t, options);
+          await m.at('');
+          let requests = 0;
+          const hung = new Promise<false>((resolve) => {
+            m.store[when] = () => {
+              if (++requests < request) return;
+              resolve(false);
+              return new Promise<void>(() => undefined);
+            };
+          });
+          isOver = await Promise.race([create(m, 'verifier').then(() => true), hung]);
+          await m.crash();
+          m.store[when] = undefined;
+          await m.open();
+          const what = `${when} request ${request}`;
+          t.equal(await codeOf(create(m, 'verifier')), 'none', what);
+          t.equal(await codeOf(create(m, 'another!')), 'EEXIST', what);
+          t.same(m.bucket(), { lock: '' }, what);
+        }
+      }
+    }
+  },
+);
+
+await t.test('what another daemon made in the same millisecond is not taken for that', async (t) => {
+  const m = await mounted(t, IN_BUCKET);
+  const other = await mounted(t, { ...IN_BUCKET, store: m.store });
+  for (const each of [m, other]) t.equal(await codeOf(each.at('lock')), 'ENOENT');
+  const hung = new Promise<void>((resolve) => {
+    m.store.before = ({ operation }) => {
+      if (operation !== 'PutObject') return;
+      resolve();
+      return new Promise<void>(() => undefined);
+    };
+  });
+  await Promise.race([create(m, 'verifier'), hung]);
+  await m.crash();
+  m.store.before = undefined;
+  await create(other, 'another!');
+  await m.open();
+  t.equal(await codeOf(create(m, 'verifier')), 'EEXIST');
+});
