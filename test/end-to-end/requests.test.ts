@@ -117,7 +117,7 @@ const ACTIONS: readonly Action[] = [
       await nfs.mkdir(root, 'made');
       await nfs.rmdir(root, 'made');
     },
-    requests: [ROOT, 'PutObject made/ if-none-match', 'ListObjectsV2 made/', 'DeleteObject made/'],
+    requests: [ROOT, 'PutObject made/ if-none-match', 'ListObjectsV2 made/', 'DeleteObject made/ if-match'],
   },
   {
     name: 'rename of a file',
@@ -157,8 +157,8 @@ const ACTIONS: readonly Action[] = [
         'ListObjectsV2 dir/',
         'HeadObject dir/one',
         'HeadObject dir/two',
-        'CopyObject moved/one < dir/one x-amz-copy-source-if-match',
-        'CopyObject moved/two < dir/two x-amz-copy-source-if-match',
+        'CopyObject moved/one < dir/one if-none-match x-amz-copy-source-if-match',
+        'CopyObject moved/two < dir/two if-none-match x-amz-copy-source-if-match',
       ],
       'ListObjectsV2 dir/',
       'DeleteObjects',
@@ -167,7 +167,7 @@ const ACTIONS: readonly Action[] = [
   {
     name: 'remove',
     run: ({ nfs, root }) => nfs.remove(root, 'top'),
-    requests: [ROOT, 'HeadObject top', 'DeleteObject top if-match'],
+    requests: [ROOT, 'DeleteObject top if-match'],
   },
   {
     name: 'remove of all files of a directory that has no marker',
@@ -179,11 +179,9 @@ const ACTIONS: readonly Action[] = [
     requests: [
       ROOT,
       'ListObjectsV2 dir/ delimited',
-      'HeadObject dir/one',
       'DeleteObject dir/one if-match',
-      'HeadObject dir/two',
       'ListObjectsV2 dir/',
-      'PutObject dir/',
+      'PutObject dir/ if-none-match',
       'DeleteObject dir/two if-match',
     ],
   },
@@ -204,7 +202,7 @@ const ACTIONS: readonly Action[] = [
   {
     name: 'chmod of a directory',
     run: async ({ nfs, root }) => nfs.setattr((await nfs.lookup(root, 'dir')).handle, { mode: 0o700 }),
-    requests: [ROOT, 'ListObjectsV2 dir/ delimited', 'PutObject dir/'],
+    requests: [ROOT, 'ListObjectsV2 dir/ delimited', 'PutObject dir/ if-none-match'],
   },
   {
     name: 'append to a small file',
