@@ -32,7 +32,7 @@ import { VolumeOperations } from './volume-operations.js';
 const SERVED_AFTER_MS = 5000;
 
 /** One node, and one record of the node table, is kept in memory for so many bytes of the budget; but so many at least and at most. */
-const BUDGET_BYTES_PER_NODE = 9 * 1024;
+const BUDGET_BYTES_PER_NODE = 20 * 1024;
 const NODES_MIN = 4096;
 const NODES_MAX = 50_000;
 
@@ -87,7 +87,7 @@ export interface RunningFileSystem {
 }
 
 /**
- * What is known of files lies beside the memory limit, with its room for the collector: where the limit is small, less of it is kept. 25,000 files with
+ * What is known of files lies beside the memory limit, with its room for the collector: where the limit is small, less of it is kept. 11,000 files with
  * 256 MiB.
  */
 function nodesFor(budgetBytes: number): number {

@@ -50,7 +50,7 @@ export function factsOf(node: FsNode): Facts {
     ...(node.uid !== undefined && { u: node.uid }),
     ...(node.gid !== undefined && { g: node.gid }),
     ...(node.attributesHere && { o: true as const }),
-    t: [String(node.mtimeNs), String(node.atimeNs), String(node.ctimeNs)] as const,
+    t: timesOf(node),
   };
   if (node.kind === 'directory') {
     const { marker } = node;
@@ -77,6 +77,16 @@ export function factsOf(node: FsNode): Facts {
   };
 }
 
+/** Equal ones are one text, and one number below: of most files all three are, and tens of thousands are in memory. */
+function timesOf({ mtimeNs, atimeNs, ctimeNs }: FsNode): [mtime: string, atime: string, ctime: string] {
+  const mtime = String(mtimeNs);
+  return [
+    mtime,
+    atimeNs === mtimeNs ? mtime : String(atimeNs),
+    ctimeNs === mtimeNs ? mtime : String(ctimeNs),
+  ];
+}
+
 /** A node as the database remembers it, to be validated before it is believed. */
 export function nodeFromFacts(id: bigint, value: unknown): FsNode {
   const facts = value as Facts;
@@ -86,9 +96,10 @@ export function nodeFromFacts(id: bigint, value: unknown): FsNode {
   node.gid = facts.g;
   node.attributesHere = facts.o === true;
   if (facts.t !== undefined) {
-    node.mtimeNs = BigInt(facts.t[0]);
-    node.atimeNs = BigInt(facts.t[1]);
-    node.ctimeNs = BigInt(facts.t[2]);
+    const [mtime, atime, ctime] = facts.t;
+    node.mtimeNs = BigInt(mtime);
+    node.atimeNs = atime === mtime ? node.mtimeNs : BigInt(atime);
+    node.ctimeNs = ctime === mtime ? node.mtimeNs : BigInt(ctime);
   }
   if (node.kind === 'directory') {
     const marker = (facts as DirectoryFacts).v;

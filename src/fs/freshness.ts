@@ -18,7 +18,7 @@ import {
 import { readPosixMetadata } from './posix-metadata.js';
 import { applySeen, seenOf, type SeenVersion } from './seen-version.js';
 import { SharedQuestions } from './shared-questions.js';
-import { headersOnly, isEmptyPage } from './store-answers.js';
+import { SharedHeaders, isEmptyPage } from './store-answers.js';
 import { after, type Soon } from './soon.js';
 import { toFsError } from './store-errors.js';
 import type { Volume } from './volume.js';
@@ -39,6 +39,7 @@ export class Freshness {
   readonly #gets: WholeGets | undefined;
   readonly #questions: SharedQuestions;
   readonly #looks: DirectoryLooks;
+  readonly #headers = new SharedHeaders();
 
   /** With `gets`, a small file that is expected to be read is asked for by a GET instead of a HEAD. */
   constructor(volume: Volume, gets?: WholeGets) {
@@ -256,7 +257,7 @@ export class Freshness {
   /** What a HEAD told of a file that was asked for at `askedMs`: an answer is as old as its question. */
   applyHead(node: FileNode, head: ObjectHead, askedMs: number): void {
     const { metadata } = this.#volume;
-    node.headers = headersOnly(head);
+    node.headers = this.#headers.of(head);
     node.proven = metadata !== 'none' && head.dateMs - head.lastModifiedMs >= PROOF_AFTER_MS;
     applySeen(this.#volume, node, head, metadata === 'none' ? {} : readPosixMetadata(head.metadata), askedMs);
     this.#volume.nodes.save(node);

@@ -34,7 +34,8 @@ export function applySeen(
   // directory makes, has the same bytes.
   const sameVersion =
     known?.etag === etag && (isHere || (known.lastModifiedMs ?? lastModifiedMs) === lastModifiedMs);
-  const otherwiseNs = sameVersion ? node.mtimeNs : toNs(lastModifiedMs);
+  const modifiedNs = toNs(lastModifiedMs);
+  const otherwiseNs = sameVersion ? node.mtimeNs : modifiedNs;
   node.version = { etag, size, lastModifiedMs };
   node.listed = undefined;
   node.type = posix.type === 'symlink' ? 'symlink' : 'file';
@@ -49,7 +50,7 @@ export function applySeen(
     node.mtimeNs = posix.mtimeNs ?? otherwiseNs;
     node.atimeNs = posix.atimeNs ?? node.mtimeNs;
   }
-  if (known === undefined || visibleState(node) !== before) node.touchCtime(toNs(lastModifiedMs));
+  if (known === undefined || visibleState(node) !== before) node.touchCtime(modifiedNs);
   node.validatedMs = askedMs;
 }
 

@@ -121,3 +121,23 @@ export function headersOnly(head: ObjectHead): ObjectHeaders {
     ...(tagCount !== undefined && { tagCount }),
   };
 }
+
+/** Content types whose headers are shared. */
+const SHARED_MAX = 256;
+
+/** Headers of files that have nothing but a content type: one object for all files of a type, of which tens of thousands are known. */
+export class SharedHeaders {
+  readonly #byType = new Map<string, ObjectHeaders>();
+
+  /** As `headersOnly`. */
+  of(head: ObjectHead): ObjectHeaders {
+    const headers = headersOnly(head);
+    const { contentType, metadata } = headers;
+    if (contentType === undefined || Object.keys(headers).length > 2 || Object.keys(metadata).length > 0)
+      return headers;
+    const shared = this.#byType.get(contentType);
+    if (shared !== undefined) return shared;
+    if (this.#byType.size < SHARED_MAX) this.#byType.set(contentType, headers);
+    return headers;
+  }
+}

@@ -56,8 +56,9 @@ export class Fetch {
   readonly fromDisk: boolean;
   #start: number;
   readonly #blocks: Block[] = [];
-  readonly #cutOff = new LightSignal();
-  readonly #waiters = new Set<Waiter>();
+  // Both are made for those that need them, and not kept beside the blocks, which hold on to their fetch.
+  #cutOff: LightSignal | undefined;
+  #waiters: Set<Waiter> | undefined;
   #end: number;
   #position: number;
   /** The block that gets the next byte. */
@@ -85,7 +86,7 @@ export class Fetch {
   }
 
   get signal(): AbortSignal {
-    return this.#cutOff;
+    return (this.#cutOff ??= new LightSignal());
   }
 
   get started(): boolean {
@@ -240,7 +241,7 @@ export class Fetch {
     try {
       await new Promise<void>((resolve, reject) => {
         waiter = { until, resolve, reject };
-        this.#waiters.add(waiter);
+        (this.#waiters ??= new Set()).add(waiter);
         onAbort = (): void => {
           reject(
             signal?.reason instanceof Error ? signal.reason : new Error('aborted', { cause: signal?.reason }),
@@ -249,30 +250,32 @@ export class Fetch {
         signal?.addEventListener('abort', onAbort, { once: true });
       });
     } finally {
-      if (waiter !== undefined) this.#waiters.delete(waiter);
+      if (waiter !== undefined) this.#waiters?.delete(waiter);
       if (onAbort !== undefined) signal?.removeEventListener('abort', onAbort);
     }
   }
 
   #wake(): void {
-    for (const waiter of this.#waiters) if (waiter.until <= this.#published) waiter.resolve();
+    for (const waiter of this.#waiters ?? []) if (waiter.until <= this.#published) waiter.resolve();
   }
 
   finish(): void {
     this.#over = true;
+    this.#cutOff = undefined;
+    this.#waiters = undefined;
   }
 
   /** Ends it: those who wait get the error, and the GET is aborted if it still runs, unless it may run out: its bytes are dropped then. */
   fail(error: unknown, mayRunOut = false): void {
     this.#over = true;
     this.#error = error;
-    for (const waiter of this.#waiters) waiter.reject(error);
+    for (const waiter of this.#waiters ?? []) waiter.reject(error);
     if (!mayRunOut) this.abort();
   }
 
   /** Cuts the GET off. */
   abort(): void {
-    this.#cutOff.abort();
+    (this.#cutOff ??= new LightSignal()).abort();
   }
 }
 

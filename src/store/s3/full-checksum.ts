@@ -12,7 +12,7 @@ const ALGORITHMS = ['crc32', 'crc64nvme', 'crc32c', 'sha256', 'sha1'] as const;
 export type ChecksumHeader = `x-amz-checksum-${(typeof ALGORITHMS)[number] | 'type'}`;
 
 /** Versions remembered: what a client has looked up and reads within moments, about 200 bytes each. */
-const REMEMBERED_MAX = 16_384;
+const REMEMBERED_MAX = 8_192;
 
 /** Of an answer to a request without a range. */
 export function fullChecksumOf(
@@ -27,6 +27,9 @@ export function fullChecksumOf(
   return undefined;
 }
 
+/** Most servers tell none. */
+const NONE = Object.freeze({ checksum: undefined });
+
 /** Remembers what answers tell, so that a reader finds there what the HEAD of a file's LOOKUP has brought. */
 export class KnownChecksums {
   readonly #known = new LRUCache<string, { readonly checksum: ObjectChecksum | undefined }>({
@@ -40,7 +43,7 @@ export class KnownChecksums {
   }
 
   set(key: string, etag: string, checksum: ObjectChecksum | undefined): void {
-    this.#known.set(nameOf(key, etag), { checksum });
+    this.#known.set(nameOf(key, etag), checksum === undefined ? NONE : { checksum });
   }
 }
 
