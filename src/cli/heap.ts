@@ -21,7 +21,7 @@ interface HeapFlag {
 const FLAGS: readonly HeapFlag[] = [
   { flag: YOUNG_FLAG, decidedBy: /semi[-_]space/ },
   /** What the old generation may grow by, beyond what lived at the last full collection, until the next. */
-  { flag: '--heap-growing-percent=100', decidedBy: /heap[-_]growing/ },
+  { flag: '--heap-growing-percent=60', decidedBy: /heap[-_]growing/ },
 ];
 
 /**
