@@ -12,48 +12,45 @@ const UNKNOWN = Number.NaN;
 
 export class PackedEntries {
   readonly length: number;
-  /** Names and ETags; a directory's name with a slash behind it, which no other name has. */
-  readonly #text: Buffer;
+  /** A directory's with a slash behind it, which no other name has. */
+  readonly #names: Buffer;
+  readonly #etags: Buffer;
+  /** Where each of them ends. */
+  readonly #ends: Uint32Array;
   /** Size and LastModified of each file; UNKNOWN where LIST didn't tell. */
   readonly #numbers: Float64Array;
-  /** Entries whose version has an ETag that can't be packed. */
-  readonly #odd: ReadonlyMap<number, ListedEntry>;
 
   constructor(entries: readonly ListedEntry[]) {
     this.length = entries.length;
-    const names = new Array<string>(entries.length);
-    const etags = new Array<string>(entries.length);
-    const odd = new Map<number, ListedEntry>();
-    const numbers = new Float64Array(2 * entries.length).fill(UNKNOWN);
-    for (const [at, entry] of entries.entries()) {
-      const { name, kind, version } = entry;
-      names[at] = kind === 'directory' ? `${name}/` : name;
-      etags[at] = version?.etag ?? '';
+    this.#names = Buffer.from(
+      entries.map(({ name, kind }) => (kind === 'directory' ? `${name}/` : name)).join(SEPARATOR),
+    );
+    this.#etags = Buffer.from(entries.map(({ version }) => version?.etag ?? '').join(''));
+    this.#ends = new Uint32Array(entries.length);
+    this.#numbers = new Float64Array(2 * entries.length).fill(UNKNOWN);
+    let end = 0;
+    for (const [at, { version }] of entries.entries()) {
+      end += version === undefined ? 0 : Buffer.byteLength(version.etag);
+      this.#ends[at] = end;
       if (version === undefined) continue;
-      numbers[2 * at] = version.size;
-      if (version.lastModifiedMs !== undefined) numbers[2 * at + 1] = version.lastModifiedMs;
-      if (version.etag.includes(SEPARATOR)) odd.set(at, entry);
+      this.#numbers[2 * at] = version.size;
+      this.#numbers[2 * at + 1] = version.lastModifiedMs ?? UNKNOWN;
     }
-    for (const at of odd.keys()) etags[at] = '';
-    this.#text = Buffer.from([...names, ...etags].join(SEPARATOR));
-    this.#numbers = numbers;
-    this.#odd = odd;
   }
 
   /** The entries as they were. */
   unpacked(): ListedEntry[] {
-    const count = this.length;
-    if (count === 0) return [];
-    const texts = this.#text.toString('utf8').split(SEPARATOR);
-    return Array.from({ length: count }, (_, at) => this.#odd.get(at) ?? this.#entry(at, texts));
+    if (this.length === 0) return [];
+    const names = this.#names.toString().split(SEPARATOR);
+    return names.map((name, at) => this.#entry(at, name));
   }
 
-  #entry(at: number, texts: readonly string[]): ListedEntry {
-    const name = texts[at] ?? '';
+  #entry(at: number, name: string): ListedEntry {
     if (name.endsWith('/')) return { name: name.slice(0, -1), kind: 'directory' };
     const size = this.#numbers[2 * at] ?? UNKNOWN;
     if (Number.isNaN(size)) return { name, kind: 'file' };
-    const etag = texts[this.length + at] ?? '';
+    // A text of its own: what is cut out of another one keeps all of that in memory, and files keep their ETags.
+    const etag = this.#etags.toString('utf8', at === 0 ? 0 : this.#ends[at - 1], this.#ends[at]);
     const lastModifiedMs = this.#numbers[2 * at + 1] ?? UNKNOWN;
     const version = Number.isNaN(lastModifiedMs) ? { etag, size } : { etag, size, lastModifiedMs };
     return { name, kind: 'file', version };

@@ -8,7 +8,11 @@ const name = fc
   .string({ minLength: 1, maxLength: 12, unit: 'grapheme' })
   .map((each) => each.replaceAll(/[\0/]/g, '_'));
 const version = fc.record(
-  { etag: fc.string({ maxLength: 40, unit: 'grapheme' }), size: fc.maxSafeNat(), lastModifiedMs: fc.nat() },
+  {
+    etag: fc.string({ maxLength: 40, unit: 'grapheme' }).map((each) => `${each}\0`),
+    size: fc.maxSafeNat(),
+    lastModifiedMs: fc.nat(),
+  },
   { requiredKeys: ['etag', 'size'] },
 );
 const entry: fc.Arbitrary<ListedEntry> = fc.oneof(
@@ -35,15 +39,5 @@ await t.test('any entries', (t) => {
       if (plain(packed.unpacked()) !== plain(entries)) throw new Error('they differ');
     }),
   );
-  t.end();
-});
-
-await t.test('an ETag with a NUL', (t) => {
-  const odd: ListedEntry[] = ['a\0b', '"x"'].map((etag, at) => ({
-    name: `n${at}`,
-    kind: 'file',
-    version: { etag, size: at, lastModifiedMs: 5 },
-  }));
-  t.strictSame(new PackedEntries(odd).unpacked(), odd);
   t.end();
 });
