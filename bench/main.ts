@@ -15,6 +15,7 @@ import { keepFigures } from './figures/document.js';
 import { Missing } from './native.js';
 import { caseReport, peerReport, skippedReport, textOf, type CaseReport } from './report.js';
 import type { RigOptions } from './rig.js';
+import { WIDE_LOADS } from './wide-loads.js';
 import { BASELINE_FILE, readBaseline, SHORT_CASES, recorded, shortRun } from './short.js';
 
 const { values, positionals: names } = parseArgs({
@@ -35,7 +36,7 @@ const { values, positionals: names } = parseArgs({
   },
 });
 
-const LOADS = [...COMPARED_LOADS, ...FULL_SIZE_LOADS];
+const LOADS = [...COMPARED_LOADS, ...FULL_SIZE_LOADS, ...WIDE_LOADS];
 
 const USAGE = `npm run bench -- [NAME...] [OPTIONS]
 

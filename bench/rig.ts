@@ -17,6 +17,8 @@ import { cpuSeconds, withPeak } from './usage.js';
 export interface Endpoint {
   readonly url: string;
   readonly bucket: string;
+  /** It looks at no signature: none is wanted in the environment. */
+  readonly takesAnyKeys?: boolean;
 }
 
 export interface RigOptions {
@@ -147,9 +149,9 @@ export class Rig {
   }
 
   /** Ends the daemon and starts it anew on the same state. Clients must connect and mount again. */
-  async restartDaemon(): Promise<void> {
+  async restartDaemon(signal: 'SIGTERM' | 'SIGKILL' = 'SIGTERM'): Promise<void> {
     this.#disconnect();
-    await end(this.#daemon, 'SIGTERM');
+    await end(this.#daemon, signal);
     await this.#startDaemon();
   }
 
@@ -174,7 +176,7 @@ export class Rig {
     const { endpoint, memoryLimit, nodeArguments = [], through } = this.#options;
     const url = (await through?.(this.#storeUrl)) ?? this.#storeUrl;
     const keys =
-      endpoint === undefined
+      endpoint === undefined || endpoint.takesAnyKeys === true
         ? { AWS_ACCESS_KEY_ID: KEYS.accessKeyId, AWS_SECRET_ACCESS_KEY: KEYS.secretAccessKey }
         : {};
     const child = spawn(

@@ -24,6 +24,17 @@ const FLOOR_TARGETS: Readonly<Record<string, readonly Target[]>> = {
   // A fifth of the time of one GET at a time, and an eighth.
   'small-files-far': [{ ratio: 'timeToOne', value: 0.2, bound: 'most' }],
   'medium-files-far': [{ ratio: 'timeToOne', value: 0.125, bound: 'most' }],
+  'listing-million': [
+    { ratio: 'timeToSdk', value: 1.5, bound: 'most' },
+    { ratio: 'timeToDirect', value: 1.5, bound: 'most' },
+    { ratio: 'requestsToPages', value: 1.02, bound: 'most' },
+  ],
+  // Four times as fast as LISTs one after another.
+  'listing-far': [
+    { ratio: 'timeToDirect', value: 0.25, bound: 'most' },
+    { ratio: 'requestsToPages', value: 1.02, bound: 'most' },
+  ],
+  'listing-far-hashes': [{ ratio: 'timeToDirect', value: 0.25, bound: 'most' }],
   'first-byte': [
     { ratio: 'addedMedianMs', value: 1, bound: 'most' },
     { ratio: 'addedP99Ms', value: 3, bound: 'most' },
