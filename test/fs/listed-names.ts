@@ -69,8 +69,10 @@ export class ListedNames implements PageSource {
       return { ...told, entries: withHeld(read, entries) };
     const end = sortKeyOf(last);
     // As of S3: whether a directory behind it hides it is told by the next page.
-    const undecided = mayBeShadowed(last, end) ? [last] : [];
-    const decided = withHeld(read, entries.slice(0, entries.length - undecided.length));
+    const all = withHeld(read, entries);
+    const cut = all.findIndex((entry) => mayBeShadowed(entry, end));
+    const undecided = cut === -1 ? [] : all.slice(cut);
+    const decided = cut === -1 ? all : all.slice(0, cut);
     const lastDecided = decided.at(-1);
     return {
       ...told,
