@@ -37,6 +37,12 @@ export class Committing {
    * streamed, when the store has it. EIO after a conflict; the store's error when it refuses. ESTALE when the file is gone.
    */
   async commit(node: FileNode): Promise<void> {
+    await this.#makeSafe(node);
+    // With the bytes their ctime: a kill takes neither.
+    if (!node.gone) await this.#volume.table.settled();
+  }
+
+  async #makeSafe(node: FileNode): Promise<void> {
     const { policy, restMs, isStateEphemeral } = this.#volume.commit;
     if (node.recovering !== undefined)
       await this.#volume.long.within(node.recovering, `recovery of file ${node.id}`);
@@ -68,6 +74,7 @@ export class Committing {
       if (node.silly?.withheld === true) await volume.touching(node, () => this.#silly.settle(node));
       return await this.#publishing.publish(node);
     }
+    if (!node.gone) volume.nodes.save(node);
     if (node.publishable) this.#publishing.plan(node, node.pace.restMs(restMs));
   }
 

@@ -207,3 +207,18 @@ await t.test(
     t.equal((await m.stat('f')).mode, 0o604);
   },
 );
+
+await t.test('the ctime of a WRITE that was committed does not go back with a crash', async (t) => {
+  for (const commitPolicy of ['publish', 'journal'] as const) {
+    const m = await mounted(t, { exports: [{ commitPolicy }] });
+    const file = await m.write('f', 'first');
+    await m.rest(60_000);
+    m.clock.advance(1234);
+    await m.fs.write(m.context, file, 0, Buffer.from('F'), 'unstable');
+    const { ctimeNs } = (await m.fs.commit(m.context, file)).file.after ?? (await m.stat('f'));
+    await m.crash();
+    await m.open();
+    t.equal(await m.read('f'), 'First');
+    t.ok((await m.stat('f')).ctimeNs >= ctimeNs, commitPolicy);
+  }
+});
