@@ -148,7 +148,8 @@ await t.test('objects appear whole or not at all', async (t) => {
   const data = patternBytes(20 * MIB);
   for (let at = 0; at < 20; at++) {
     await nfs.write(handle, at * MIB, data.subarray(at * MIB, (at + 1) * MIB), 'UNSTABLE');
-    if (at % 5 === 0) t.equal(await bucket.text('file'), 'what was there');
+    // Where the first WRITE is late, the empty file of CREATE has been published: a whole object as well.
+    if (at % 5 === 0) t.match(await bucket.text('file'), /^(what was there)?$/);
   }
   await nfs.commit(handle);
   t.ok((await bucket.get('file')).equals(data));
