@@ -6,6 +6,8 @@ import { Journal } from '../../src/state/journal.js';
 import { hold } from './hold.js';
 import { codeOf, Mounted, type MountedOptions } from './mounted.js';
 
+t.setTimeout(300_000);
+
 /** As Linux makes them: the file id and a counter. */
 const SILLY = '.nfs00000000000000a100000001';
 const DAY_MS = 86_400_000;

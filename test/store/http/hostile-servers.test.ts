@@ -10,6 +10,8 @@ import { serve } from '../../support/bare-server.js';
 import { ScriptedServer, status } from '../../support/scripted-server.js';
 import { storeErrorKind } from '../../support/store-error-kind.js';
 
+t.setTimeout(300_000);
+
 function storeAt(t: Test, endpointUrl: string, options: Partial<S3StoreOptions> = {}): ObjectStore {
   const store = createS3Store({
     bucket: 'bucket',
