@@ -122,7 +122,7 @@ export class Content {
     const { size, version } = node;
     if (node.gone || node.session !== undefined || version === undefined) return undefined;
     const wanted = Math.min(count, Math.max(0, size - offset));
-    if (wanted === 0) return fileBytes(NO_BYTES, true, true);
+    if (wanted === 0) return fileBytes(NO_BYTES, offset >= size, true);
     const { readers } = this.#volume;
     const object = { key: this.#volume.keyOf(node), etag: version.etag, size: version.size };
     // A symlink kept in metadata is longer than its object.

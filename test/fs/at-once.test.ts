@@ -62,6 +62,7 @@ await t.test(
     t.same(Buffer.concat([...part.slices]).toString(), text.slice(2, 7));
     t.match(part, { count: 5, eof: false });
     t.match(now(1000), { count: 0, eof: true, slices: [] });
+    t.match(now(0, 0), { count: 0, eof: false, slices: [] });
     t.equal(m.store.calls.length, calls, 'the store was not asked');
     t.throws(() => m.fs.read(callerOf(2), handle, 0, 1), { code: 'EACCES' });
     for (const lent of [first, second, part]) lent.release();
