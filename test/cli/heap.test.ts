@@ -39,7 +39,9 @@ await t.test('the heap stays small', (t) => {
   );
   t.ok(alone.young > 16, `by itself the young generation grows: ${alone.young} MiB`);
   t.ok(kept.young > 0 && kept.young < alone.young / 2, `${kept.young} MiB`);
-  t.ok(kept.old > 0 && kept.old < alone.old * 0.8, `${kept.old} MiB of the old, ${alone.old} by itself`);
+  // Both together: a young generation of 128 MiB, as Node 24's, leaves little for the old one.
+  const [together, aloneTogether] = [kept.young + kept.old, alone.young + alone.old];
+  t.ok(kept.old > 0 && together < aloneTogether * 0.7, `${together} MiB together, ${aloneTogether} by itself`);
   t.end();
 });
 
