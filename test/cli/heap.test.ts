@@ -41,7 +41,10 @@ await t.test('the heap stays small', (t) => {
   t.ok(kept.young > 0 && kept.young < alone.young / 2, `${kept.young} MiB`);
   // Both together: a young generation of 128 MiB, as Node 24's, leaves little for the old one.
   const [together, aloneTogether] = [kept.young + kept.old, alone.young + alone.old];
-  t.ok(kept.old > 0 && together < aloneTogether * 0.7, `${together} MiB together, ${aloneTogether} by itself`);
+  t.ok(
+    kept.old > 0 && together < aloneTogether * 0.7,
+    `${together} MiB together, ${aloneTogether} by itself`,
+  );
   t.end();
 });
 
