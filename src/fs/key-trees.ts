@@ -34,12 +34,15 @@ export async function copyTree(
   const copy = async (source: ObjectSummary, found: ObjectSummary | undefined): Promise<void> => {
     if (failing) return;
     const target = toPrefix + source.key.slice(fromPrefix.length);
-    const isFree = source.key === fromPrefix ? 'marker' : 'free';
-    const at = there === undefined ? isFree : { object: found };
-    const isThere = await makeCopy(volume, source, target, at).catch((error: unknown) => {
-      failing = true;
-      throw error;
-    });
+    // The marker at the target may be that of the empty directory which is replaced: no bytes and one ETag, but another mode.
+    const isMarker = source.key === fromPrefix;
+    const at = there === undefined ? 'free' : { object: found };
+    const isThere = await makeCopy(volume, source, target, isMarker ? 'marker' : at).catch(
+      (error: unknown) => {
+        failing = true;
+        throw error;
+      },
+    );
     if (!isThere) return;
     versions.set(source.key, source.etag);
     how.onCopied?.(target);

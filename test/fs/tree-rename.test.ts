@@ -209,6 +209,34 @@ await t.test(
   async (t) => crashAtEach(t, { capabilities: DIRECTORY_CAPABILITIES }),
 );
 
+await t.test('a directory renamed over an empty one has its own mode, whenever a crash comes', async (t) => {
+  for (const when of ['before', 'after'] as const) {
+    for (let request = 1; request <= REQUESTS_MAX; request++) {
+      const m = await mounted(t, {});
+      const handle = await m.mkdir('d');
+      await m.fs.setattr(m.context, await m.mkdir('e'), { mode: 0o777 });
+      let requests = 0;
+      const hung = new Promise<'hung'>((resolve) => {
+        m.store[when] = () => {
+          if (++requests < request) return;
+          resolve('hung');
+          return new Promise<void>(() => undefined);
+        };
+      });
+      const ended = await Promise.race([m.rename('d', 'e').then(() => 'over' as const), hung]);
+      await m.crash();
+      m.store[when] = undefined;
+      await m.open();
+      await m.rest(60_000);
+      const { mode } = await m.fs.getattr(m.context, handle);
+      t.equal(mode.toString(8), '750', `${when} request ${request} (${ended})`);
+      await m.end();
+      if (ended === 'over') break;
+      t.ok(request < REQUESTS_MAX);
+    }
+  }
+});
+
 await t.test(
   'sources of a renamed directory that are left after a crash go by a thousand, and by nothing else',
   async (t) => {
