@@ -6,6 +6,7 @@ import { setImmediate } from 'node:timers/promises';
 import t, { type Test } from 'tap';
 import { StoreError } from '../../src/store/errors.js';
 import type { Handle } from '../../src/fs/file-system.js';
+import { callUntilHung } from './hold.js';
 import type { Mounted, MountedOptions } from './mounted.js';
 import { JOURNAL, PART, SMALL_PARTS, mounted, pattern, writeAll } from './small-parts.js';
 
@@ -26,16 +27,8 @@ async function crashAt(t: Test, each: Case, request: number, when: 'before' | 'a
   const m = await mounted(t, each.options);
   await each.before(m);
   await m.crash();
-  let requests = 0;
-  const hung = new Promise<'hung'>((resolve) => {
-    m.store[when] = () => {
-      if (++requests < request) return;
-      resolve('hung');
-      return new Promise<void>(() => undefined);
-    };
-  });
-  const opening = m.open().then(() => 'over' as const);
-  const ended = await Promise.race([opening, hung]);
+  let opening: Promise<void> | undefined;
+  const ended = await callUntilHung(m, when, request, () => (opening = m.open()));
   // A start waits 5 s at most for files that are looked at.
   while ((await Promise.race([opening, setImmediate('waits')])) === 'waits') m.clock.advance(100);
   await m.crash();

@@ -1,6 +1,7 @@
 /** A directory without a marker, and a crash at any request of what takes away what kept it. */
 import { setImmediate } from 'node:timers/promises';
 import t, { type Test } from 'tap';
+import { callUntilHung } from './hold.js';
 import { codeOf, Mounted, type MountedOptions } from './mounted.js';
 
 const REQUESTS_MAX = 20;
@@ -31,15 +32,7 @@ async function staysWith(
       await m.mkdir('elsewhere');
       if (isListed) await m.list('d');
       for (const key of keys) await m.at(key);
-      let requests = 0;
-      const hung = new Promise<false>((resolve) => {
-        m.store[when] = () => {
-          if (++requests < request) return;
-          resolve(false);
-          return new Promise<void>(() => undefined);
-        };
-      });
-      isOver = await Promise.race([call(m).then(() => true), hung]);
+      isOver = (await callUntilHung(m, when, request, () => call(m))) === 'over';
       await setImmediate();
       await m.crash();
       m.store[when] = undefined;

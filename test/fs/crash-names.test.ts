@@ -1,5 +1,6 @@
 /** A crash at each request of a call that changes names: the call was made or it was not, and nothing else. */
 import t, { type Test } from 'tap';
+import { callUntilHung } from './hold.js';
 import type { Mounted, MountedOptions } from './mounted.js';
 import { JOURNAL, mounted } from './small-parts.js';
 
@@ -20,15 +21,7 @@ interface Case {
 async function crashAt(t: Test, each: Case, request: number, when: 'before' | 'after'): Promise<boolean> {
   const m = await mounted(t, each.options);
   await each.before(m);
-  let requests = 0;
-  const hung = new Promise<'hung'>((resolve) => {
-    m.store[when] = () => {
-      if (++requests < request) return;
-      resolve('hung');
-      return new Promise<void>(() => undefined);
-    };
-  });
-  const ended = await Promise.race([each.call(m).then(() => 'over' as const), hung]);
+  const ended = await callUntilHung(m, when, request, () => each.call(m));
   await m.crash();
   m.store[when] = undefined;
   await m.open();

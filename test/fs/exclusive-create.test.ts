@@ -1,6 +1,7 @@
 /** EXCLUSIVE creates between daemons on one bucket, where they are asked to be exclusive there. */
 import t, { type Test } from 'tap';
 import type { CreateMode } from '../../src/fs/file-system.js';
+import { callUntilHung } from './hold.js';
 import { codeOf, Mounted, type MountedOptions } from './mounted.js';
 
 async function mounted(t: Test, options: MountedOptions): Promise<Mounted> {
@@ -73,15 +74,7 @@ await t.test(
         for (let request = 1, isOver = false; !isOver; request++) {
           const m = await mounted(t, options);
           await m.at('');
-          let requests = 0;
-          const hung = new Promise<false>((resolve) => {
-            m.store[when] = () => {
-              if (++requests < request) return;
-              resolve(false);
-              return new Promise<void>(() => undefined);
-            };
-          });
-          isOver = await Promise.race([create(m, 'verifier').then(() => true), hung]);
+          isOver = (await callUntilHung(m, when, request, () => create(m, 'verifier'))) === 'over';
           await m.crash();
           m.store[when] = undefined;
           await m.open();

@@ -16,3 +16,24 @@ export function hold(m: Mounted, operation: StoreOperation): { reached: Promise<
   };
   return { reached, open };
 }
+
+/**
+ * Makes a call of which the request with this number, and all after it, never end: before or after the store carries them out. Whether the call was
+ * over by then. The store is as before once `m.store[when]` is undefined.
+ */
+export async function callUntilHung(
+  m: Mounted,
+  when: 'before' | 'after',
+  request: number,
+  call: () => Promise<unknown>,
+): Promise<'over' | 'hung'> {
+  let requests = 0;
+  const hung = new Promise<'hung'>((resolve) => {
+    m.store[when] = () => {
+      if (++requests < request) return;
+      resolve('hung');
+      return new Promise<void>(() => undefined);
+    };
+  });
+  return Promise.race([call().then(() => 'over' as const), hung]);
+}

@@ -3,6 +3,7 @@ import { setImmediate } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
 import t, { type Test } from 'tap';
 import { StoreError } from '../../src/store/errors.js';
+import { callUntilHung } from './hold.js';
 import { codeOf, Mounted, type MountedOptions } from './mounted.js';
 
 const STATE: MountedOptions = { exports: [{ metadata: 'state' }] };
@@ -215,15 +216,8 @@ await t.test('what a client was answered survives a crash at any request', async
         });
         await m.fs.write(m.context, created.handle, 0, Buffer.from('bytes'), 'unstable');
         await m.fs.setattr(m.context, created.handle, { mtimeNs: LONG_AGO_NS });
-        let requests = 0;
-        const hung = new Promise<false>((resolve) => {
-          m.store[when] = () => {
-            if (++requests < request) return;
-            resolve(false);
-            return new Promise<void>(() => undefined);
-          };
-        });
-        isOver = await Promise.race([m.fs.commit(m.context, created.handle).then(() => true), hung]);
+        isOver =
+          (await callUntilHung(m, when, request, () => m.fs.commit(m.context, created.handle))) === 'over';
         await setImmediate();
         await m.crash();
         m.store[when] = undefined;

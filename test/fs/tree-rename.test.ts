@@ -5,6 +5,7 @@ import { FsError } from '../../src/fs/errors.js';
 import { Journal } from '../../src/state/journal.js';
 import { StoreError } from '../../src/store/errors.js';
 import { DIRECTORY_CAPABILITIES } from '../support/memory-store.js';
+import { callUntilHung } from './hold.js';
 import { codeOf, type Mounted, type MountedOptions } from './mounted.js';
 import { JOURNAL, mounted } from './small-parts.js';
 
@@ -162,15 +163,7 @@ async function crashAtEach(t: Test, options: MountedOptions): Promise<void> {
       if (isKept) await m.write(`d/${UNPUBLISHED}`, `bytes of ${UNPUBLISHED}`);
       const expected = [...FILES, ...(isKept ? [UNPUBLISHED] : [])].sort();
       const handle = await m.at('d/large');
-      let requests = 0;
-      const hung = new Promise<'hung'>((resolve) => {
-        m.store[when] = () => {
-          if (++requests < request) return;
-          resolve('hung');
-          return new Promise<void>(() => undefined);
-        };
-      });
-      const ended = await Promise.race([m.rename('d', 'e').then(() => 'over' as const), hung]);
+      const ended = await callUntilHung(m, when, request, () => m.rename('d', 'e'));
       await m.crash();
       m.store[when] = undefined;
       await m.open();
@@ -215,15 +208,7 @@ await t.test('a directory renamed over an empty one has its own mode, whenever a
       const m = await mounted(t, {});
       const handle = await m.mkdir('d');
       await m.fs.setattr(m.context, await m.mkdir('e'), { mode: 0o777 });
-      let requests = 0;
-      const hung = new Promise<'hung'>((resolve) => {
-        m.store[when] = () => {
-          if (++requests < request) return;
-          resolve('hung');
-          return new Promise<void>(() => undefined);
-        };
-      });
-      const ended = await Promise.race([m.rename('d', 'e').then(() => 'over' as const), hung]);
+      const ended = await callUntilHung(m, when, request, () => m.rename('d', 'e'));
       await m.crash();
       m.store[when] = undefined;
       await m.open();
