@@ -1,47 +1,34 @@
 /** LISTs one after another (lister-process.ts) as a process: the floors of listings. */
-import { fork, type ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
-import { join } from 'node:path';
+import { ChildProgram, SDK_ENVIRONMENT } from './child-program.js';
 import type { Floor, Sample } from './measure.js';
 import type { Store } from './stores/store.js';
-import { cpuSeconds } from './usage.js';
 
 export type ListedBy = 'sdk' | 'direct';
 
 export class Lister {
-  readonly #process: ChildProcess;
+  readonly #program: ChildProgram;
 
-  private constructor(child: ChildProcess) {
-    this.#process = child;
+  private constructor(program: ChildProgram) {
+    this.#program = program;
   }
 
   static async start(endpoint: string, by: ListedBy): Promise<Lister> {
-    const child = fork(join(import.meta.dirname, 'lister-process.js'), [endpoint, by], {
-      env: { ...process.env, AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED: 'true' },
-    });
-    await once(child, 'message');
-    return new Lister(child);
+    return new Lister(await ChildProgram.start('lister-process.js', [endpoint, by], SDK_ENVIRONMENT));
   }
 
   /** Lists all below the prefix, to the first slash behind it. Fails when a LIST fails. */
   async list(prefix: string): Promise<{ readonly lists: number; readonly entries: number }> {
-    this.#process.send(prefix);
-    const [told] = (await once(this.#process, 'message')) as [
-      { lists: number; entries: number; error?: string },
-    ];
+    const told = (await this.#program.ask(prefix)) as { lists: number; entries: number; error?: string };
     if (told.error !== undefined) throw new Error(`LIST failed: ${told.error}`);
     return told;
   }
 
   cpuSeconds(): number {
-    return cpuSeconds(this.#process.pid ?? 0);
+    return this.#program.cpuSeconds();
   }
 
   async close(): Promise<void> {
-    if (this.#process.exitCode !== null || this.#process.signalCode !== null) return;
-    const exited = once(this.#process, 'exit');
-    this.#process.disconnect();
-    await exited;
+    await this.#program.close();
   }
 }
 

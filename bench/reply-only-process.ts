@@ -1,38 +1,31 @@
 /** A server that does nothing but answer READs (reply-only.ts), as a process: the floor of what memory answers. */
-import { fork, type ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
-import { join } from 'node:path';
+import { ChildProgram } from './child-program.js';
 import type { MeasuredServer } from './server.js';
-import { cpuSeconds } from './usage.js';
 
 export class ReplyOnly implements MeasuredServer {
   readonly port: number;
-  readonly #process: ChildProcess;
+  readonly #program: ChildProgram;
 
-  private constructor(child: ChildProcess, port: number) {
-    this.#process = child;
+  private constructor(program: ChildProgram, port: number) {
+    this.#program = program;
     this.port = port;
   }
 
   /** Serves one file of so many bytes, the pattern of `seed`. */
   static async start(seed: number, bytes: number): Promise<ReplyOnly> {
-    const child = fork(join(import.meta.dirname, 'reply-only.js'), [String(seed), String(bytes)]);
-    const [{ port }] = (await once(child, 'message')) as [{ port: number }];
-    return new ReplyOnly(child, port);
+    const program = await ChildProgram.start('reply-only.js', [String(seed), String(bytes)]);
+    return new ReplyOnly(program, (program.ready as { port: number }).port);
   }
 
   get pid(): number {
-    return this.#process.pid ?? 0;
+    return this.#program.pid;
   }
 
   cpuSeconds(): number {
-    return cpuSeconds(this.pid);
+    return this.#program.cpuSeconds();
   }
 
   async close(): Promise<void> {
-    if (this.#process.exitCode !== null || this.#process.signalCode !== null) return;
-    const exited = once(this.#process, 'exit');
-    this.#process.disconnect();
-    await exited;
+    await this.#program.close();
   }
 }

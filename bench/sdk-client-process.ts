@@ -1,10 +1,7 @@
 /** The SDK as it comes (sdk-client.ts) as a process: a floor in the same language and with the same library. */
-import { fork, type ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
-import { join } from 'node:path';
+import { ChildProgram, SDK_ENVIRONMENT } from './child-program.js';
 import type { Floor, Sample } from './measure.js';
 import type { Store } from './stores/store.js';
-import { cpuSeconds } from './usage.js';
 
 /** Sizes in bytes. */
 export type SdkRequest =
@@ -19,37 +16,30 @@ export interface SdkPlan {
 }
 
 export class SdkClient {
-  readonly #process: ChildProcess;
+  readonly #program: ChildProgram;
 
-  private constructor(child: ChildProcess) {
-    this.#process = child;
+  private constructor(program: ChildProgram) {
+    this.#program = program;
   }
 
   static async start(endpoint: string, certificateFile?: string): Promise<SdkClient> {
     const certificate = certificateFile === undefined ? {} : { NODE_EXTRA_CA_CERTS: certificateFile };
-    const child = fork(join(import.meta.dirname, 'sdk-client.js'), [endpoint], {
-      env: { ...process.env, AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED: 'true', ...certificate },
-    });
-    await once(child, 'message');
-    return new SdkClient(child);
+    const environment = { ...SDK_ENVIRONMENT, ...certificate };
+    return new SdkClient(await ChildProgram.start('sdk-client.js', [endpoint], environment));
   }
 
   /** Does the plan's requests. Fails when one fails. */
   async run(plan: SdkPlan): Promise<void> {
-    this.#process.send(plan);
-    const [{ error }] = (await once(this.#process, 'message')) as [{ error?: string }];
+    const { error } = (await this.#program.ask(plan)) as { error?: string };
     if (error !== undefined) throw new Error(`the SDK failed: ${error}`);
   }
 
   cpuSeconds(): number {
-    return cpuSeconds(this.#process.pid ?? 0);
+    return this.#program.cpuSeconds();
   }
 
   async close(): Promise<void> {
-    if (this.#process.exitCode !== null || this.#process.signalCode !== null) return;
-    const exited = once(this.#process, 'exit');
-    this.#process.disconnect();
-    await exited;
+    await this.#program.close();
   }
 }
 

@@ -1,34 +1,25 @@
 /** The relay (sdk-relay.ts) as a process. */
-import { fork, type ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
-import { join } from 'node:path';
-import { cpuSeconds } from './usage.js';
+import { ChildProgram, SDK_ENVIRONMENT } from './child-program.js';
 
 export class SdkRelay {
   readonly port: number;
-  readonly #process: ChildProcess;
+  readonly #program: ChildProgram;
 
-  private constructor(child: ChildProcess, port: number) {
-    this.#process = child;
+  private constructor(program: ChildProgram, port: number) {
+    this.#program = program;
     this.port = port;
   }
 
   static async start(endpoint: string): Promise<SdkRelay> {
-    const child = fork(join(import.meta.dirname, 'sdk-relay.js'), [endpoint], {
-      env: { ...process.env, AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED: 'true' },
-    });
-    const [{ port }] = (await once(child, 'message')) as [{ port: number }];
-    return new SdkRelay(child, port);
+    const program = await ChildProgram.start('sdk-relay.js', [endpoint], SDK_ENVIRONMENT);
+    return new SdkRelay(program, (program.ready as { port: number }).port);
   }
 
   cpuSeconds(): number {
-    return cpuSeconds(this.#process.pid ?? 0);
+    return this.#program.cpuSeconds();
   }
 
   async close(): Promise<void> {
-    if (this.#process.exitCode !== null || this.#process.signalCode !== null) return;
-    const exited = once(this.#process, 'exit');
-    this.#process.disconnect();
-    await exited;
+    await this.#program.close();
   }
 }

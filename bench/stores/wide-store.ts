@@ -1,39 +1,28 @@
 /** A store of large directories (wide-store-process.ts) as a process. */
-import { fork, type ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
-import { join } from 'node:path';
-import { cpuSeconds } from '../usage.js';
+import { ChildProgram } from '../child-program.js';
 import type { Store, StoreUse } from './store.js';
 
 export class WideStore implements Store {
   readonly url: string;
-  readonly #process: ChildProcess;
+  readonly #program: ChildProgram;
 
-  private constructor(child: ChildProcess, url: string) {
-    this.#process = child;
+  private constructor(program: ChildProgram, url: string) {
+    this.#program = program;
     this.url = url;
   }
 
   /** A bucket with these directories (wide-names.ts); each LIST waits for so many milliseconds. */
   static async start(directories: readonly string[], listMs = 0): Promise<WideStore> {
-    const child = fork(join(import.meta.dirname, '../wide-store-process.js'), [
-      String(listMs),
-      ...directories,
-    ]);
-    const [{ endpoint }] = (await once(child, 'message')) as [{ endpoint: string }];
-    return new WideStore(child, endpoint);
+    const program = await ChildProgram.start('wide-store-process.js', [String(listMs), ...directories]);
+    return new WideStore(program, (program.ready as { endpoint: string }).endpoint);
   }
 
   async use(): Promise<StoreUse> {
-    this.#process.send('count');
-    const [requests] = (await once(this.#process, 'message')) as [Record<string, number>];
-    return { requests, bytes: 0, cpuSeconds: cpuSeconds(this.#process.pid ?? 0) };
+    const requests = (await this.#program.ask('count')) as Record<string, number>;
+    return { requests, bytes: 0, cpuSeconds: this.#program.cpuSeconds() };
   }
 
   async close(): Promise<void> {
-    if (this.#process.exitCode !== null || this.#process.signalCode !== null) return;
-    const exited = once(this.#process, 'exit');
-    this.#process.disconnect();
-    await exited;
+    await this.#program.close();
   }
 }
