@@ -1,4 +1,12 @@
-/** What becomes of a file that somebody else replaced while it was changed here (docs/decisions/0007-conflicts.md). */
+/**
+ * What becomes of a file that somebody else replaced while it was changed here (docs/decisions/0007-conflicts.md). Their object stays at the key. The
+ * bytes written here are the loser:
+ *
+ *   whole file, room to publish it    -> sibling object `<key>.s3nfsd-conflict-<time>-<id>`
+ *   whole file, no room in the spool  -> left in the unfinished upload and the journal
+ *   parts of the replaced object      -> lost: there is no whole file to keep
+ *   attributes alone                  -> dropped, with a warning
+ */
 import type { ObjectHeaders } from '../store/object-store.js';
 import { SpoolFullError } from '../write/spool-full.js';
 import { FsError } from './errors.js';
@@ -7,46 +15,69 @@ import { NEVER_MS, type FileNode } from './node.js';
 import { isReplaced, toFsError } from './store-errors.js';
 import type { Volume } from './volume.js';
 
-/** A key beside the file's for what was written here, that nothing is at. */
+/** A free key beside the file's, for the bytes written here. */
 async function siblingKey({ clock, store }: Volume, node: FileNode, key: string): Promise<string> {
   const stamp = new Date(clock.nowMs()).toISOString().replace(/[-:]|\.\d+/g, '');
   const first = `${key}.s3nfsd-conflict-${stamp}-${node.id.toString(36)}`;
-  // A file may lose twice within a second.
+  // The stamp has seconds: a file may lose twice within one.
   for (let at = 1; ; at++) {
     const sibling = at === 1 ? first : `${first}-${at}`;
     if ((await store.head(sibling)) === undefined) return sibling;
   }
 }
 
+/** Where the bytes written here are, after a conflict. */
+type Loser =
+  | { readonly place: 'sibling'; readonly key: string }
+  | { readonly place: 'upload' }
+  | { readonly place: 'lost' }
+  | { readonly place: 'no bytes' };
+
+/** What is to be published at `key`, and the error that told of the other object. */
+interface Conflict {
+  readonly key: string;
+  readonly headers: ObjectHeaders;
+  readonly cause: unknown;
+}
+
 /**
- * Somebody else's object is at the key: it stays, and what was written here is kept beside it. EIO where bytes were; the store's errors as
- * FsError, and then everything is as it was.
+ * Gives way to somebody else's object at the key of a file, and keeps what was written here beside it. The file is theirs afterwards. Errors: EIO
+ * where bytes were written here, also where they were kept; the store's errors as FsError, and then everything is as it was.
  */
-export async function conflict(
-  volume: Volume,
-  node: FileNode,
-  { key, headers, cause }: { readonly key: string; readonly headers: ObjectHeaders; readonly cause: unknown },
-): Promise<void> {
-  let kept: string | undefined;
-  let lost = false;
-  let inUpload = false;
-  if (node.session?.dirty === true) {
-    try {
-      kept = await siblingKey(volume, node, key);
-      const { etag } = await node.session.publish({ key: kept, headers });
-      if (volume.losersHaveAge) noteSibling(volume, kept, etag);
-    } catch (error) {
-      kept = undefined;
-      if (error instanceof SpoolFullError) {
-        inUpload = await keepLoser(volume, node);
-        if (!inUpload) throw toFsError(error);
-      } else if (isReplaced(error)) {
-        // What was changed here were parts of the object that is gone: there is no whole file to keep.
-        lost = true;
-      } else throw toFsError(error);
-    }
-  }
+export async function resolveConflict(volume: Volume, node: FileNode, conflict: Conflict): Promise<void> {
+  const loser = await keepBytes(volume, node, conflict);
   const { session } = node;
+  takeTheirs(volume, node, conflict.key);
+  if (loser.place !== 'upload') await session?.discard();
+  const { key, cause } = conflict;
+  const what = `"${key}" in ${volume.name} was changed by somebody else while it was changed here; their object stays`;
+  if (loser.place === 'no bytes') {
+    volume.log.warn({ err: cause }, `${what}; a change of attributes was dropped`);
+    return;
+  }
+  const message = `${what}; ${whereabouts(loser, key)}`;
+  volume.log.error({ err: cause, ...(loser.place === 'sibling' && { kept: loser.key }) }, message);
+  node.conflict = new FsError('EIO', message, { cause });
+  throw node.conflict;
+}
+
+async function keepBytes(volume: Volume, node: FileNode, { key, headers }: Conflict): Promise<Loser> {
+  if (node.session?.dirty !== true) return { place: 'no bytes' };
+  try {
+    const sibling = await siblingKey(volume, node, key);
+    const { etag } = await node.session.publish({ key: sibling, headers });
+    if (volume.losersHaveAge) noteSibling(volume, sibling, etag);
+    return { place: 'sibling', key: sibling };
+  } catch (error) {
+    if (error instanceof SpoolFullError && (await keepLoser(volume, node))) return { place: 'upload' };
+    // Unchanged parts are copied from the object that is gone.
+    if (isReplaced(error)) return { place: 'lost' };
+    throw toFsError(error);
+  }
+}
+
+/** Drops what is known and unpublished of the file: the next look asks the store for the other object. */
+function takeTheirs(volume: Volume, node: FileNode, key: string): void {
   node.session = undefined;
   node.created = false;
   node.attributesDirty = false;
@@ -61,24 +92,15 @@ export async function conflict(
   parent.forgetListing();
   volume.readers.forget(key);
   volume.nodes.trackBusy(node);
-  if (!inUpload) await session?.discard();
-  const what = `"${key}" in ${volume.name} was changed by somebody else while it was changed here; their object stays`;
-  if (lost) {
-    volume.log.error({ err: cause }, `${what}; the parts changed here could not be kept`);
-    node.conflict = new FsError('EIO', `${what}; the parts changed here could not be kept`, { cause });
-    throw node.conflict;
+}
+
+function whereabouts(loser: Exclude<Loser, { readonly place: 'no bytes' }>, key: string): string {
+  switch (loser.place) {
+    case 'sibling':
+      return `the bytes written here are in "${loser.key}"`;
+    case 'upload':
+      return `the bytes written here are in an unfinished upload, and published when the daemon is started while "${key}" is free`;
+    case 'lost':
+      return 'the parts changed here could not be kept';
   }
-  if (inUpload) {
-    const where = `the bytes written here are in an unfinished upload, and published when the daemon is started while "${key}" is free`;
-    volume.log.error({ err: cause }, `${what}; ${where}`);
-    node.conflict = new FsError('EIO', `${what}; ${where}`, { cause });
-    throw node.conflict;
-  }
-  if (kept === undefined) {
-    volume.log.warn({ err: cause }, `${what}; a change of attributes was dropped`);
-    return;
-  }
-  volume.log.error({ err: cause, kept }, `${what}; the bytes written here are in "${kept}"`);
-  node.conflict = new FsError('EIO', `${what}; the bytes written here are in "${kept}"`, { cause });
-  throw node.conflict;
 }

@@ -9,7 +9,7 @@ import { deleteVersion } from './lost-condition.js';
 import type { Markers } from './markers.js';
 import { KEY_BYTES_MAX } from './names.js';
 import { DirectoryNode, type EntryChange } from './node.js';
-import { isReplaced, toFsError } from './store-errors.js';
+import { isReplaced, rethrowAsFsError, toFsError } from './store-errors.js';
 import type { Volume } from './volume.js';
 
 export class Directories {
@@ -135,7 +135,7 @@ export class Directories {
   async requireEmpty(directory: DirectoryNode): Promise<ObjectSummary | undefined> {
     const volume = this.#volume;
     const prefix = volume.prefixOf(directory);
-    const found = await foundBelow(volume, prefix).catch(rethrow);
+    const found = await foundBelow(volume, prefix).catch(rethrowAsFsError);
     const occupied = found !== undefined && found.key !== prefix;
     if (occupied || volume.nodes.hasBusyBelow(directory))
       throw new FsError('ENOTEMPTY', `"${prefix}" is not empty`);
@@ -153,7 +153,3 @@ async function foundBelow(volume: Volume, prefix: string): Promise<ObjectSummary
   }
   return marker;
 }
-
-const rethrow = (error: unknown): never => {
-  throw toFsError(error);
-};

@@ -8,7 +8,7 @@ import type { NameChanges } from './name-changes.js';
 import type { DirectoryNode, FileNode, FsNode, ListedEntry } from './node.js';
 import { seenOf, type SeenVersion } from './seen-version.js';
 import { entriesOf, isEmptyPage, lastSortKeyOf, LIST_KEYS_MAX, sameEntries } from './store-answers.js';
-import { toFsError } from './store-errors.js';
+import { rethrowAsFsError } from './store-errors.js';
 import type { Volume } from './volume.js';
 
 /** Who hears of what was found. */
@@ -45,9 +45,7 @@ export class DirectoryLooks {
     const takenMs = volume.clock.nowMs();
     const page = await volume.store
       .list({ prefix, delimiter: '/', maxKeys: LIST_KEYS_MAX })
-      .catch((error: unknown) => {
-        throw toFsError(error);
-      });
+      .catch(rethrowAsFsError);
     if (node.gone) return false;
     if (volume.prefixOf(node) !== prefix) return this.look(node);
     const marker = await markerIn(volume, page, prefix);

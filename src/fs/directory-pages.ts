@@ -6,7 +6,7 @@ import type { FetchedPage, PageSource } from './listing-walk.js';
 import { compareKeys } from './names.js';
 import { sortKeyOf, type DirectoryNode, type ListedEntry } from './node.js';
 import { entriesOf, inOrder, lastSortKeyOf, LIST_KEYS_MAX, SHADOWED } from './store-answers.js';
-import { toFsError } from './store-errors.js';
+import { rethrowAsFsError } from './store-errors.js';
 import { firstUnordered, mayBeShadowed, withoutShadowed } from './unordered.js';
 import type { Volume } from './volume.js';
 
@@ -64,9 +64,7 @@ export class DirectoryPages implements PageSource {
         maxKeys: LIST_KEYS_MAX,
         ...(read === undefined ? start : { continuationToken: read.token }),
       })
-      .catch((error: unknown) => {
-        throw toFsError(error);
-      });
+      .catch(rethrowAsFsError);
     const listed = entriesOf(page, prefix, hidden);
     // A server may begin inside a directory that the scan has passed.
     const behind = read === undefined ? firstAfter(listed, after) : 0;

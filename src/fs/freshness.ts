@@ -17,10 +17,10 @@ import {
 } from './node.js';
 import { readPosixMetadata } from './posix-metadata.js';
 import { applySeen, seenOf, type SeenVersion } from './seen-version.js';
-import { SharedQuestions } from './shared-questions.js';
+import { SharedRequests } from './shared-requests.js';
 import { SharedHeaders, isEmptyPage } from './store-answers.js';
 import { after, type Soon } from './soon.js';
-import { toFsError } from './store-errors.js';
+import { rethrowAsFsError } from './store-errors.js';
 import type { Volume } from './volume.js';
 import type { WholeGets } from './whole-gets.js';
 
@@ -37,7 +37,7 @@ const PROOF_AFTER_MS = 2000;
 export class Freshness {
   readonly #volume: Volume;
   readonly #gets: WholeGets | undefined;
-  readonly #questions: SharedQuestions;
+  readonly #requests: SharedRequests;
   readonly #looks: DirectoryLooks;
   readonly #headers = new SharedHeaders();
 
@@ -45,7 +45,7 @@ export class Freshness {
   constructor(volume: Volume, gets?: WholeGets) {
     this.#volume = volume;
     this.#gets = gets;
-    this.#questions = new SharedQuestions(volume.clock, volume.metadataTtlMs);
+    this.#requests = new SharedRequests(volume.clock, volume.metadataTtlMs);
     this.#looks = new DirectoryLooks(volume, {
       vanished: (node) => this.#vanished(node),
       shown: (node, seen, takenMs) => void this.adopt(node, seen, takenMs),
@@ -64,7 +64,7 @@ export class Freshness {
     if (this.#isToldByListing(node)) return undefined;
     return this.#confirmed(
       node,
-      this.#questions.ask(`file ${node.id}`, () => this.#head(node)),
+      this.#requests.share(`file ${node.id}`, () => this.#head(node)),
     );
   }
 
@@ -91,7 +91,7 @@ export class Freshness {
     if (this.#volume.isFresh(node, nowMs)) return undefined;
     return this.#confirmed(
       node,
-      this.#questions.ask(`directory ${node.id}`, () => this.#looks.look(node)),
+      this.#requests.share(`directory ${node.id}`, () => this.#looks.look(node)),
     );
   }
 
@@ -149,7 +149,7 @@ export class Freshness {
     }
     const absentMs = parent.negatives.get(name) ?? NEVER_MS;
     if (volume.clock.nowMs() - absentMs < volume.negativeTtlMs) return undefined;
-    return this.#questions.ask(`entry ${parent.id}/${name}`, () => this.#probe(parent, name, known));
+    return this.#requests.share(`entry ${parent.id}/${name}`, () => this.#probe(parent, name, known));
   }
 
   /**
@@ -272,11 +272,7 @@ export class Freshness {
     // What was fetched ahead has told it meanwhile.
     if (asking !== undefined && told === undefined && !node.gone && volume.isFresh(node)) return true;
     const askedMs = told?.askedMs ?? volume.clock.nowMs();
-    const head =
-      told?.head ??
-      (await volume.store.head(key).catch((error: unknown) => {
-        throw toFsError(error);
-      }));
+    const head = told?.head ?? (await volume.store.head(key).catch(rethrowAsFsError));
     if (node.gone) return false;
     if (node.unpublished || node.relocating) return true;
     // It, or a directory above it, was renamed meanwhile, or there and back.
@@ -307,9 +303,7 @@ export class Freshness {
           ]);
           return [changes.concerns(name), ...answers] as const;
         })
-        .catch((error: unknown) => {
-          throw toFsError(error);
-        });
+        .catch(rethrowAsFsError);
       // The directory may have been renamed meanwhile.
       if (!isOutdated && volume.entryKey(parent, name) === key) {
         const isDirectory = !isEmptyPage(page);

@@ -12,7 +12,7 @@ export type KeptIntent = Extract<Intent, { kind: 'kept-directory' }>;
 const keptRef = (id: bigint): string => `kept:${id}`;
 
 /** What it asks of its volume. */
-interface Directories {
+interface DirectoryTree {
   readonly name: string;
   readonly table: NodeTable;
   readonly nodes: NodeCache;
@@ -23,11 +23,11 @@ interface Directories {
 }
 
 export class KeptDirectories {
-  readonly #volume: Directories;
+  readonly #volume: DirectoryTree;
   /** Each with the journal's word of it. */
   readonly #kept = new Map<DirectoryNode, Promise<void>>();
 
-  constructor(volume: Directories) {
+  constructor(volume: DirectoryTree) {
     this.#volume = volume;
   }
 

@@ -4,7 +4,7 @@ import { toNs } from './clock.js';
 import type { DirectoryNode } from './node.js';
 import { readPosixMetadata, type PosixMetadata } from './posix-metadata.js';
 import { headersOnly } from './store-answers.js';
-import { toFsError } from './store-errors.js';
+import { rethrowAsFsError } from './store-errors.js';
 import type { Volume } from './volume.js';
 
 /** A directory's marker. A page in order begins with it; one of many without order may leave it to a later one. */
@@ -18,9 +18,7 @@ export async function markerIn(
   const { store } = volume;
   if (listed !== undefined || page.continuationToken === undefined || store.capabilities.orderedListing)
     return listed;
-  return store.head(prefix).catch((error: unknown) => {
-    throw toFsError(error);
-  });
+  return store.head(prefix).catch(rethrowAsFsError);
 }
 
 /** Takes over what a directory's marker carries, `undefined` where there is none. Fails with FsError. */
@@ -44,9 +42,7 @@ export async function applyMarker(
     applyTimes(node, {}, marker.lastModifiedMs, known != null && known.etag !== marker.etag);
     return;
   }
-  const head = await volume.store.head(prefix).catch((error: unknown) => {
-    throw toFsError(error);
-  });
+  const head = await volume.store.head(prefix).catch(rethrowAsFsError);
   if (head === undefined || node.epoch !== epoch) return;
   const posix = readPosixMetadata(head.metadata);
   const changed = known != null && known.etag !== head.etag;

@@ -10,7 +10,7 @@ import type { AttributeChanges } from './file-system.js';
 import { applyMarker } from './marker-news.js';
 import { NEVER_MS, type DirectoryNode } from './node.js';
 import { LIST_KEYS_MAX, headersOnly } from './store-answers.js';
-import { isReplaced, toFsError } from './store-errors.js';
+import { isReplaced, rethrowAsFsError, toFsError } from './store-errors.js';
 import type { Volume } from './volume.js';
 
 /** Markers that somebody else writes each time. */
@@ -59,7 +59,7 @@ export class Markers {
           throw toFsError(error, { 'precondition-failed': 'EJUKEBOX', 'not-found': 'EJUKEBOX' });
         const prefix = volume.prefixOf(directory);
         directory.marker = undefined;
-        const theirs = await volume.store.head(prefix).catch(rethrow);
+        const theirs = await volume.store.head(prefix).catch(rethrowAsFsError);
         await applyMarker(volume, directory, prefix, theirs);
         applyAttributes(directory, changes, volume.nowNs);
       }
@@ -162,7 +162,3 @@ export class Markers {
     node.epoch++;
   }
 }
-
-const rethrow = (error: unknown): never => {
-  throw toFsError(error);
-};

@@ -13,12 +13,12 @@ import { isDeepStrictEqual } from 'node:util';
 import { StoreError } from '../store/errors.js';
 import type { ObjectHeaders, WriteCondition } from '../store/object-store.js';
 import { unlessAborted } from '../write/unless-aborted.js';
-import { conflict } from './conflict.js';
+import { resolveConflict } from './conflict.js';
 import { headersOnly } from './store-answers.js';
 import { changeRef, createRef, journal, journalChangeOf, writtenRef } from './journaling.js';
 import type { FileNode } from './node.js';
 import { findOwn, willDo } from './own-publication.js';
-import { isReplaced, isUndecided, mayHaveHadEffect, toFsError } from './store-errors.js';
+import { isReplaced, isUndecided, mayHaveHadEffect, rethrowAsFsError, toFsError } from './store-errors.js';
 import type { Volume } from './volume.js';
 
 /** A failed publication that nobody waits for is tried again after this. */
@@ -213,7 +213,11 @@ export class Publishing {
       } catch (failure) {
         throw toFsError(failure);
       }
-      return await conflict(volume, node, { key, headers: headers ?? volume.headersOf(node), cause: error });
+      return await resolveConflict(volume, node, {
+        key,
+        headers: headers ?? volume.headersOf(node),
+        cause: error,
+      });
     }
     // The upload was begun with other headers: what it lacks is a change of its object.
     const isLacking = !willDo(node, sent, headers);
@@ -361,10 +365,7 @@ export class Publishing {
     const isHarmless =
       change?.kind === 'change' && (change.sizeBytes === undefined || change.etag !== node.version?.etag);
     if (isHarmless) intents.end(ref);
-    else
-      await intents.drop(ref).catch((error: unknown) => {
-        throw toFsError(error);
-      });
+    else await intents.drop(ref).catch(rethrowAsFsError);
   }
 }
 

@@ -48,10 +48,10 @@ export class Rename {
   readonly #volume: Volume;
   readonly #freshness: Freshness;
   readonly #publishing: Publishing;
-  readonly #directoryCalls: Directories;
+  readonly #directories: Directories;
   readonly #markers: Markers;
   readonly #silly: SillyNames;
-  readonly #directories: DirectoryRename;
+  readonly #directoryRename: DirectoryRename;
 
   constructor(parts: {
     readonly volume: Volume;
@@ -64,10 +64,10 @@ export class Rename {
     this.#volume = parts.volume;
     this.#freshness = parts.freshness;
     this.#publishing = parts.publishing;
-    this.#directoryCalls = parts.directories;
+    this.#directories = parts.directories;
     this.#markers = parts.markers;
     this.#silly = parts.silly;
-    this.#directories = new DirectoryRename(parts);
+    this.#directoryRename = new DirectoryRename(parts);
   }
 
   /** Moves an entry, over a target that may be replaced. */
@@ -123,8 +123,8 @@ export class Rename {
         await this.#renameFile(source, target, { to, copyBytesMax, depart });
       } else {
         await this.#silly.settleBelow(this.#volume.prefixOf(source));
-        const rule = { isReplacing: target !== undefined, copyBytesMax, depart };
-        await this.#directories.run(source, to, rule).catch(async (error: unknown) => {
+        const directoryRules = { isReplacing: target !== undefined, copyBytesMax, depart };
+        await this.#directoryRename.run(source, to, directoryRules).catch(async (error: unknown) => {
           await this.#lost(error, undefined, to);
           throw error;
         });
@@ -178,7 +178,7 @@ export class Rename {
       return;
     }
     if (target.kind === 'file') throw new FsError('ENOTDIR', 'a directory does not replace a file');
-    await this.#directoryCalls.requireEmpty(target);
+    await this.#directories.requireEmpty(target);
   }
 
   async #renameFile(
@@ -311,7 +311,7 @@ export class Rename {
 
   /** Finishes a rename that a crash interrupted. */
   async finish(intent: RenameIntent): Promise<void> {
-    if (intent.kind === 'rename-directory') await this.#directories.finish(intent);
+    if (intent.kind === 'rename-directory') await this.#directoryRename.finish(intent);
     else {
       await this.#finishFile(intent);
       const source = this.#volume.nodes.get(BigInt(intent.nodeId));

@@ -23,7 +23,10 @@ const CODES: Readonly<Record<StoreErrorKind, FsErrorCode>> = {
   aborted: 'EJUKEBOX',
 };
 
-/** `error` as an FsError. FsErrors pass; what is neither is a defect. `overrides` says what a kind means to this operation. */
+/**
+ * `error` as an FsError; FsErrors pass. What is of none of the kinds known here is a defect, and EFAULT. `overrides` says what a kind of store error
+ * means to the operation.
+ */
 export function toFsError(
   error: unknown,
   overrides: Partial<Record<StoreErrorKind, FsErrorCode>> = {},
@@ -48,6 +51,11 @@ export function toFsError(
   return new FsError('EFAULT', `unexpected: ${message}`, { cause: error });
 }
 
+/** Rejects with the error as an FsError: `store.head(key).catch(rethrowAsFsError)`. */
+export function rethrowAsFsError(error: unknown): never {
+  throw toFsError(error);
+}
+
 /** Another write of the object was under way (409 ConditionalRequestConflict): the condition may hold all the same. */
 export const isUndecided = (error: unknown): boolean =>
   error instanceof StoreError && error.kind === 'precondition-failed' && error.httpStatus === 409;
@@ -56,7 +64,8 @@ export const isUndecided = (error: unknown): boolean =>
 export const isReplaced = (error: unknown): boolean =>
   error instanceof StoreError && (error.kind === 'precondition-failed' || error.kind === 'not-found');
 
-const NO_EFFECT: ReadonlySet<StoreErrorKind> = new Set([
+/** The store refused the request: it has changed nothing, and will change nothing later. */
+const REFUSALS: ReadonlySet<StoreErrorKind> = new Set([
   'access-denied',
   'credentials',
   'no-such-bucket',
@@ -65,12 +74,12 @@ const NO_EFFECT: ReadonlySet<StoreErrorKind> = new Set([
   'unsupported',
 ]);
 
-/** Requests that make objects; others of a publication only prepare for one. */
-const EFFECTIVE: ReadonlySet<string> = new Set(['PutObject', 'CopyObject', 'CompleteMultipartUpload']);
+/** Requests that make an object. The others of a publication (HEAD, CreateMultipartUpload, UploadPart) only prepare for one. */
+const MAKE_OBJECTS: ReadonlySet<string> = new Set(['PutObject', 'CopyObject', 'CompleteMultipartUpload']);
 
-/** A publication that failed so may have made the object, or will yet; or an earlier one has. */
+/** Whether a publication that failed with `error`, or an earlier one, may have made the object all the same, or may make it yet. */
 export function mayHaveHadEffect(error: unknown): boolean {
   if (isReplaced(error)) return true;
-  if (error instanceof StoreError) return EFFECTIVE.has(error.operation) && !NO_EFFECT.has(error.kind);
+  if (error instanceof StoreError) return MAKE_OBJECTS.has(error.operation) && !REFUSALS.has(error.kind);
   return !(error instanceof SpoolFullError || error instanceof LostUploadError);
 }

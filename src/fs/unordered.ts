@@ -7,7 +7,7 @@ import type { ObjectStore } from '../store/object-store.js';
 import { compareKeys } from './names.js';
 import { sortKeyOf, type ListedEntry } from './node.js';
 import { entriesOf, LIST_KEYS_MAX, SHADOWED, type HiddenKeys } from './store-answers.js';
-import { toFsError } from './store-errors.js';
+import { rethrowAsFsError } from './store-errors.js';
 
 export interface FirstEntries {
   /** In no particular order, none but the first ones. */
@@ -35,9 +35,7 @@ export async function firstUnordered(
         maxKeys: LIST_KEYS_MAX,
         ...(continuationToken !== undefined && { continuationToken }),
       })
-      .catch((error: unknown) => {
-        throw toFsError(error);
-      });
+      .catch(rethrowAsFsError);
     for (const entry of entriesOf(page, prefix, hidden)) {
       const key = sortKeyOf(entry);
       if (compareKeys(key, after) <= 0 || (last !== undefined && compareKeys(key, last) > 0)) continue;
@@ -82,9 +80,7 @@ export async function withoutShadowed(
   const undecided = entries.filter((entry) => mayBeShadowed(entry, last));
   const shadowed = await Promise.all(
     undecided.map(async ({ name }) => {
-      const below = await store.list({ prefix: `${prefix}${name}/`, maxKeys: 1 }).catch((error: unknown) => {
-        throw toFsError(error);
-      });
+      const below = await store.list({ prefix: `${prefix}${name}/`, maxKeys: 1 }).catch(rethrowAsFsError);
       if (below.objects.length === 0) return undefined;
       hidden.note(prefix + name, SHADOWED);
       return name;

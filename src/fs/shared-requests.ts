@@ -1,29 +1,29 @@
 /**
- * Questions to the store that several callers ask at the same time: they share one request. An answer may be as old as its question: who comes when
- * a time to live has passed since is served by the next one.
+ * Requests to the store that several callers want at the same time are made once (request coalescing, "single flight"). An answer is as old as its
+ * request: who comes later than a time to live after that is served by the next request instead.
  */
 import type { Clock } from './clock.js';
 
-/** A question on its way. */
-interface Asked {
+/** A request on its way. */
+interface Running {
   readonly askedMs: number;
   readonly answer: Promise<unknown>;
-  /** The same question once more, for those who came too late to be served by this answer. */
+  /** The same request once more, for those who came too late for this answer. */
   next?: Promise<unknown>;
 }
 
-export class SharedQuestions {
+export class SharedRequests {
   readonly #clock: Clock;
   readonly #ttlMs: number;
-  readonly #running = new Map<string, Asked>();
+  readonly #running = new Map<string, Running>();
 
   constructor(clock: Clock, ttlMs: number) {
     this.#clock = clock;
     this.#ttlMs = ttlMs;
   }
 
-  /** What `ask` answers; all that have one key give answers of one type. */
-  ask<T>(key: string, ask: () => Promise<T>): Promise<T> {
+  /** What `ask` answers, asked once for all who share `key`; all requests of one key answer with the same type. Rejects as `ask` does. */
+  share<T>(key: string, ask: () => Promise<T>): Promise<T> {
     const running = this.#running.get(key);
     if (running === undefined) return this.#begin(key, ask);
     if (this.#clock.nowMs() - running.askedMs < this.#ttlMs) return running.answer as Promise<T>;
