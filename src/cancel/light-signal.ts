@@ -1,17 +1,17 @@
 /**
- * Abort signals for what begins and ends thousands of times a second. One of Node's takes some microseconds and keeps a map (Node 20), and a READ
- * from the store has three; these are one object each. To whoever asks them or listens they are AbortSignals; only Node's own `AbortSignal.any` and
- * `fetch` look inside. `anyOf` is for both.
+ * Abort signals for operations that begin and end thousands of times a second. One of Node's takes some microseconds to make and keeps a map (Node
+ * 20), and a READ from the store makes three; one of these is a single object. Whoever checks it or listens to it sees an AbortSignal; but Node's
+ * `AbortSignal.any` and `fetch` need one of Node's own. `anyOf` takes signals of both kinds.
  */
 
 type Listener = Parameters<AbortSignal['addEventListener']>[1];
 
-/** Signal and controller in one: who makes it keeps `abort` to itself by giving it out as an AbortSignal. */
+/** Signal and controller in one: its maker hands it out as an AbortSignal, and so keeps `abort` to itself. */
 export class LightSignal implements AbortSignal {
   onabort: AbortSignal['onabort'] = null;
   #aborted = false;
   #reason: unknown;
-  /** There is one, as a rule. */
+  /** The first listener has a field of its own, since most signals have one; the set is made for the second. */
   #listener: Listener | undefined;
   #others: Set<Listener> | undefined;
 
@@ -27,7 +27,7 @@ export class LightSignal implements AbortSignal {
     if (this.#aborted) throw this.#reason;
   }
 
-  /** For 'abort', which comes once: `once` or not is the same. Other options aren't heeded. */
+  /** Only 'abort' is listened to. It comes once, so `once` makes no difference; other options are ignored. */
   addEventListener(type: string, listener: Listener): void {
     if (type !== 'abort' || this.#aborted || listener === this.#listener) return;
     if (this.#listener === undefined) this.#listener = listener;
@@ -39,12 +39,12 @@ export class LightSignal implements AbortSignal {
     else this.#others?.delete(listener);
   }
 
-  /** Calls the listeners; one that throws keeps no other from it, and is an uncaught exception. */
+  /** Calls the listeners. What one throws becomes an uncaught exception, and the others are called all the same. */
   dispatchEvent(event: Event): boolean {
     if (event.type !== 'abort') return true;
     const { onabort } = this;
     if (onabort !== null) this.#call((each) => void onabort.call(this, each), event);
-    // One by one: a listener may take another off.
+    // Taken one by one, since a listener may remove another.
     for (let listener = this.#taken(); listener !== undefined; listener = this.#taken())
       this.#call(listener, event);
     return true;
@@ -76,13 +76,14 @@ export class LightSignal implements AbortSignal {
   }
 }
 
-/** Aborted with the first of several, for its reason. */
 export interface AnyOf {
+  /** Aborted when the first of the given signals is, for its reason. */
   readonly signal: AbortSignal;
-  /** Nobody listens any more: takes it off the others. */
+  /** Stops listening to the given signals: to be called when nobody waits for `signal` any more. */
   end(): void;
 }
 
+/** `AbortSignal.any` for signals of both kinds. */
 export function anyOf(signals: readonly AbortSignal[]): AnyOf {
   const any = new LightSignal();
   const listeners = signals.map((signal) => ({ signal, listener: () => any.abort(signal.reason) }));

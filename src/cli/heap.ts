@@ -1,7 +1,7 @@
 /**
  * Keeps JavaScript's heap near what is in use. By itself V8 leaves garbage until it is worth a collection of a machine that has memory for
  * nothing else: a young generation grows to 3 x 16 MiB (Node 24: 128 MiB), and stays so; an old one to twice or four times what lives.
- * A daemon whose buffers lie elsewhere has little that lives, and little to collect. The young generation's size: young-generation.ts.
+ * A daemon whose buffers lie elsewhere has few live objects and little to collect. young-generation.ts sets the size of the young generation.
  *
  * Command line options can do the same, but are not looked at once the heap is there, and a `#!` line takes none. What it brought:
  * docs/memory.md.
@@ -25,8 +25,8 @@ const FLAGS: readonly HeapFlag[] = [
 ];
 
 /**
- * For Node 20 to 24, whose ends it was measured on. Returns the flags set: one that Node was started with has precedence. The young generation is
- * grown to its size at once, and again whenever an idle time has shrunk it.
+ * Sets the flags, in Node 20 to 24 (measured on 20 and 24), unless Node was started with one for the same thing. Then grows the young generation to
+ * its size, and again whenever V8 shrank it after an idle time. Returns the flags that were set.
  */
 export function keepHeapSmall(
   nodeVersion: string,

@@ -1,37 +1,42 @@
 /**
- * Keeps the young generation at one size. At the 1 MiB that V8 begins with, what 32 calls in flight need lives through a collection or two and
- * moves to the old generation, whose collections are dear; by itself it grows to 16 MiB or more, twice. Its size isn't to be set in a process that
- * runs, but it grows by a factor when enough of it has survived: so that is made to happen, once, and the factor is 1 otherwise.
+ * Keeps V8's young generation at one size. It has two halves ("semi-spaces"), which begin at 1 MiB each. At that size the objects of 32 calls in flight
+ * survive a collection or two and move to the old generation, whose collections are expensive; left alone, the halves grow to 16 MiB or more each. V8
+ * has no call that sets the size in a running process, but it grows the young generation by a factor when enough of it has survived a collection. So
+ * the factor is set, enough objects are made to survive, once, and the factor is 1 otherwise.
  *
- * A process that has been idle is given a collection that shrinks it to what it began with (seen in V8 11.3, not in 13.6). So it is
- * looked at now and then. What it brings: docs/decisions/0040.
+ * When a process has been idle, V8 collects and shrinks the halves to their first size (seen in V8 11.3, not in 13.6). So the size is checked now and
+ * then. Measurements: docs/decisions/0040-javascript-heap.md.
  */
 import { getHeapSpaceStatistics, setFlagsFromString } from 'node:v8';
 
 const MIB = 1024 ** 2;
 
-/** Of one of its two halves. More than 4 MiB brought little CPU, and each MiB is two of memory. */
+/** Size of one half. More than 4 MiB saved little CPU, and each MiB here is two of memory. */
 const YOUNG_BYTES = 4 * MIB;
 
-/** Parts of its pages have other uses: it has grown to a size when it tells this share of it. */
+/** V8 uses part of each page for itself: the halves have grown when the statistics tell this share of the wanted size. */
 const SAME_SHARE = 0.9;
 
-/** It is looked at this often, in milliseconds, and a share of a core in between is what a process has that isn't idle. */
+/** Time between checks. */
 const WATCH_MS = 2000;
+/** Share of a core beyond which a process counts as busy: an idle one needs no larger young generation, and would be shrunk again. */
 const BUSY_SHARE = 0.05;
 
-/** What survives is made of pieces of so many numbers, of 8 bytes each. */
+/** Length of the arrays that are made to survive: numbers of 8 bytes. */
 const PIECE_LENGTH = 2048;
-/** It grows when as much as its size has survived, which is found at the next collection; beyond this many sizes nothing is expected. */
+/**
+ * V8 grows the halves when as many bytes as one holds have survived, and finds that out at the next collection. After this many times the size of a
+ * half it won't any more, and the attempt ends.
+ */
 const SIZES_MAX = 8;
 
-/** Bytes of one half. */
+/** Bytes of one half; 0 where V8 has no such statistics. */
 export function youngBytes(): number {
   const space = getHeapSpaceStatistics().find(({ space_name: name }) => name === 'new_space');
   return space === undefined ? 0 : space.space_used_size + space.space_available_size;
 }
 
-/** Grows it to about `bytes`, by the whole factor that comes nearest to that. Takes some milliseconds where it isn't 1. */
+/** Grows one half to about `bytes`, by the nearest whole factor: does nothing where that is 1 or less, else takes some milliseconds. */
 export function growYoungGeneration(bytes: number = YOUNG_BYTES): void {
   const before = youngBytes();
   const factor = before === 0 ? 1 : Math.round(bytes / before);
@@ -44,7 +49,7 @@ export function growYoungGeneration(bytes: number = YOUNG_BYTES): void {
   setFlagsFromString('--semi-space-growth-factor=1');
 }
 
-/** Grows it again where it was shrunk, once there is work. Ends with the process. */
+/** Checks every `WATCH_MS`, until the process ends, and grows the halves again where V8 shrank them and the process is busy. */
 export function watchYoungGeneration(): void {
   let used = process.cpuUsage();
   setInterval(() => {

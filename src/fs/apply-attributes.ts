@@ -1,8 +1,8 @@
-/** What SETATTR and the create calls set of a file or directory in memory. */
+/** Attributes that SETATTR and the create calls set, on the node in memory. */
 import type { AttributeChanges } from './file-system.js';
 import type { FileNode } from './node.js';
 
-/** Applies what SETATTR and the create calls set, but the size; true when anything differs from before. */
+/** Applies everything but the size; true when any attribute differs from before. `'now'` is `nowNs`. */
 export function applyAttributes(
   node: Pick<FileNode, 'mode' | 'uid' | 'gid' | 'mtimeNs' | 'atimeNs'>,
   changes: AttributeChanges,

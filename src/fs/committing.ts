@@ -39,7 +39,7 @@ export class Committing {
   async commit(node: FileNode): Promise<void> {
     await this.#makeSafe(node);
     if (node.gone) return;
-    // With the bytes their ctime: a kill takes neither. On a full disk the bytes alone are safe, as promised.
+    // The ctime is to survive a kill as the bytes do. On a full disk only the bytes are safe, which is what COMMIT promises.
     const volume = this.#volume;
     await volume.table.settled().catch((error: unknown) => {
       volume.log.warn(

@@ -145,8 +145,8 @@ export class Content {
   }
 
   /**
-   * Takes all of `data`, which must end where a file may (`requireWritable`); unpublished until it is published. `patience` ends the
-   * waiting for others: then nothing was or will be taken, and `data` is the caller's again. Rejects with its reason.
+   * Takes all of `data`, whose end the caller has checked (`requireWritable`). `patience` ends the waiting for others: then the promise rejects
+   * with its reason, nothing was or will be taken, and `data` is the caller's again.
    */
   async write(node: FileNode, offset: number, data: Buffer, patience?: AbortSignal): Promise<void> {
     node.noteChange();
@@ -266,7 +266,7 @@ export class Content {
     while (!(await this.#changeSettled(node, change)));
   }
 
-  /** False where a publication that was waited for ended in doubt, and nothing was changed. */
+  /** False, and nothing was changed, where it isn't known whether the publication that was waited for reached the store. */
   async #changeSettled(node: FileNode, change: Change): Promise<boolean> {
     const volume = this.#volume;
     const nowNs = volume.nowNs;
@@ -285,7 +285,7 @@ export class Content {
       return true;
     } catch (error) {
       if (error instanceof UnsettledError) return false;
-      // A part of it may have been taken before it failed.
+      // Some of the bytes may have been taken before it failed.
       changed = session.changes !== before;
       throw toFsError(error);
     } finally {
@@ -376,10 +376,10 @@ export class Content {
   }
 }
 
-/** Changes what a session holds, unless the second throws. */
+/** Writes or truncates. The session calls `mayBegin` when its turn has come: where that throws, nothing is changed. */
 type Change = (session: WriteSession, mayBegin: () => void) => Promise<void>;
 
-/** The change has to wait: what the session rests on isn't known. */
+/** A change has to wait: it isn't known which version of the object the session rests on. */
 class UnsettledError extends Error {
   override readonly name = 'UnsettledError';
 }

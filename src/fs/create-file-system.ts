@@ -47,9 +47,9 @@ export interface ExportOptions extends ExportRules {
   readonly negativeTtlMs?: number;
   /** Among whom EXCLUSIVE creates are exclusive. Default: `daemon`. Of exports that share a volume one `bucket` is enough. */
   readonly exclusiveCreate?: 'daemon' | 'bucket';
-  /** Default: `objects`. Of exports that share a volume, the last of `objects`, `state` and `none` that any of them says holds. */
+  /** Default: `objects`. Where exports that share a volume differ, `none` wins over `state`, and `state` over `objects`. */
   readonly metadata?: MetadataPlace;
-  /** Empty directories are kept by objects of no bytes. Default: true. Of exports that share a volume, one `false` is enough. */
+  /** Directories get marker objects, `KEY/`. Default: true. Where exports that share a volume differ, `false` wins. */
   readonly directoryMarkers?: boolean;
   /** Default: `publish`. Of exports that share a volume, all must say `journal` for it to hold. */
   readonly commitPolicy?: CommitRules['policy'];

@@ -1,4 +1,4 @@
-/** MKDIR and RMDIR. Each resolves only when a crash loses nothing of it. Changes of one entry run one after the other. */
+/** MKDIR and RMDIR. Each resolves when a crash can't undo it any more. Changes of one entry run one after the other. */
 import type { ObjectSummary } from '../store/object-store.js';
 import type { EntryChanges, Guard, Made } from './entry-changes.js';
 import { FsError } from './errors.js';
@@ -28,7 +28,7 @@ export class Directories {
     this.#entries = parts.entries;
   }
 
-  /** MKDIR (RFC 1813 3.3.9): writes the marker object. */
+  /** MKDIR (RFC 1813 3.3.9): puts the marker object, or, where no markers are put, records the directory in the journal. EEXIST; ENAMETOOLONG. */
   async mkdir(
     directory: DirectoryNode,
     name: string,
@@ -55,7 +55,7 @@ export class Directories {
       const written = await volume.store
         .put(prefix, [], headers, { ifNoneMatch: '*' })
         .catch((error: unknown) => {
-          // Somebody else's is there.
+          // The attributes remembered for our directory aren't those of somebody else's.
           if (draft.attributesHere && isReplaced(error))
             volume.nodes.entry(directory, name, 'directory').attributesHere = false;
           throw this.#entries.notMade(directory, name, error);
@@ -71,7 +71,7 @@ export class Directories {
     });
   }
 
-  /** A directory without a marker is in the state directory until something is put into it. */
+  /** Where no markers are put, an empty directory is in the state directory only, until something is put into it. */
   async #makeHere(
     directory: DirectoryNode,
     name: string,
@@ -94,7 +94,7 @@ export class Directories {
     return { node, change: this.#entries.made(directory, node) };
   }
 
-  /** The marker will not tell the attributes: were its answer lost, nobody would. */
+  /** The marker won't carry the attributes: they are saved before it is put, so that they are known also where the answer of the PUT is lost. */
   async #rememberFirst(directory: DirectoryNode, name: string, draft: DirectoryNode): Promise<void> {
     const { nodes } = this.#volume;
     const node = nodes.entry(directory, name, 'directory');
@@ -104,7 +104,7 @@ export class Directories {
     await nodes.settled();
   }
 
-  /** RMDIR (RFC 1813 3.3.13). ENOTEMPTY while any key lies under it, be it one that the mount hides. */
+  /** RMDIR (RFC 1813 3.3.13). ENOTEMPTY while any key lies under it, also one that the mount hides; ENOTDIR. */
   async rmdir(directory: DirectoryNode, name: string, guard: Guard): Promise<EntryChange> {
     const task = async (): Promise<EntryChange> => {
       const volume = this.#volume;
@@ -131,7 +131,7 @@ export class Directories {
     return this.#entries.alone(directory, name, task, 'and below');
   }
 
-  /** ENOTEMPTY where anything is below; its marker, where there is one. */
+  /** The directory's marker, if it has one. ENOTEMPTY where anything else is below. */
   async requireEmpty(directory: DirectoryNode): Promise<ObjectSummary | undefined> {
     const volume = this.#volume;
     const prefix = volume.prefixOf(directory);
@@ -143,7 +143,7 @@ export class Directories {
   }
 }
 
-/** A key that lies below a prefix, its marker where there is no other. Two keys tell, but a page may have fewer and go on. */
+/** Some key below a prefix; the prefix's own marker only where there is no other key. Two keys are enough to tell, but a page may have fewer and go on. */
 async function foundBelow(volume: Volume, prefix: string): Promise<ObjectSummary | undefined> {
   let marker: ObjectSummary | undefined;
   for await (const page of pagesBelow(volume, prefix, 2)) {

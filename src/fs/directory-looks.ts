@@ -1,6 +1,6 @@
 /**
- * What LIST tells of a directory by its first page: whether it is there, its entries, and its marker. One page confirms up to a thousand files, and
- * serves everything else that is asked of the directory; what is changed here meanwhile is put over it (name-changes.ts).
+ * What the first page of LIST tells of a directory: whether it exists, its entries, and its marker. One page confirms up to a thousand files, and
+ * answers everything else that is asked about the directory. Changes made here while the LIST is under way are put over it (name-changes.ts).
  */
 import type { ListPage } from '../store/object-store.js';
 import { applyMarker, markerIn } from './marker-news.js';
@@ -11,14 +11,15 @@ import { entriesOf, isEmptyPage, lastSortKeyOf, LIST_KEYS_MAX, sameEntries } fro
 import { rethrowAsFsError } from './store-errors.js';
 import type { Volume } from './volume.js';
 
-/** Who hears of what was found. */
-interface Told {
-  /** Nobody has the directory any more. */
+/** Called with what was found. */
+interface Listeners {
+  /** The store doesn't have the directory any more. */
   readonly vanished: (node: FsNode) => void;
+  /** The listing shows this version of a file that is in memory. `takenMs`: when the LIST was asked for (milliseconds since the epoch). */
   readonly shown: (node: FileNode, seen: SeenVersion, takenMs: number) => void;
 }
 
-/** A page of a directory, when it was asked for, and what was changed here since. */
+/** A page of a directory, when it was asked for (milliseconds since the epoch), and what was changed here since. */
 interface Listed {
   readonly page: ListPage;
   readonly takenMs: number;
@@ -27,14 +28,14 @@ interface Listed {
 
 export class DirectoryLooks {
   readonly #volume: Volume;
-  readonly #told: Told;
+  readonly #listeners: Listeners;
 
-  constructor(volume: Volume, told: Told) {
+  constructor(volume: Volume, listeners: Listeners) {
     this.#volume = volume;
-    this.#told = told;
+    this.#listeners = listeners;
   }
 
-  /** Lists the first page; whether the directory is there. Fails with FsError. */
+  /** Lists the first page and applies it to the node. Resolves to whether the directory exists. Errors: FsError. */
   look(node: DirectoryNode): Promise<boolean> {
     return node.during((changes) => this.#lookDuring(node, changes));
   }
@@ -50,7 +51,7 @@ export class DirectoryLooks {
     if (volume.prefixOf(node) !== prefix) return this.look(node);
     const marker = await markerIn(volume, page, prefix);
     if (isEmptyPage(page) && changes.isEmpty && !volume.nodes.isHeld(node)) {
-      this.#told.vanished(node);
+      this.#listeners.vanished(node);
       return false;
     }
     await applyMarker(volume, node, prefix, marker);
@@ -75,7 +76,7 @@ export class DirectoryLooks {
     node.listing = isWhole ? { takenMs, entries } : undefined;
     const tells = volume.store.capabilities.orderedListing && until !== undefined;
     node.beginning = tells ? { takenMs, entries, until } : undefined;
-    // Of more than a page only a whole scan could tell whether the entries changed: let clients look again once a time to live.
+    // Of a directory of more than one page only a whole scan could tell whether entries changed: a new ctime makes clients look again.
     if (!isWhole) node.touchCtime(volume.nowNs);
     else if (
       known !== undefined &&
@@ -89,7 +90,7 @@ export class DirectoryLooks {
       const id = volume.table.childId(node.id, entry.name);
       const child = id === undefined ? undefined : volume.nodes.peek(id);
       const seen = changes.concerns(entry.name) ? undefined : seenOf(entry.version);
-      if (child?.kind === 'file' && seen !== undefined) this.#told.shown(child, seen, takenMs);
+      if (child?.kind === 'file' && seen !== undefined) this.#listeners.shown(child, seen, takenMs);
     }
   }
 }

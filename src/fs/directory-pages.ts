@@ -54,7 +54,7 @@ export class DirectoryPages implements PageSource {
     { after, read: wasRead }: Continuation,
   ): Promise<Pick<FetchedPage, 'entries' | 'more'>> {
     const { store, hidden } = this.#volume;
-    // A token is good for the prefix that it was made for: the directory may have been renamed since.
+    // A continuation token belongs to the prefix that it was made for, and the directory may have been renamed since.
     const read = wasRead?.prefix === prefix ? wasRead : undefined;
     const start = after === '' ? {} : { startAfter: prefix + after + (after.endsWith('/') ? AFTER_ALL : '') };
     const page = await store

@@ -33,10 +33,11 @@ const ATTEMPTS_MAX = 3;
 type DirectoryIntent = Extract<Intent, { kind: 'rename-directory' }>;
 
 interface DirectoryRenameRules {
+  /** The new name is that of an empty directory. */
   readonly isReplacing: boolean;
-  /** Bytes. */
+  /** Bytes; EXDEV where more would be copied. */
   readonly copyBytesMax: number;
-  /** Called once nothing but the store can refuse it. */
+  /** Called with the old prefix when only the store can still refuse the rename. */
   readonly depart: (prefix: string) => Promise<void>;
 }
 
@@ -50,8 +51,7 @@ export class DirectoryRename {
   }
 
   /**
-   * Moves a directory and all below it, to a name that is free or, `isReplacing`, an empty directory's; the caller holds both prefixes. EXDEV where
-   * more than `copyBytesMax` would be copied.
+   * Moves a directory and all below it, to a free name or over an empty directory. The caller holds both prefixes.
    */
   async run(
     source: DirectoryNode,

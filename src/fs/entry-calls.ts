@@ -127,7 +127,7 @@ export class EntryCalls {
     const { exported, node: directory, caller } = parent;
     return (node) => {
       requireUnlink(exported.attributes(directory), exported.attributes(node), caller);
-      // Its handles lead there for as long as it is served, and the next start would find nothing.
+      // Handles of the export lead there while it is served, and the next start would not find its prefix.
       if (node.kind === 'directory' && node.permanent)
         throw new FsError('EACCES', 'an export begins at this directory, or below it');
     };

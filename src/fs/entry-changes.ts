@@ -1,4 +1,4 @@
-/** What CREATE, MKDIR, SYMLINK, REMOVE and RMDIR have in common: the lock of the entry, and what its directory shows of the change. */
+/** What CREATE, MKDIR, SYMLINK, REMOVE and RMDIR share: the lock on the entry, and the bookkeeping of the directory that it is in. */
 import { applyAttributes } from './apply-attributes.js';
 import { FsError } from './errors.js';
 import type { AttributeChanges, Caller } from './file-system.js';
@@ -7,10 +7,10 @@ import type { DirectoryNode, EntryChange, FsNode } from './node.js';
 import { toFsError } from './store-errors.js';
 import type { Volume } from './volume.js';
 
-/** Judges a change of an entry before it is made; throws what it refuses. */
+/** Checks a change of an entry before it is made; throws an FsError to refuse it. */
 export type Guard = (node: FsNode) => void;
 
-/** A node just made; `change` is absent where it was there already. */
+/** The node that a call made; without `change` where it existed before. */
 export interface Made<N extends FsNode> {
   readonly node: N;
   readonly change?: EntryChange;
@@ -25,7 +25,7 @@ export class EntryChanges {
     this.#freshness = freshness;
   }
 
-  /** Attributes of a file or directory that is being made; `nowNs` is one time for the node and for what the store keeps of it. */
+  /** Sets the attributes of a node that is being made. `nowNs` is passed in so that the node and the object's metadata have the same times. */
   setNew(node: FsNode, attributes: AttributeChanges, owner: Caller, nowNs: bigint): void {
     const volume = this.#volume;
     node.attributesHere = volume.keepsAttributesHere(node.kind);
@@ -38,13 +38,14 @@ export class EntryChanges {
     node.touchCtime(nowNs);
   }
 
-  /** The store may have it all the same: what is known of the name is asked for again. */
+  /** The error of a create call that failed. The store may have carried it out all the same, so the next look at the name asks it. */
   notMade(directory: DirectoryNode, name: string, error: unknown): FsError {
     this.#freshness.distrust(directory, name);
     directory.touchEntries(this.#volume.nowNs);
     return toFsError(error, { 'precondition-failed': 'EEXIST' });
   }
 
+  /** Saves a node that was made, and moves its directory's times. */
   made(directory: DirectoryNode, node: FsNode): EntryChange {
     const change = directory.touchEntries(this.#volume.nowNs);
     this.#volume.nodes.save(directory);
@@ -52,6 +53,7 @@ export class EntryChanges {
     return change;
   }
 
+  /** Forgets a node that was removed, and moves its directory's times. */
   gone(directory: DirectoryNode, name: string, node: FsNode): EntryChange {
     const volume = this.#volume;
     volume.nodes.forget(node.id);
@@ -61,12 +63,13 @@ export class EntryChanges {
     return change;
   }
 
+  /** EEXIST where the name is taken. */
   async requireAbsent(directory: DirectoryNode, name: string): Promise<void> {
     const existing = await this.#freshness.entryIfAny(directory, name);
     if (existing !== undefined) throw new FsError('EEXIST', `"${name}" exists`);
   }
 
-  /** Runs alone on the entry, and alone with what lies below it where that must not change. */
+  /** Runs `task` while nobody else changes the entry; with 'and below', nor anything below it. `patience` ends the wait for the lock. */
   async alone<T>(
     directory: DirectoryNode,
     name: string,

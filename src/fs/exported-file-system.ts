@@ -32,7 +32,7 @@ const PAYLOAD_BYTES_MAX = 1024 * 1024;
 /** S3 has no capacity: large and never full. */
 const SPACE_BYTES = 1n << 60n;
 const SPACE_FILES = 1n << 48n;
-/** A scan that goes on asks for its directory's attributes this often. */
+/** While a scan goes on, its directory's attributes are asked for once in this time at most. */
 const SCAN_MS_MAX = 60_000;
 
 export class ExportedFileSystem implements Fs.FileSystem {
@@ -310,8 +310,8 @@ export class ExportedFileSystem implements Fs.FileSystem {
   }
 
   /**
-   * The directory's attributes, for a call that reads it. They are asked for at the start; a scan that goes on asks for its pages, and for nothing
-   * beside them for a while: then they are told only while they are fresh.
+   * The directory's attributes for a READDIR. They are validated where a scan begins. A scan that goes on asks the store for its pages only: until
+   * `SCAN_MS_MAX` has passed the reply has attributes only while they are fresh anyway.
    */
   async #scanned(place: NodePlace, cookie: bigint): Promise<Fs.Attributes | undefined> {
     const { exported, node } = place;

@@ -10,7 +10,7 @@ interface FileFacts {
   readonly t?: readonly [mtime: string, atime: string, ctime: string];
   readonly v?: readonly [etag: string, size: number, lastModifiedMs: number];
   readonly p?: boolean;
-  /** Mode and owner were given here. */
+  /** Mode and owner are kept in the state directory, not on the object (`attributesHere`). */
   readonly o?: true;
   readonly x?: string;
   readonly s?: string;
@@ -40,7 +40,7 @@ export const hasProof = (facts: unknown): boolean => (facts as Partial<FileFacts
 const BARE_FILE: Facts = Object.freeze({ k: 'f' });
 const BARE_DIRECTORY: Facts = Object.freeze({ k: 'd' });
 
-/** The least that a listing tells: one object for all files, and one for all directories. */
+/** The least that a listing tells. All files share one object, and all directories one: a large listing makes a million records. */
 export const bareFacts = (kind: 'file' | 'directory'): Facts =>
   kind === 'directory' ? BARE_DIRECTORY : BARE_FILE;
 
@@ -77,7 +77,7 @@ export function factsOf(node: FsNode): Facts {
   };
 }
 
-/** Equal ones are one text, and one number below: of most files all three are, and tens of thousands are in memory. */
+/** Equal times share one string, and one bigint in `nodeFromFacts`: those of most files are equal, and tens of thousands of files are in memory. */
 function timesOf({ mtimeNs, atimeNs, ctimeNs }: FsNode): [mtime: string, atime: string, ctime: string] {
   const mtime = String(mtimeNs);
   return [

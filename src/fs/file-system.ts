@@ -137,7 +137,7 @@ export interface DirectoryPage {
   readonly entries: readonly DirectoryEntry[];
   /** True when the last entry of the directory is in `entries`. */
   readonly end: boolean;
-  /** Of the directory; left out where only a request to the store could tell them, and the scan goes on without. */
+  /** Of the directory; undefined in the middle of a scan, where telling them would take a request to the store. */
   readonly attributes: Attributes | undefined;
 }
 

@@ -1,4 +1,4 @@
-/** What a crash left of the move of an object: carried out while nobody else has put anything at the new key since. */
+/** Finishes the move of one object that a crash interrupted, unless somebody else has put an object at the new key since. */
 import { isDeepStrictEqual } from 'node:util';
 import { canRename, type ObjectHead, type WriteCondition } from '../store/object-store.js';
 import type { Intent } from './intent-log.js';
@@ -7,16 +7,17 @@ import type { Volume } from './volume.js';
 
 type FileIntent = Extract<Intent, { kind: 'rename-file' }>;
 
-/** Bytes of either object that are compared at a time. */
+/** Two objects are compared in pieces of this many bytes. */
 const PIECE_BYTES = 1024 * 1024;
 
 /**
- * `moved`: the object is at the new key, or was and is somebody else's affair. `theirs`: somebody else's is there, and what was to be moved stays.
- * `unknown`: somebody else's is at the old key, which tells nothing of the new one.
+ * - `moved`: the object is at the new key, or has been there and was changed by somebody else since.
+ * - `theirs`: somebody else's object is at the new key; ours stays at the old one.
+ * - `unknown`: somebody else's object is at the old key, which tells nothing about the new one.
  */
 export type Finished = 'moved' | 'theirs' | 'unknown';
 
-/** Errors: StoreError. */
+/** Carries out what is left of `intent`. Errors: StoreError. */
 export async function finishObjectMove(volume: Volume, intent: FileIntent): Promise<Finished> {
   const { store } = volume;
   const { fromKey, toKey, etag } = intent;
@@ -24,10 +25,10 @@ export async function finishObjectMove(volume: Volume, intent: FileIntent): Prom
   if (source === undefined) return 'moved';
   if (source.etag !== etag) return 'unknown';
   const there = await store.head(toKey);
-  // A journal of before tells nothing of what was there.
+  // Journals of earlier versions don't tell what was at the new key: what is there now is taken for that.
   const replacedEtag = intent.replacedEtag === undefined ? there?.etag : intent.replacedEtag;
   if (there !== undefined && there.etag !== replacedEtag) {
-    // Where a rename is one step the source would be gone.
+    // An atomic rename would have taken the source away, so the object there can't be ours.
     if (canRename(store) || !(await isCopy(volume, source, there))) return 'theirs';
   } else {
     const condition: WriteCondition = there === undefined ? { ifNoneMatch: '*' } : { ifMatch: there.etag };
@@ -43,7 +44,7 @@ export async function finishObjectMove(volume: Volume, intent: FileIntent): Prom
   return 'moved';
 }
 
-/** What was uploaded in parts, or is encrypted by a key, has another ETag than its copy: the bytes tell. */
+/** Whether `there` is our copy of `source`. An object that was uploaded in parts, or is encrypted with a KMS key, has another ETag than its copy: then the bytes are compared. */
 async function isCopy(volume: Volume, source: ObjectHead, there: ObjectHead): Promise<boolean> {
   const { size } = source;
   if (there.size !== size || !isDeepStrictEqual(there.metadata, source.metadata)) return false;

@@ -24,10 +24,10 @@ import { rethrowAsFsError } from './store-errors.js';
 import type { Volume } from './volume.js';
 import type { WholeGets } from './whole-gets.js';
 
-/** An entry to remove. */
+/** An entry that is to be removed. */
 export interface ToRemove {
   readonly node: FsNode;
-  /** The version of a file's object that a listing told later than what is held. */
+  /** The version of the file's object to delete, where a listing has shown a newer one than the node has. */
   readonly listed?: PublishedVersion;
 }
 
@@ -68,7 +68,7 @@ export class Freshness {
     );
   }
 
-  /** A scan showed the file within the time to live, and that is all there is to know. */
+  /** With `--metadata none` a listing tells all there is to know: true, and the file is fresh, where a scan showed it within the time to live. */
   #isToldByListing(node: FileNode): boolean {
     const volume = this.#volume;
     const { listed } = node;
@@ -108,7 +108,7 @@ export class Freshness {
     });
   }
 
-  /** As `entry`, or undefined. A listing that was taken at `sinceMs` or later serves, however long that is ago: it was asked for by this call. */
+  /** As `entry`, but undefined where there is none. A listing taken at `sinceMs` or later counts as fresh, however old: this call asked for it. */
   entryIfAny(
     parent: DirectoryNode,
     name: string,
@@ -153,8 +153,8 @@ export class Freshness {
   }
 
   /**
-   * As `entry`, for who removes it and asks for no attributes: those of a file may be older than the time to live, and with it comes the version
-   * that was listed since.
+   * As `entry`, for a caller that removes it and doesn't look at its attributes. So a file needs no HEAD: its attributes may be older than the time
+   * to live, and the version that a listing has shown since comes with it.
    */
   toRemove(parent: DirectoryNode, name: string, sinceMs = Infinity): Soon<ToRemove> {
     const volume = this.#volume;
@@ -171,14 +171,14 @@ export class Freshness {
     return { node: volume.nodes.entry(parent, name, 'file'), listed };
   }
 
-  /** What a client was shown of a file within the time to live. Of one that was never looked at, nothing has changed here since. */
+  /** The version that a scan showed a client within the time to live. Only of a file that was never looked at: such a file wasn't changed here since. */
   #shownVersion(known: FileNode | undefined): PublishedVersion | undefined {
     if (known?.listed === undefined || known.version !== undefined) return undefined;
     const { clock, metadataTtlMs } = this.#volume;
     return clock.nowMs() - known.listed.takenMs < metadataTtlMs ? known.listed.version : undefined;
   }
 
-  /** The listing that tells of a name, where it is no older than the time to live or was taken at `sinceMs` or later. */
+  /** The listing that covers a name, if it is within the time to live or was taken at `sinceMs` or later. */
   #currentListing(parent: DirectoryNode, name: string, sinceMs: number): Listing | undefined {
     const { clock, metadataTtlMs } = this.#volume;
     const listing = parent.listingOf(name);
@@ -187,8 +187,9 @@ export class Freshness {
   }
 
   /**
-   * Where a listing told of the name and is too old now, one LIST renews it for all who look at names of the directory; then `again`, with the time
-   * since when it serves. Once a call: a store may take longer to answer than the time to live.
+   * Where the listing that covers the name is too old, asks for a new one, shared by all who look at names of the directory, and then calls `again`
+   * with the time from which listings count as fresh. Undefined where that isn't so, or was done for this call before (`sinceMs`): a store may take
+   * longer to answer than the time to live.
    */
   #renewed<T>(
     parent: DirectoryNode,
@@ -238,7 +239,7 @@ export class Freshness {
     return false;
   }
 
-  /** Where no metadata is looked for a listing tells what a HEAD would. */
+  /** With `--metadata none`, where a listing tells as much as a HEAD. True when the file is fresh afterwards. */
   #adoptWhole(node: FileNode, seen: SeenVersion, atMs: number): boolean {
     const volume = this.#volume;
     // What is known here is newer.
@@ -249,7 +250,7 @@ export class Freshness {
     // Another start may ask for metadata.
     node.proven = false;
     applySeen(volume, node, seen, {}, atMs);
-    // Of a file that nobody has looked at the state database needs no more than its name.
+    // The state database needs no more than the name of a file that nobody has looked at.
     if (version !== undefined && !isSame) volume.nodes.save(node);
     return true;
   }
@@ -373,6 +374,6 @@ export class Freshness {
 const stale = (volume: Volume, node: FsNode): FsError =>
   new FsError('ESTALE', `file ${node.id} is gone from ${volume.name}`);
 
-/** What is at the file's key is the file, as far as is known here. */
+/** Whether the object at the file's key is the file, as far as is known here. */
 const isAsListed = ({ silly, attempted, recovering }: FileNode): boolean =>
   silly === undefined && attempted === undefined && recovering === undefined;

@@ -76,7 +76,7 @@ export type Intent =
       readonly etag: string;
       readonly nodeId: string;
       readonly toPath: readonly string[];
-      /** What was at the new key when it began: null where nothing was. Absent in journals of before. */
+      /** ETag of what was at the new key when the rename began; null where nothing was. Absent in journals of earlier versions. */
       readonly replacedEtag?: string | null;
       /** The file that had the name: what the journal has of it goes with it. */
       readonly replacedId?: string;
@@ -95,11 +95,11 @@ export type Intent =
       /** When a client last used it (milliseconds since the epoch). */
       readonly usedMs: number;
     }
-  /** A directory that nothing in the bucket keeps, and that is there all the same (kept-directories.ts). */
+  /** An empty directory that has no marker in the bucket (kept-directories.ts). */
   | {
       readonly kind: 'kept-directory';
       readonly volume: string;
-      /** When it was kept: it may have been renamed since. */
+      /** Its path when it was journaled: it may have been renamed since. */
       readonly path: readonly string[];
       readonly nodeId: string;
     }
@@ -122,7 +122,7 @@ export type Intent =
       readonly begunMs?: number;
       /** Every key has its copy: what is left is to delete the sources. */
       readonly copied?: boolean;
-      /** The daemon went on with sources that it couldn't delete: some may be new files by now. */
+      /** The daemon could not delete some sources and went on serving: by now some of those keys may hold new files. */
       readonly wasServed?: true;
     };
 
@@ -149,9 +149,9 @@ export class IntentLog {
   /** Ends on their way to the disk. */
   readonly #ending = new Map<string, Promise<void>>();
   readonly #onFailure: (error: unknown) => void;
-  /** Ended, which the journal found no room for: it is told again when there is some. */
+  /** Intents whose end the journal had no room for: it is appended again when there is room. */
   readonly #unended = new Set<string>();
-  /** Who waits for such an end. */
+  /** Waiting in `dropInTime` for such an end, by ref. */
   readonly #whenGone = new Map<string, (() => void)[]>();
   #appended = 0;
   #compacting = false;
@@ -214,7 +214,7 @@ export class IntentLog {
     await this.#ending.get(ref);
   }
 
-  /** As `drop`; where the journal has no room for that it resolves when it is safe later on. */
+  /** As `drop`, but never rejects: where the journal has no room now, it resolves once the end is on the disk. */
   async dropInTime(ref: string): Promise<void> {
     try {
       await this.drop(ref);
@@ -226,7 +226,7 @@ export class IntentLog {
     }
   }
 
-  /** The intent that was is off the disk. */
+  /** The disk no longer has the intent that the ref had: resolves who waits for that. */
   #gone(ref: string): void {
     for (const resolve of this.#whenGone.get(ref) ?? []) resolve();
     this.#whenGone.delete(ref);

@@ -128,7 +128,7 @@ export class Janitor {
     const { sillyAgeMs } = this.#rules;
     for (const node of volume.silly.files()) {
       if (this.#ended || node.silly === undefined) continue;
-      // Or somebody else removed all of its directory.
+      // Its path is gone where somebody else removed the whole directory.
       if (node.gone || volume.table.path(node.id) === undefined) {
         volume.silly.end(node);
         continue;

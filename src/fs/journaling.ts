@@ -87,7 +87,7 @@ async function journalNow(volume: Volume, node: FileNode, news: SizeNews): Promi
   await volume.intents.put(changeRef(node), intent);
 }
 
-/** Resolves when the journal has the file's attributes as a change of a version of its object, whatever it has of its bytes. */
+/** Journals the file's attributes as a change of the version `etag` of its object; resolves when that is on the disk. Errors: JournalError. */
 export async function journalChangeOf(volume: Volume, node: FileNode, etag: string): Promise<void> {
   await volume.intents.put(changeRef(node), {
     kind: 'change',
@@ -147,7 +147,7 @@ export function sessionJournal(volume: Volume, node: FileNode): SessionJournal {
   };
 }
 
-/** Journals the loser of a conflict that is an object, for the janitor. Without waiting: one that the journal doesn't know stays. */
+/** Journals the sibling object that keeps the loser of a conflict, for the janitor. Doesn't wait: a sibling that isn't journaled is never removed by age. */
 export function noteSibling({ name, intents, clock, log }: Volume, key: string, etag: string): void {
   const noted = intents.put(`sibling:${key}`, {
     kind: 'sibling',

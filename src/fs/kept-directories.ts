@@ -1,6 +1,7 @@
 /**
- * Directories that nothing in the bucket keeps, where no markers are put: those that clients made and put nothing into yet, and those whose last entry
- * went. They are in the journal, so that a restart finds them again, and there for this daemon alone (decision 0041).
+ * Empty directories where no markers are put (`--directory-markers off`): those that clients made and have put nothing into yet, and those whose last
+ * entry was removed. Nothing in the bucket shows them. They are in the journal, so that a restart finds them again, and only this daemon has them
+ * (docs/decisions/0041-directories-without-markers.md).
  */
 import type { NodeTable } from '../state/node-table.js';
 import type { Intent, IntentLog } from './intent-log.js';
@@ -11,7 +12,7 @@ export type KeptIntent = Extract<Intent, { kind: 'kept-directory' }>;
 
 const keptRef = (id: bigint): string => `kept:${id}`;
 
-/** What it asks of its volume. */
+/** The part of a volume that is used here. */
 interface DirectoryTree {
   readonly name: string;
   readonly table: NodeTable;
@@ -24,7 +25,7 @@ interface DirectoryTree {
 
 export class KeptDirectories {
   readonly #volume: DirectoryTree;
-  /** Each with the journal's word of it. */
+  /** Each with the promise that resolves when the journal has it. */
   readonly #kept = new Map<DirectoryNode, Promise<void>>();
 
   constructor(volume: DirectoryTree) {
@@ -57,34 +58,34 @@ export class KeptDirectories {
     }
   }
 
-  /** Resolves to whether it is one, once that is safe on disk. */
+  /** Whether the directory is kept here; resolves when that is on the disk. */
   async has(directory: DirectoryNode): Promise<boolean> {
     await this.#kept.get(directory);
     return this.#kept.has(directory);
   }
 
-  /** It is gone. Resolves when a crash can't bring it back. */
+  /** Called when the directory is removed. Resolves when a crash can't bring it back. */
   async drop(directory: DirectoryNode): Promise<void> {
     if (!this.#kept.has(directory)) return;
     this.#letGo(directory);
     await this.#volume.intents.drop(keptRef(directory.id));
   }
 
-  /** Another directory has its name. */
+  /** Called when another directory has taken its name. Doesn't wait for the disk. */
   replaced(directory: DirectoryNode): void {
     if (!this.#kept.has(directory)) return;
     this.#letGo(directory);
     this.#volume.intents.end(keptRef(directory.id));
   }
 
-  /** The bucket has something in the directory: from now on that keeps it, and those above. */
+  /** Called when the bucket has something in the directory: from now on that keeps it, and the directories above. */
   filled(directory: DirectoryNode): void {
     if (this.#kept.size === 0) return;
     for (let each = directory; each !== this.#volume.root; each = this.#volume.parentOf(each))
       this.replaced(each);
   }
 
-  /** Names of entries of a directory that are such directories, or have one below. */
+  /** Names of those entries of `directory` that are kept directories, or have one below. */
   namesIn(directory: DirectoryNode): ReadonlySet<string> {
     if (this.#kept.size === 0) return NONE;
     const { table } = this.#volume;
@@ -96,14 +97,14 @@ export class KeptDirectories {
     return new Set(below.map((path) => path[above.length] ?? ''));
   }
 
-  /** Takes over what an earlier run kept. */
+  /** Takes over a directory that an earlier run kept. */
   async restore(ref: string, intent: KeptIntent): Promise<void> {
     const { table, nodes, intents } = this.#volume;
     const id = BigInt(intent.nodeId);
     const directory = table.get(id) === undefined ? this.#at(intent.path) : nodes.get(id);
     if (directory?.kind !== 'directory') return intents.end(ref);
     if (directory.id !== id) {
-      // The state directory lost its record with the power.
+      // A loss of power took its record from the node table: it is kept under a new id.
       await this.keep(directory);
       return intents.end(ref);
     }

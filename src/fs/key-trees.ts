@@ -34,7 +34,7 @@ export async function copyTree(
   const copy = async (source: ObjectSummary, found: ObjectSummary | undefined): Promise<void> => {
     if (failing) return;
     const target = toPrefix + source.key.slice(fromPrefix.length);
-    // The marker at the target may be that of the empty directory which is replaced: no bytes and one ETag, but another mode.
+    // The marker at the target may be that of the empty directory that is replaced: with the same bytes and ETag, but another mode. So it is always copied.
     const isMarker = source.key === fromPrefix;
     const at = there === undefined ? 'free' : { object: found };
     const isThere = await makeCopy(volume, source, target, isMarker ? 'marker' : at).catch(
@@ -61,12 +61,16 @@ export async function copyTree(
   return versions;
 }
 
-/** How the target of a copy was found: by a LIST, after a crash; or its name was free, or the empty directory's, when the rename began. */
+/**
+ * What is known of a copy's target. After a crash: what a LIST shows there. Otherwise its name was free when the rename began; a marker may replace
+ * that of an empty directory.
+ */
 type Found = 'free' | 'marker' | { readonly object: ObjectSummary | undefined };
 
 /**
- * True once `target` is a copy of that version. What is there is replaced only where it looks like a copy: of an answer that was lost, or of a
- * rename that a crash cut off. False where it is another file; EIO where somebody wrote that since the rename began.
+ * Copies one object; true once `target` is a copy of that version. An object that is there already is replaced only where it looks like a copy: one
+ * whose answer was lost, or one that an interrupted rename made. False where, after a crash, another file is there; EIO where somebody wrote one since the
+ * rename began.
  */
 async function makeCopy(
   volume: Volume,
@@ -88,7 +92,7 @@ async function makeCopy(
   } catch (error) {
     if (!isPresent(error)) throw error;
     const head = await store.head(target);
-    // It is the source that was replaced.
+    // Nothing is at the target: the condition that failed is that of the source, which somebody replaced.
     if (head === undefined && found === 'free') throw error;
     if (head !== undefined && (isSame(head, source) || (await copyOver(volume, source, target)))) return true;
     if (found === 'free') throw notOurs(volume, target, error);
@@ -116,9 +120,9 @@ async function copyOver(volume: Volume, source: ObjectSummary, target: string): 
 }
 
 /**
- * A directory that can't be copied whole, or of which `seal` fails to say that it was, stays where it is, and none of its copies stay at the
- * target: but for the marker of the empty directory that it was to replace. A seal that failed may be there all the same, and the next start would
- * take the copies for all there is to keep: `unseal` comes before they go.
+ * Copies all below a prefix, or nothing: on failure the copies are deleted again, but for the marker of an empty directory that was to be replaced.
+ * `seal` journals that all is copied. Where it fails the journal may have it all the same, and the next start would delete the sources: so `unseal` takes
+ * that back before the copies are deleted.
  */
 export async function copyTreeOrUndo(
   volume: Volume,
@@ -175,8 +179,8 @@ export async function bytesBelow(volume: Volume, prefix: string, enoughBytes: nu
 
 /**
  * Deletes what was copied before a crash: what is still the version that it was when the rename began (`begunMs`, by the store's clock), and
- * what the new name has too. What somebody wrote under the old name since stays: where that was served meanwhile (`wasServed`) the same bytes prove
- * nothing.
+ * what the new name has too. What somebody wrote under the old name since stays. Where the daemon has served the old name meanwhile (`wasServed`),
+ * equal bytes under the new name don't prove that a key is an old source.
  */
 export async function deleteCopied(
   volume: Volume,

@@ -7,7 +7,7 @@ export interface Continuation {
   readonly after: string;
   /** How far the store was read for it, where that is further: the entries between are below, and `token` is the store's own from there. */
   readonly read?: {
-    /** The directory's keys begin with it. */
+    /** Prefix of the directory when the store was asked: `token` is good for that prefix only. */
     readonly prefix: string;
     readonly last: string;
     readonly token: string;

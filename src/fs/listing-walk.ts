@@ -164,7 +164,7 @@ export class ListingWalk {
     }
   }
 
-  /** Lets go of all pages. What is under way is for those alone who wait for it. */
+  /** Lets go of all pages. A LIST that is under way still answers those who wait for it, and nobody else. */
   end(): void {
     this.#ended = true;
     for (const run of this.#runs) this.#letGo(run, run.pages);
@@ -315,7 +315,7 @@ export class ListingWalk {
     const { more } = page;
     const isHeld = isAccounted && !this.#ended && entries.length > 0;
     if (isAccounted && !isHeld) this.#memory.give();
-    // One that leaves all to the next page ends where it begins. Others without entries lead on to what is behind them.
+    // A page that leaves all of its entries to the next one covers nothing. Any other page without entries is kept, to lead on to what is behind it.
     if (more !== undefined && compareKeys(more.after, next.after) <= 0) return;
     const held = isHeld ? new PackedEntries(entries) : entries;
     run.pages.push({ after: next.after, entries: held, more, takenMs, isAccounted: isHeld });

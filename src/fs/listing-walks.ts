@@ -53,7 +53,7 @@ export class ListingWalks {
     return known.walk;
   }
 
-  /** A new walk from the sort key: who begins sees the directory as it is then. */
+  /** A new walk from behind the sort key `after`, which shares no pages with earlier ones: a client that begins a scan sees the directory as it is now. */
   anew(directoryId: bigint, after: string, source: () => PageSource, options: WalkOptions): ListingWalk {
     const nowMs = this.#clock.nowMs();
     this.#drop(directoryId, ({ usedMs }) => nowMs - usedMs > IDLE_MS_MAX_AT_BEGINNING);

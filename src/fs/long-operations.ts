@@ -10,14 +10,17 @@ const JUKEBOX_AFTER_MS = 20_000;
 /** How long a result waits for the retry that collects it. Clients retry JUKEBOX within 5 to 15 s. */
 const RESULT_KEPT_MS = 120_000;
 
-/** A change of entries of directories, by whom it is asked for. */
+/** A call that changes entries of directories: the same caller with the same procedure and entries is a retry. */
 export interface EntryCall {
   /** The client's address. */
   readonly caller: string;
+  /** The procedure's name. */
   readonly what: string;
+  /** Each as the id of its directory, a slash and its name. */
   readonly entries: readonly string[];
 }
 
+/** An operation whose caller was told EJUKEBOX, and has not collected its result yet. */
 interface Owed {
   readonly call: EntryCall;
   readonly running: Promise<unknown>;
@@ -26,7 +29,7 @@ interface Owed {
 
 export class LongOperations {
   readonly #clock: Clock;
-  /** Operations whose caller was told to come back, by who asked for what. */
+  /** By caller, procedure and entries. */
   readonly #owed = new Map<string, Owed>();
 
   constructor(clock: Clock) {
@@ -53,8 +56,9 @@ export class LongOperations {
   }
 
   /**
-   * A caller changed entries: it waits for nothing that ended before, since clients make one change of a directory at a time. So a result
-   * that was given up (a process that was interrupted) is not the answer to a later call on what has the name by then.
+   * Called when a caller has changed entries. Results that it never collected for these entries are forgotten: a client makes one change of a
+   * directory at a time, so it has given them up (its process was interrupted, say). Otherwise they would answer a later call on another file of the
+   * same name.
    */
   changed({ caller, entries }: Pick<EntryCall, 'caller' | 'entries'>): void {
     for (const [key, { call, ended }] of this.#owed)

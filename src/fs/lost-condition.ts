@@ -20,7 +20,7 @@ export function notOurs(volume: Volume, key: string, cause?: unknown): FsError {
   });
 }
 
-/** Deletes a version of an object: one that is gone is fine. EIO where another version is there by now. */
+/** Deletes one version of an object; does nothing where the object is gone. EIO where another version is there by now. */
 export async function deleteVersion(
   volume: Volume,
   key: string,
@@ -39,8 +39,9 @@ export async function deleteVersion(
 }
 
 /**
- * Deletes the object of a file. EIO where somebody else's is there by now; that of a removed file, whose name is free, is theirs without a
- * word. The name that is to be looked at anew then. `version` is the one to delete, by default the one that is held.
+ * Deletes the object of a file: `version`, by default the one that the node has. EIO where somebody else's object is there by now. Where the file is a
+ * removed one whose old name is free (silly-names.ts), their object is left without an error, and the name that it has is returned: it is to be looked at
+ * anew.
  */
 export async function deleteObjectOf(
   volume: Volume,

@@ -1,6 +1,6 @@
 /**
- * Markers: the objects `key/` that keep directories that nothing lies in, and carry the attributes of directories. Where none are put the state directory keeps
- * both (kept-directories.ts).
+ * Markers: the objects `key/` that keep empty directories and carry the attributes of directories. Where no markers are put
+ * (`--directory-markers off`) the state directory keeps both (kept-directories.ts).
  */
 import type { WriteCondition } from '../store/object-store.js';
 import { applyAttributes } from './apply-attributes.js';
@@ -13,11 +13,12 @@ import { LIST_KEYS_MAX, headersOnly } from './store-answers.js';
 import { isReplaced, rethrowAsFsError, toFsError } from './store-errors.js';
 import type { Volume } from './volume.js';
 
-/** Markers that somebody else writes each time. */
+/** How often a marker that somebody else keeps rewriting is tried. */
 const ATTEMPTS_MAX = 3;
 
-/** Entries of a directory whose objects are about to go. */
+/** Entries of a directory whose objects are about to be deleted. */
 interface Leaving {
+  /** How many removals and renames are under way. */
   underWay: number;
   /** Keys of files, and prefixes of directories, of all that left since the first of these began. */
   readonly keys: Set<string>;
@@ -47,7 +48,7 @@ export class Markers {
     await volume.keptAttributes(directory);
   }
 
-  /** What somebody else made of the marker meanwhile stays, but for what is changed here. */
+  /** Puts the marker with the attributes. Where somebody else rewrote it meanwhile, theirs is read and only `changes` are applied to it. */
   async #putAttributes(directory: DirectoryNode, changes: AttributeChanges): Promise<void> {
     const volume = this.#volume;
     for (let attempt = 1; ; attempt++) {
@@ -67,8 +68,9 @@ export class Markers {
   }
 
   /**
-   * Called before the object of an entry goes, or all below the prefix of one: a directory that nothing else keeps gets its marker first, so that no crash
-   * takes it along. What it gives is to be called as soon as that went: false where the directory is to be looked at again (`keepIfCan`).
+   * Called before an entry's object, or all below its prefix (`key` ends in a slash), is deleted. A directory that nothing else would keep gets its
+   * marker first, so that no crash takes it along. The function returned is to be called as soon as the entry is gone, or its removal has failed: false where
+   * `keepIfCan` is to look at the directory again.
    */
   async leave(directory: DirectoryNode, key: string): Promise<() => boolean> {
     const leaving = this.#leaving.get(directory) ?? { underWay: 0, keys: new Set<string>() };
@@ -83,7 +85,7 @@ export class Markers {
     };
   }
 
-  /** Of several that leave at the same time, the last that looks sees that nobody stays. */
+  /** Whether the directory is kept without the entries that are leaving. Of several removals at the same time, the last one to look sees that nothing stays. */
   async #keepWithout(directory: DirectoryNode, leaving: Leaving): Promise<boolean> {
     const volume = this.#volume;
     const { keys } = leaving;
@@ -95,7 +97,7 @@ export class Markers {
       const { objects, prefixes } = await volume.store.list({
         prefix: volume.prefixOf(directory),
         maxKeys: Math.min(LIST_KEYS_MAX, keys.size + 1),
-        // Of a directory that leaves there may be any number of keys.
+        // A directory that leaves may have any number of keys: delimited, it counts as one.
         ...([...keys].some((key) => key.endsWith('/')) && { delimiter: '/' }),
       });
       const stays = [...objects.map(({ key }) => key), ...prefixes].some((key) => !keys.has(key));
@@ -130,7 +132,7 @@ export class Markers {
     if (page.objects.length === 0) await this.#hold(directory);
   }
 
-  /** Gives it a marker, or a record here. A marker that somebody else made meanwhile does as well. */
+  /** Keeps the directory by a marker, or by a record in the journal. A marker that somebody else put meanwhile does as well. */
   async #hold(directory: DirectoryNode): Promise<void> {
     if (!this.#volume.hasMarkers) return await this.#volume.kept.keep(directory);
     try {
@@ -142,7 +144,7 @@ export class Markers {
     }
   }
 
-  /** Over the marker that is known, or where none is. Fails with StoreError: `precondition-failed` and `not-found` where somebody else's is another. */
+  /** Puts the marker over the version that is known, or where none is. Errors: StoreError; `precondition-failed` or `not-found` where somebody else changed it. */
   async #put(node: DirectoryNode): Promise<void> {
     const volume = this.#volume;
     const prefix = volume.prefixOf(node);

@@ -1,6 +1,7 @@
 /**
- * Where modes, owners and times that clients set are kept: on the objects, or in the state directory's records of nodes alone, as the times of
- * directories always are. With `none` objects aren't asked for any either, so that a listing tells all there is (decision 0018).
+ * Where modes, owners and times that clients set are kept (`--metadata`): in the metadata of objects, or only in the state directory's records of nodes,
+ * where the times of directories always are. With `none` the metadata of objects isn't read either, so that a listing tells all there is
+ * (docs/decisions/0018-metadata-off-objects.md).
  */
 import type { FileType } from './file-system.js';
 import { SYMLINK_METADATA, withoutTimes } from './posix-metadata.js';
@@ -9,15 +10,15 @@ export type MetadataPlace = 'objects' | 'state' | 'none';
 
 const FROM_OBJECTS_OUT: readonly MetadataPlace[] = ['objects', 'state', 'none'];
 
-/** What holds where exports of one bucket say different things: objects that one of them keeps clean stay so. */
+/** What holds where exports of one bucket differ: if one of them keeps metadata off the objects, all do. */
 export function farthestFromObjects(places: readonly MetadataPlace[]): MetadataPlace {
   const farthest = Math.max(0, ...places.map((place) => FROM_OBJECTS_OUT.indexOf(place)));
   return FROM_OBJECTS_OUT[farthest] ?? 'objects';
 }
 
 /**
- * User metadata of an object that carries no attributes of ours: what it had, but for times, which are those of its former bytes. A symlink is one by
- * its metadata alone: that is the exception.
+ * User metadata for an object that is written without our attributes: what it had before, except times, which belonged to the former bytes. A symlink is
+ * told from a file by its metadata only, so it gets that.
  */
 export function keptMetadata(
   had: Readonly<Record<string, string>>,

@@ -14,7 +14,7 @@ export function finishMove(volume: Volume, source: FsNode | undefined, toPath: r
   if (source === undefined || name === undefined) return;
   source.validatedMs = NEVER_MS;
   const path = volume.table.path(source.id);
-  // Somebody else removed a directory above it: who looks there next finds what is there.
+  // Without a path, somebody else removed a directory above it: the next look there finds what is there.
   if (path === undefined || path.join('/') === toPath.join('/')) return;
   let directory = volume.root;
   for (const segment of toPath.slice(0, -1)) directory = volume.nodes.entry(directory, segment, 'directory');

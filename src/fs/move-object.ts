@@ -44,6 +44,7 @@ export async function moveObject(
   return { ...written, size };
 }
 
+/** A copy that a move asks for. `size` in bytes. */
 interface Copying {
   readonly fromKey: string;
   readonly toKey: string;
@@ -54,8 +55,8 @@ interface Copying {
 const versionOf = ({ fromKey, etag }: Copying): string => `${etag} ${fromKey}`;
 
 /**
- * The object that a copy left whose answer was lost, before the client came again: it carries the source's metadata and its ETag, or, of what
- * was uploaded in parts, another one.
+ * The copy that an earlier call of the same rename made and got no answer about: the object at the new key, if it has the source's size and metadata, and
+ * its ETag too. (The copy of an object uploaded in parts has another ETag.)
  */
 async function ownCopy(volume: Volume, copying: Copying): Promise<WrittenObject | undefined> {
   const { store, copiesInDoubt } = volume;

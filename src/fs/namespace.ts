@@ -1,5 +1,5 @@
 /**
- * CREATE, SYMLINK and REMOVE; directories.ts has MKDIR and RMDIR. Each resolves only when a crash loses nothing of it: the store has it, or, for a new
+ * CREATE, SYMLINK and REMOVE; directories.ts has MKDIR and RMDIR. Each resolves when a crash can't undo it any more: the store has it, or, for a new
  * file, the journal. Changes of one entry run one after the other.
  */
 import type { AttributeChanges, Caller, CreateMode } from './file-system.js';
@@ -100,7 +100,7 @@ export class Namespace {
     return this.#entries.alone(directory, name, making, 'entry', patience);
   }
 
-  /** Where the object is put before the answer, and tells attributes, it tells whose it is. */
+  /** Times that carry the verifier, where the object is put before CREATE is answered and has our metadata (exclusive-marks.ts). */
   #marked(verifier: Buffer, nowNs: bigint): AttributeChanges {
     return this.#marksObjects ? markedTimes(verifier, nowNs) : {};
   }
@@ -191,7 +191,7 @@ export class Namespace {
     });
   }
 
-  /** REMOVE (RFC 1813 3.3.12). EISDIR for a directory. Without a guard the entry's attributes aren't looked at. */
+  /** REMOVE (RFC 1813 3.3.12). EISDIR for a directory. Without a guard the entry's attributes aren't needed, and a HEAD is saved. */
   async remove(directory: DirectoryNode, name: string, guard: Guard | undefined): Promise<EntryChange> {
     return this.#entries.alone(directory, name, async () => {
       const volume = this.#volume;

@@ -31,7 +31,7 @@ export class NodeCache {
   });
   /** Nodes with something unpublished: never forgotten. */
   readonly #busy = new Set<FileNode>();
-  /** Directories that are there whatever the store says: never forgotten, either. */
+  /** Empty directories without markers (kept-directories.ts): never forgotten, either. */
   readonly #heldDirectories = new Set<DirectoryNode>();
   /** Nodes made, moved or removed so far, and how many of those are certain to be so after the death of this process. */
   #changes = 0;
@@ -83,8 +83,8 @@ export class NodeCache {
   }
 
   /**
-   * Ids and cookies of listed names, and their nodes where there is one in memory or its attributes may be told: of the others none is made, for
-   * a listing has a million of them.
+   * Ids and cookies of listed names, in their order. A node comes with those that have one in memory, or whose attributes a listing may confirm. For the
+   * others none is made: a listing may have a million names. ESTALE when the directory was removed.
    */
   listed(parent: DirectoryNode, entries: readonly Pick<ListedEntry, 'name' | 'kind'>[]): ListedNode[] {
     if (this.#table.get(parent.id) === undefined)
@@ -151,7 +151,7 @@ export class NodeCache {
     return node.permanent || this.#heldDirectories.has(node) || this.hasBusyBelow(node);
   }
 
-  /** The directory is there whatever the store says, until it is released. */
+  /** Keeps the directory, whatever the store says, until it is released. */
   hold(directory: DirectoryNode): void {
     this.#heldDirectories.add(directory);
   }
@@ -160,7 +160,7 @@ export class NodeCache {
     this.#heldDirectories.delete(directory);
   }
 
-  /** Something below the directory isn't published, or is there whatever the store says. */
+  /** Something below the directory isn't published, or is a held directory. */
   hasBusyBelow(directory: DirectoryNode): boolean {
     for (const node of [...this.#busy, ...this.#heldDirectories]) {
       let record = this.#table.get(node.id);
@@ -225,7 +225,7 @@ export class NodeCache {
     this.#settledChanges = Math.max(this.#settledChanges, changes);
   }
 
-  /** As `settled`, for a page of a listing: the next one has a million names, which the database is to keep up with. */
+  /** As `settled`, for a page of a listing: waits also where the database is behind, so that a scan of a million names doesn't outrun it. */
   async listedSettled(): Promise<void> {
     await this.settled();
     await this.#table.room();

@@ -8,7 +8,7 @@ import { AbsentNames } from './absent-names.js';
 import type { FsError } from './errors.js';
 import { StreamPace } from './stream-pace.js';
 import type { FileType } from './file-system.js';
-import { NameChanges, tells } from './name-changes.js';
+import { covers, NameChanges } from './name-changes.js';
 
 /** One version of an object at a node's key. `lastModifiedMs` is unknown until a HEAD or LIST has told it. */
 export interface PublishedVersion {
@@ -27,11 +27,11 @@ export interface SillyState {
   usedMs: number;
 }
 
-/** What a publication would leave in the store. */
+/** A publication of which it isn't known whether it reached the store. */
 export interface PublicationAttempt {
   /** Bytes. */
   readonly size: number;
-  /** What holds its bytes; undefined where those are the object's, or none. */
+  /** The session that holds its bytes; undefined where there are none, or they are those of the object before. */
   readonly session: WriteSession | undefined;
   readonly metadata: ObjectHeaders['metadata'];
 }
@@ -53,7 +53,7 @@ abstract class NodeState {
   validatedMs = NEVER_MS;
   /** Moves at every change made here: an answer of the store that was asked for before is not applied. */
   epoch = 0;
-  /** Mode and owner were given here and are not on the object: what the object says of them, or what replaces it, doesn't change them. */
+  /** Mode and owner are kept in the state directory, not on the object (`--metadata`): metadata of the object, or of one that replaces it, doesn't change them. */
   attributesHere = false;
   /** The file was removed; its handles are stale. */
   gone = false;
@@ -109,8 +109,8 @@ export class FileNode extends NodeState {
   /** CREATE EXCLUSIVE's verifier, until the SETATTR that follows it. */
   exclusiveVerifier: string | undefined;
   /**
-   * A publication that failed, or goes on without a session, and may have reached the store: what it would have left there. Nothing of
-   * the file is changed until it is known what became of it.
+   * A publication that failed and may have reached the store, or one under way that sends no bytes. The file isn't changed until it is known
+   * what became of it.
    */
   attempted: PublicationAttempt | undefined;
   // Both are made for those that are written: most files never are, and tens of thousands are in memory.
@@ -168,11 +168,11 @@ export interface ListedEntry {
 export const sortKeyOf = (entry: Pick<ListedEntry, 'name' | 'kind'>): string =>
   entry.kind === 'directory' ? `${entry.name}/` : entry.name;
 
-/** What a page of LIST told of a directory's names, and what was changed here since. */
+/** Entries of a directory by a page of LIST, kept up to date with changes made here. */
 export interface Listing {
   readonly takenMs: number;
   readonly entries: Map<string, ListedEntry>;
-  /** The last sort key that it tells of. Absent: it tells of all. */
+  /** The last sort key that the page covers. Absent: it covers the whole directory. */
   readonly until?: string;
 }
 
@@ -195,9 +195,9 @@ export class DirectoryNode extends NodeState {
   /** The marker object `key/`: absent, unknown (undefined), or the version whose metadata was read. */
   marker: { readonly etag: string; readonly lastModifiedMs: number | undefined } | null | undefined;
   markerHeaders: ObjectHeaders | undefined;
-  /** Of a directory that fits one page. */
+  /** The listing of a directory that fits one page. */
   listing: Listing | undefined;
-  /** Of a larger one: its first page. */
+  /** The first page of a larger directory. */
   beginning: Listing | undefined;
   /** Files made here that the store doesn't have yet. */
   readonly unpublishedFiles = new Map<string, FileNode>();
@@ -205,7 +205,7 @@ export class DirectoryNode extends NodeState {
   readonly negatives = new AbsentNames();
   /** Changes of entries made here. */
   entryChanges = 0;
-  /** Of questions about entries that are under way. */
+  /** One for each LIST or HEAD about entries that is under way. */
   #underWay: Set<NameChanges<ListedEntry>> | undefined;
 
   /** An entry came or went: both times move (POSIX). What this one change did to them, for clients that cache the directory. */
@@ -217,7 +217,7 @@ export class DirectoryNode extends NodeState {
     return { before, after: { mtimeNs: this.mtimeNs, ctimeNs: this.ctimeNs } };
   }
 
-  /** What is changed here while `ask` asks the store about entries, up to its end. */
+  /** Runs `ask`, a request about entries, with a record of what is changed here until it ends. */
   async during<T>(ask: (changes: NameChanges<ListedEntry>) => Promise<T>): Promise<T> {
     const changes = new NameChanges<ListedEntry>();
     const underWay = (this.#underWay ??= new Set());
@@ -229,19 +229,19 @@ export class DirectoryNode extends NodeState {
     }
   }
 
-  /** The listing that tells of a name, be it that there is none. */
+  /** The listing that covers a name: where it doesn't have the name, there was no such entry. */
   listingOf(name: string): Listing | undefined {
     const { listing, beginning } = this;
     if (listing !== undefined || beginning === undefined) return listing;
-    return tells(beginning.until, name) ? beginning : undefined;
+    return covers(beginning.until, name) ? beginning : undefined;
   }
 
-  /** How many entries it has at least, as far as a listing tells. */
+  /** The least number of entries, as far as a listing shows them. */
   get listedEntries(): number {
     return (this.listing ?? this.beginning)?.entries.size ?? 0;
   }
 
-  /** A file was made here that the store doesn't have yet. */
+  /** Called when a file was made here that the store doesn't have yet. */
   noteCreated(name: string, node: FileNode): void {
     this.negatives.delete(name);
     this.unpublishedFiles.set(name, node);
@@ -260,20 +260,20 @@ export class DirectoryNode extends NodeState {
       this.negatives.delete(name);
   }
 
-  /** An entry was removed here, or renamed. */
+  /** Called when an entry was removed here, or renamed away. */
   noteAbsent(name: string, nowMs: number): void {
     this.unpublishedFiles.delete(name);
     this.negatives.set(name, nowMs);
     this.#changed(name, undefined);
   }
 
-  /** The store was found not to have the entry any more; it may have it again by now. */
+  /** Called when the store was found not to have the entry any more. It may have it again by now, so answers under way aren't used. */
   noteVanished(name: string, nowMs: number): void {
     this.noteAbsent(name, nowMs);
     this.#underWay?.forEach((changes) => changes.changedUnknown());
   }
 
-  /** Entries have changed in a way that isn't known: what was listed tells nothing any more, nor does an answer that is under way. */
+  /** Called when entries have changed and it isn't known how: neither listings nor answers under way are used. */
   forgetListing(): void {
     this.entryChanges++;
     this.listing = undefined;

@@ -1,6 +1,6 @@
 /**
- * Publications whose answer this daemon never had, because it was lost on the way or the daemon had died: an object that isn't the version
- * expected may be what one of them left. Bytes prove it; attributes where there are none.
+ * Publications that this daemon never had an answer for, because it was lost on the way or the daemon had died. An object that isn't the version
+ * expected may be what one of them left. Equal bytes prove it; where a publication has no bytes of its own, equal metadata.
  */
 import { isDeepStrictEqual } from 'node:util';
 import type { ObjectHead, ObjectHeaders } from '../store/object-store.js';
@@ -8,7 +8,7 @@ import type { FileNode, PublicationAttempt } from './node.js';
 import { differsInTimesOnly } from './posix-metadata.js';
 import type { Volume } from './volume.js';
 
-/** The object at a file's key, where it is what was to be published. Errors: StoreError; SpoolFullError. */
+/** The object at the file's key, if it is what was to be published. Errors: StoreError; SpoolFullError. */
 export async function findOwn(
   { store }: Volume,
   node: FileNode,
@@ -26,7 +26,7 @@ export async function findOwn(
   return isOwn ? head : undefined;
 }
 
-/** An object may have these headers in place of those wanted: an upload carries no times, unless a client gave the file some. */
+/** Whether an object's headers need no change to be those wanted. An upload carries no times: these may differ unless a client set them. */
 export function willDo(
   { timesGiven }: Pick<FileNode, 'timesGiven'>,
   has: ObjectHeaders,

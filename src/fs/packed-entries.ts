@@ -1,23 +1,22 @@
 /**
- * Entries of a page as few pieces: a page ahead of the client waits for it, and a hundred of them as objects and strings would be a hundred
- * thousand of each, a third of the heap and more than that of the collector's work. A page of 1,000 entries takes some 70 KB so, outside of the
- * heap.
+ * Packs the entries of a page into a few buffers. Up to a hundred pages wait ahead of a client; as objects and strings they would be a hundred thousand of
+ * each, a third of the heap and more than a third of the collector's work. Packed, a page of 1,000 entries takes some 70 KB outside of the heap.
  */
 import type { Continuation, HeldPage } from './listed-page.js';
 import type { ListedEntry } from './node.js';
 
-/** No name has it. */
+/** No name contains it. */
 const SEPARATOR = '\0';
 const UNKNOWN = Number.NaN;
 
 export class PackedEntries {
   readonly length: number;
-  /** A directory's with a slash behind it, which no other name has. */
+  /** UTF-8, with separators. A directory's name has a slash behind it, which no file's name contains. */
   readonly #names: Buffer;
   readonly #etags: Buffer;
-  /** Where each of them ends. */
+  /** Where each ETag ends, in bytes. */
   readonly #ends: Uint32Array;
-  /** Size and LastModified of each file; UNKNOWN where LIST didn't tell. */
+  /** Size in bytes and LastModified in milliseconds since the epoch of each entry, in turn; UNKNOWN where LIST didn't tell. */
   readonly #numbers: Float64Array;
 
   constructor(entries: readonly ListedEntry[]) {
@@ -49,7 +48,7 @@ export class PackedEntries {
     if (name.endsWith('/')) return { name: name.slice(0, -1), kind: 'directory' };
     const size = this.#numbers[2 * at] ?? UNKNOWN;
     if (Number.isNaN(size)) return { name, kind: 'file' };
-    // A text of its own: what is cut out of another one keeps all of that in memory, and files keep their ETags.
+    // Made from the buffer: a string sliced from a longer one would keep all of that in memory, and files keep their ETags.
     const etag = this.#etags.toString('utf8', at === 0 ? 0 : this.#ends[at - 1], this.#ends[at]);
     const lastModifiedMs = this.#numbers[2 * at + 1] ?? UNKNOWN;
     const version = Number.isNaN(lastModifiedMs) ? { etag, size } : { etag, size, lastModifiedMs };
@@ -69,7 +68,7 @@ export interface WaitingPage {
   readonly takenMs: number;
 }
 
-/** The page as objects, which it is from now on: a client reads it by several calls. */
+/** The page with its entries unpacked. It stays unpacked, since a client reads a page by several calls. */
 export function heldPage(page: WaitingPage): HeldPage {
   const { after, more, takenMs } = page;
   const entries = page.entries instanceof PackedEntries ? page.entries.unpacked() : page.entries;

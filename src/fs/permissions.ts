@@ -50,7 +50,7 @@ export function requireEntryChange(directory: Attributes, caller: Caller): void 
   if (!permission.write || !permission.execute) throw denied('change of a directory');
 }
 
-/** Whether it takes the owner of an entry to tell if the caller may remove or rename it: the directory is sticky and not the caller's. */
+/** Whether the owner of an entry decides if the caller may remove or rename it: the directory is sticky, and neither the caller's nor the caller root. */
 export function ownerDecides(directory: Attributes, caller: Caller): boolean {
   const sticky = (directory.mode & 0o1000) !== 0;
   return sticky && caller.uid !== 0 && caller.uid !== directory.uid;

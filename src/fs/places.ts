@@ -38,7 +38,7 @@ export class Places {
     return this.#handles.seal({ exportId, nodeId });
   }
 
-  /** The same handle, of one of many that nobody may ask for. */
+  /** The same handle, not remembered: for listings, where few of the handles come back. */
   sealOnce(exportId: bigint, nodeId: bigint): Fs.Handle {
     return this.#handles.sealOnce({ exportId, nodeId });
   }

@@ -81,12 +81,12 @@ export function writePosixMetadata(
   };
 }
 
-/** `foreign` without times of any dialect: those of what an object was before. */
+/** `foreign` without the times of any dialect: they belong to the object's former bytes. */
 export function withoutTimes(foreign: Readonly<Record<string, string>>): Record<string, string> {
   return Object.fromEntries(Object.entries(foreign).filter(([key]) => !TIME_KEYS.has(key)));
 }
 
-/** The least that makes an object a symlink for all who read our dialect. */
+/** The least metadata that makes an object a symlink for everybody who reads our dialect. */
 export const SYMLINK_METADATA: Readonly<Record<string, string>> = { 'file-permissions': '0120777' };
 
 /** True where two objects' metadata differ in nothing but the times of our dialect. */

@@ -92,12 +92,12 @@ export class Publishing {
     const { attempted } = node;
     try {
       if (await this.#isOurs(node, this.#volume.keyOf(node))) await this.#afterPublish(node);
-      // S3 may carry it out yet, unless another one has been answered before.
+      // S3 may carry it out yet, until it has answered another publication: then the conditions of the first no longer hold.
       else if (node.publishable && node.silly?.withheld !== true) await this.#publishNow(node);
     } catch (error) {
       const failure = toFsError(error);
       if (failure.code === 'EJUKEBOX') node.attempted ??= attempted;
-      // Refused, or a conflict: who asks for the file to be published is told.
+      // Otherwise it was refused, or is a conflict: the next COMMIT is told of that.
       if (node.attempted !== undefined) throw failure;
     }
   }
@@ -136,7 +136,7 @@ export class Publishing {
 
   /**
    * Drops everything unpublished of a file that is removed; the caller holds its key. Resolves when a crash can't bring it back.
-   * What can't be read any more is let go without being waited for. ENOSPC where the journal can't be told, and a crash may.
+   * What can't be read any more is let go without being waited for. ENOSPC where the journal has no room for it: then a crash may bring it back.
    */
   async abandon(node: FileNode): Promise<void> {
     const volume = this.#volume;
@@ -153,7 +153,7 @@ export class Publishing {
     } catch (error) {
       throw toFsError(error);
     } finally {
-      // Also where the journal has no room for it: nobody else knows of the session any more.
+      // Also after a failure: nobody else knows of the session any more, and it would keep its memory.
       await session?.discard();
     }
   }
@@ -191,7 +191,7 @@ export class Publishing {
     let headers: ObjectHeaders | undefined;
     let sent: ObjectHeaders;
     try {
-      // Ends in the journal with the publication.
+      // The journal's record of the attributes ends with the publication: the state directory must have them before.
       await volume.keptAttributes(node);
       await this.#loadHeaders(node, key);
       // What is added to keeps its headers: times that it had would be those of before.
@@ -219,7 +219,7 @@ export class Publishing {
         cause: error,
       });
     }
-    // The upload was begun with other headers: what it lacks is a change of its object.
+    // An upload may have been begun with other headers: what the object lacks is then published as a change of it.
     const isLacking = !willDo(node, sent, headers);
     node.headers = isLacking ? headers : sent;
     if (isLacking) node.attributesDirty = true;
@@ -229,8 +229,8 @@ export class Publishing {
   }
 
   /**
-   * The object at the key is what a publication of ours put there whose answer was lost: no conflict. It is the published version then, and
-   * what it lacks of attributes a change of it. What the journal has of the bytes goes when it has that.
+   * Whether the object at the key is what a publication of ours put there whose answer was lost. Then there is no conflict: it is the published
+   * version, and attributes that it lacks are a change of it, which is journaled before the journal's record of the bytes ends.
    */
   async #isOurs(node: FileNode, key: string): Promise<boolean> {
     const volume = this.#volume;
@@ -297,7 +297,7 @@ export class Publishing {
         : store.copy(key, key, { sourceEtag: version.etag, headers, condition, size }));
       node.version = { ...written, size };
     } catch (error) {
-      // It had no effect: another daemon's new object, without bytes to compare, may look like it.
+      // A create-only PUT that was refused had no effect. The new object of another daemon, also empty, must not be taken for ours.
       if (isReplaced(error) && version === undefined) node.attempted = earlier;
       throw error;
     }
@@ -306,7 +306,7 @@ export class Publishing {
     return headers;
   }
 
-  /** The journal hears of the attributes that an object lacks before it forgets the bytes that are in it. */
+  /** Journals the attributes that an object lacks, before the journal's record of its bytes ends. Doesn't reject: without room it is only logged. */
   async #journalLacking(node: FileNode, etag: string): Promise<void> {
     try {
       await journalChangeOf(this.#volume, node, etag);

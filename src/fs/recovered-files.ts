@@ -101,7 +101,7 @@ async function writtenAgain(
   }
   if (head !== undefined && head.etag === etag) freshness.applyHead(node, head, volume.clock.nowMs());
   else node.version = etag === undefined ? undefined : { etag, size: record.state.base?.size ?? 0 };
-  // Bytes are a file's: it was renamed over the symlink.
+  // Only files have bytes in the journal. A symlink in the table is the one that the file was renamed over.
   if (node.type === 'symlink') node.headers = { metadata: {} };
   node.type = 'file';
   node.symlinkTarget = undefined;
@@ -128,7 +128,7 @@ async function writtenAgain(
   if (head !== undefined && head.etag !== etag && (await isPublished(node, key, head))) {
     await adopt(operations, { directory, name, node }, intent, head);
   } else if (etag === undefined) directory.unpublishedFiles.set(name, node);
-  // What the daemon that died had on its way may be carried out yet: first this is answered.
+  // A publication that the dead daemon had under way may be carried out yet: nothing is changed before ours has been answered.
   const { session } = node;
   if (session !== undefined && node.silly?.withheld !== true)
     node.attempted = { session, size: session.size, metadata: {} };
@@ -206,7 +206,7 @@ async function createAgain(
     directory.unpublishedFiles.delete(name);
     if (volume.keepsAttributesHere('file')) restore(volume, node, intent.attributes);
     freshness.applyHead(node, head, volume.clock.nowMs());
-    // The object of an earlier publication has no times of its own.
+    // An object that our publication made before the crash has no metadata: the journal's attributes are the file's.
     if (node.attributesHere && head.size === (intent.sizeBytes ?? 0))
       restore(volume, node, intent.attributes);
     volume.nodes.save(node);

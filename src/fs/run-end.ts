@@ -18,7 +18,7 @@ const RUN_WASTE_SHARE = 0.013;
 const ERROR_BEYOND_MARGIN = 0.07;
 /** Of the errors a guess is likely to have, so many are kept from the end of a run's last page. */
 const MARGIN_ERRORS = 1.5;
-/** The last entry of a page doesn't tell whether a directory behind it hides it, which would be a LIST for each run. */
+/** Whether a directory hides the last entry of a page is told by what follows: without an entry to spare each run would take one more LIST. */
 const MARGIN_ENTRIES_MIN = 2;
 
 /** The name that it is to end with, and its pages; undefined where the names don't tell. */

@@ -43,7 +43,7 @@ interface Order {
   readonly entries: readonly ListedEntry[];
   readonly entryChanges: number;
   readonly unpublished: number;
-  /** Directories of the volume that nothing in the bucket keeps. */
+  /** How many directories the volume keeps without markers. */
   readonly kept: number;
 }
 
@@ -183,7 +183,7 @@ export class Scans {
     return entries.map((entry, at) => {
       directory.noteListed(entry.name, takenMs);
       const { id, cookie, node: known } = nodes[at] as ListedNode;
-      // A listing that tells all gives attributes to every file.
+      // With `--metadata none` a listing has the attributes of every file.
       const isTold = proves && volume.metadata === 'none' && entry.kind === 'file';
       const node = known ?? (isTold ? volume.nodes.get(id) : undefined);
       const proven = node !== undefined && this.#isProven(node, entry, proves ? takenMs : undefined);

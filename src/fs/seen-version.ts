@@ -1,4 +1,4 @@
-/** What the store says of a file: taken over, with what the state directory alone knows of it. */
+/** Takes over what the store says of a file, and leaves what the state directory alone knows of it. */
 import { toNs } from './clock.js';
 import type { FileNode, PublishedVersion } from './node.js';
 import type { PosixMetadata } from './posix-metadata.js';
@@ -11,13 +11,16 @@ export interface SeenVersion {
   readonly lastModifiedMs: number;
 }
 
-/** A version as a listing tells it; undefined where it is of a publication that hasn't told all. */
+/** `version` as a SeenVersion; undefined where its LastModified isn't known, as after a publication. */
 export function seenOf(version: PublishedVersion | undefined): SeenVersion | undefined {
   const lastModifiedMs = version?.lastModifiedMs;
   return version === undefined || lastModifiedMs === undefined ? undefined : { ...version, lastModifiedMs };
 }
 
-/** Of a file that was asked for at `askedMs`: an answer is as old as its question. `posix` is what the object's metadata tells. */
+/**
+ * Applies a version to its node. `posix`: what the object's metadata tells. `askedMs`: when the store was asked (milliseconds since the epoch), since an
+ * answer is as old as its request.
+ */
 export function applySeen(
   volume: Volume,
   node: FileNode,

@@ -1,4 +1,4 @@
-/** An entry of a directory as READDIR shows it. READDIRPLUS alone asks for its handle, which is sealed then. */
+/** An entry of a directory as READDIR shows it. The handle is sealed when it is asked for, which only READDIRPLUS does. */
 import type { Attributes, DirectoryEntry, Handle } from './file-system.js';
 import type { Places } from './places.js';
 import type { ScannedEntry } from './scan.js';

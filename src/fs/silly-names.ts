@@ -135,7 +135,7 @@ export class SillyNames {
     const volume = this.#volume;
     const node = volume.nodes.get(BigInt(intent.nodeId));
     const name = intent.path.at(-1);
-    // Removed, and the daemon died before the journal heard of it; or somebody else removed all of its directory.
+    // The file was removed and the daemon died before the journal had that; or somebody else removed the whole directory.
     const isThere = node?.kind === 'file' && volume.table.path(node.id) !== undefined;
     if (!isThere || name === undefined) {
       if (node !== undefined) await dropUnpublished(volume, intent.nodeId);
@@ -153,7 +153,7 @@ export class SillyNames {
     await this.#journalAgain(node);
   }
 
-  /** What the node tells of its object is as journaled, or what `settle` has published since. */
+  /** Whether the node's version is right: the journaled one, or one that `settle` has published since. */
   async #isPublished({ version, silly, id }: FileNode, journaled: PublishedVersion): Promise<boolean> {
     const volume = this.#volume;
     if (version === undefined || version.etag === journaled.etag) return version !== undefined;

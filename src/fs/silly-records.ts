@@ -15,8 +15,8 @@ const JOURNALED_EACH_MS = 3_600_000;
 
 const sillyRef = (id: bigint): string => `silly:${id}`;
 
-/** What it asks of its volume. */
-interface Names {
+/** The part of a volume that is used here. */
+interface OwnVolume {
   readonly name: string;
   readonly table: NodeTable;
   readonly intents: IntentLog;
@@ -29,13 +29,13 @@ interface Names {
 }
 
 export class SillyRecords {
-  readonly #volume: Names;
+  readonly #volume: OwnVolume;
   /** By id. Held for good, with their directories: neither is to come back from the database without what is known of it here. */
   readonly #files = new Map<bigint, { readonly node: FileNode; readonly directory: DirectoryNode }>();
   /** By the key that their objects are at. */
   readonly #held = new Map<string, FileNode>();
 
-  constructor(volume: Names) {
+  constructor(volume: OwnVolume) {
     this.#volume = volume;
   }
 
@@ -95,7 +95,7 @@ export class SillyRecords {
     });
   }
 
-  /** The object that is at the key of its old name is another version now: that is the removed file's. */
+  /** Journals the version that the removed file's object at its old key has now. */
   async journalVersion({ id, silly, version }: FileNode): Promise<void> {
     const { intents } = this.#volume;
     const ref = sillyRef(id);

@@ -65,11 +65,11 @@ export function inOrder(entries: readonly ListedEntry[]): ListedEntry[] {
     .map(({ entry }) => entry);
 }
 
-/** Nothing at all; a page that goes on may have nothing of its own. */
+/** Whether nothing is below the prefix. A page that goes on may be empty and still not the last. */
 export const isEmptyPage = ({ objects, prefixes, continuationToken }: ListPage): boolean =>
   objects.length === 0 && prefixes.length === 0 && continuationToken === undefined;
 
-/** The last key or prefix of a page, in S3's order, without the directory's own. */
+/** The sort key of a page's last key or prefix: in S3's order, without the directory's prefix. */
 export function lastSortKeyOf({ objects, prefixes }: ListPage, prefix: string): string | undefined {
   const key = objects.at(-1)?.key;
   const directory = prefixes.at(-1);
@@ -77,7 +77,7 @@ export function lastSortKeyOf({ objects, prefixes }: ListPage, prefix: string): 
   return (isKeyLast ? key : directory)?.slice(prefix.length);
 }
 
-/** Files that are being published may be listed already, and directories that are kept here not be: they are no news. */
+/** Whether a new listing shows no change. Files that are being published may or may not be listed, and so may directories that are kept here. */
 export function sameEntries(
   known: ReadonlyMap<string, ListedEntry>,
   listed: ReadonlyMap<string, ListedEntry>,
@@ -122,10 +122,10 @@ export function headersOnly(head: ObjectHead): ObjectHeaders {
   };
 }
 
-/** Content types whose headers are shared. */
+/** Content types whose headers are shared, at most. */
 const SHARED_MAX = 256;
 
-/** Headers of files that have nothing but a content type: one object for all files of a type, of which tens of thousands are known. */
+/** Headers of files. Those that have nothing but a content type share one object a type, since tens of thousands of files are in memory. */
 export class SharedHeaders {
   readonly #byType = new Map<string, ObjectHeaders>();
 

@@ -75,7 +75,7 @@ export async function renameTreeOrUndo(
   }
 }
 
-/** True once the version is at its new key; false where somebody replaced or removed it, which the next pass sees, or has that key. */
+/** True once the version is at its new key; false where somebody replaced or removed it, which the next pass sees, or put an object at the new key. */
 async function renameKey(store: RenamingStore, object: ObjectSummary, target: string): Promise<boolean> {
   const { key, etag, size } = object;
   try {

@@ -25,7 +25,7 @@ import { writePosixMetadata } from './posix-metadata.js';
 import { SillyRecords } from './silly-records.js';
 import type { HiddenKeys } from './store-answers.js';
 
-/** Clients come again within seconds, where they do. */
+/** Renames in doubt that are remembered. A client that repeats its call does so within seconds. */
 const COPIES_IN_DOUBT_MAX = 1024;
 
 export interface VolumeDefaults {
@@ -72,7 +72,7 @@ export interface VolumeParts {
   /** The same of names that it doesn't have. */
   readonly negativeTtlMs: number;
   readonly metadata: MetadataPlace;
-  /** Empty directories are kept by objects of no bytes. */
+  /** Directories get marker objects (`--directory-markers`). */
   readonly hasMarkers: boolean;
   /** EXCLUSIVE creates put the object before they are answered. */
   readonly createsInBucket: boolean;
@@ -115,7 +115,7 @@ export class Volume {
   readonly hidden: HiddenKeys;
   /** Uploads that somebody here works with, or will: not the janitor's. */
   readonly uploadsInUse = new Set<string>();
-  /** Copies that RENAMEs asked for and got no answer about, by the key that they would be at: the source's version and key. */
+  /** Copies that RENAMEs got no answer about: target key to ETag and key of the source (move-object.ts). */
   readonly copiesInDoubt = new Recent<string, string>(COPIES_IN_DOUBT_MAX);
   /** Who may change what at the same time. */
   readonly locks = new PathLocks();
@@ -202,8 +202,8 @@ export class Volume {
   }
 
   /**
-   * The headers an object is written with: what it had, and our attributes where they are kept on objects; without times for an upload that only
-   * begins.
+   * The headers that an object is written with: what it had, and our attributes where they are kept on objects. 'without times' is for an upload that
+   * only begins: the times may change before its end.
    */
   headersOf(node: FsNode, times: 'with times' | 'without times' = 'with times'): ObjectHeaders {
     const kept = node.kind === 'file' ? node.headers : node.markerHeaders;
@@ -222,12 +222,12 @@ export class Volume {
     };
   }
 
-  /** What clients set of such a node is kept in the state directory alone. */
+  /** Whether modes, owners and times that clients set on such a node are kept in the state directory only. */
   keepsAttributesHere(kind: FsNode['kind']): boolean {
     return this.metadata !== 'objects' || (kind === 'directory' && !this.hasMarkers);
   }
 
-  /** Resolves when what clients set of the node is on the disk, where nothing else keeps it. ENOSPC, EIO. */
+  /** Resolves when the attributes that only the state directory has are on the disk. ENOSPC, EIO. */
   async keptAttributes(node: FsNode): Promise<void> {
     if (!node.attributesHere || this.commit.isStateEphemeral) return;
     await this.table.flushed().catch((error: unknown) => {

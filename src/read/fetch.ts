@@ -56,7 +56,7 @@ export class Fetch {
   readonly fromDisk: boolean;
   #start: number;
   readonly #blocks: Block[] = [];
-  // Both are made for those that need them, and not kept beside the blocks, which hold on to their fetch.
+  // Both are made when they are needed and dropped at the end: blocks keep their fetch, and it would keep them.
   #cutOff: LightSignal | undefined;
   #waiters: Set<Waiter> | undefined;
   #end: number;

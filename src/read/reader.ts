@@ -253,7 +253,7 @@ export class Reader {
       }
       const pieces = this.#places.cut(this.#places.missing(this.#places.aligned(asked)));
       const needed = pool.bytesFor(pieces);
-      // What came meanwhile may have left more pieces than there were: they take more than one does.
+      // What arrived meanwhile may have split the missing range into more pieces, which take more memory than one.
       if (needed > bytes && !budget.tryReserve(needed - bytes)) {
         budget.release(bytes);
         bytes = needed;

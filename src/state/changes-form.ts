@@ -1,8 +1,10 @@
 /**
- * Changes of the inode tree as bytes of the log of names. Most of them are names that a listing showed for the first time, which are written short, by
- * directory; the others as V8 serializes them, which is what all were before (and is told by the first byte, V8's 0xff).
+ * The binary format of changes of the inode tree in the log of names. Most changes are names that a listing showed for the first time: those are written
+ * in a short form, grouped by directory. All others follow as V8 serializes them. Logs of earlier versions have V8's form alone, whose first byte is 0xff.
  *
- *   FORM u8 | bytes of the facts u32 | facts | { parent u64 | names u32 | { id u64 | number of its facts u8 | length u16 | name } ... } ... | 0 u64 | others
+ *   FORM u8 | length of facts u32 | facts | { parent u64 | count u32 | { id u64 | index of its facts u8 | length u16 | name UTF-8 } ... } ... | 0 u64 | others
+ *
+ * Numbers are big-endian, lengths in bytes. `facts` are the distinct facts of the names, as V8 serializes them.
  */
 import { deserialize, serialize } from 'node:v8';
 import {
@@ -15,7 +17,7 @@ import {
 
 const FORM = 1;
 const NAME_HEAD_BYTES = 8 + 1 + 2;
-/** A UTF-16 unit is at most so many bytes of UTF-8. */
+/** Bytes of UTF-8 that one UTF-16 code unit takes at most. */
 const UNIT_BYTES_MAX = 3;
 const NAME_BYTES_MAX = 0xffff;
 const FACTS_MAX = 256;
@@ -64,7 +66,7 @@ export function encodeChanges({ nodes, children, removals, burials }: NodeChange
   return Buffer.concat([head.subarray(0, at + 8), serialize([otherNodes, otherChildren, removals, burials])]);
 }
 
-/** Of bytes that were checked to be `encodeChanges`'s own. */
+/** Takes bytes that `encodeChanges` made and that a checksum has confirmed. */
 export function decodeChanges(bytes: Buffer): NodeChanges {
   const changes = new NodeChanges();
   const at = bytes[0] === FORM ? readNames(bytes, changes) : 0;
@@ -81,7 +83,7 @@ export function decodeChanges(bytes: Buffer): NodeChanges {
   return changes;
 }
 
-/** A node of a path's first id, and nothing of it but where it is. */
+/** Whether the change fits the short form: a new node with the first id of its path, of which nothing is known but its name and facts. */
 function isNewName(record: NodeChange | undefined, parent: bigint, name: string): record is NodeRecord {
   return (
     typeof record === 'object' &&
@@ -96,7 +98,7 @@ function isNewName(record: NodeChange | undefined, parent: bigint, name: string)
   );
 }
 
-/** Facts that many names share are one object. */
+/** Index of the facts, by identity, since names that share facts share the object. Undefined when there are too many. */
 function numberOf(facts: unknown, numbers: Map<unknown, number>): number | undefined {
   const known = numbers.get(facts);
   if (known !== undefined || numbers.size === FACTS_MAX) return known;
@@ -104,7 +106,7 @@ function numberOf(facts: unknown, numbers: Map<unknown, number>): number | undef
   return numbers.size - 1;
 }
 
-/** Where the next one stands. */
+/** Writes one name at `at`; returns where the next one begins. */
 function writeName(bytes: Buffer, at: number, { record: { id, name }, facts }: NewName): number {
   const length = bytes.write(name, at + NAME_HEAD_BYTES);
   bytes.writeBigUInt64BE(id, at);
@@ -113,7 +115,7 @@ function writeName(bytes: Buffer, at: number, { record: { id, name }, facts }: N
   return at + NAME_HEAD_BYTES + length;
 }
 
-/** Where the others begin. */
+/** Reads the short form into `changes`; returns where the others begin. */
 function readNames(bytes: Buffer, changes: NodeChanges): number {
   const begin = 5 + bytes.readUInt32BE(1);
   const shared = deserialize(bytes.subarray(5, begin)) as readonly unknown[];

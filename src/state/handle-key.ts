@@ -25,7 +25,7 @@ export interface HandleFields {
   readonly nodeId: bigint;
 }
 
-/** A handle that this key sealed: one object, found by either. */
+/** A handle that this key has sealed or opened: one object, found by its node id and by its MAC. */
 interface Known {
   readonly fields: HandleFields;
   readonly handle: Buffer;
@@ -52,11 +52,11 @@ export class HandleKey {
     const { exportId, nodeId } = fields;
     const known = this.#sealed.get(nodeId);
     if (known?.fields.exportId === exportId) return known.handle;
-    // Who is given it comes back with it.
+    // A client that is given a handle comes back with it.
     return this.#keep(fields, this.sealOnce(fields)).handle;
   }
 
-  /** The same bytes, not kept: a listing has a million of them. */
+  /** The same bytes as `seal`, not remembered: for listings, which may have a million of them. */
   sealOnce({ exportId, nodeId }: HandleFields): Buffer {
     const handle = Buffer.allocUnsafe(HANDLE_BYTES);
     handle.writeUInt32BE(VERSION << 24, 0);
@@ -80,8 +80,8 @@ export class HandleKey {
   }
 
   /**
-   * Remembers a copy, in memory that holds nothing else: in Node's pool each of them would keep 8 KiB of what others have long forgotten (16 MiB for
-   * 30,000 handles), and memory of its own costs 200 bytes.
+   * Remembers a copy of the handle, in slabs that hold nothing else. In Node's pool each copy would keep 8 KiB of other buffers alive (16 MiB for 30,000
+   * handles), and a buffer of its own costs 200 bytes more.
    */
   #keep(fields: HandleFields, bytes: Buffer): Known {
     const from = this.#slabUsed % SLAB_HANDLES;
@@ -96,7 +96,7 @@ export class HandleKey {
   }
 }
 
-/** Where to look for it. */
+/** The first 48 bits of the MAC, which index `#opened`. */
 const startOf = (handle: Buffer): number => handle.readUIntBE(BODY_BYTES, 6);
 
 /** timingSafeEqual for a handle, without leaving JavaScript: the time doesn't tell where they differ. */

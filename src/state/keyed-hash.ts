@@ -1,7 +1,7 @@
 /**
- * HMAC-SHA256 (RFC 2104, FIPS 180-4) of short messages: ids and handles are one each for every name that a listing shows. Node's takes 3 us and
- * leaves objects behind that the collector has to finalize, of which most of the time goes into calling it; this one takes 1 us and leaves nothing.
- * The state after the key, and after what all messages of a kind begin with, is kept.
+ * HMAC-SHA256 (RFC 2104, FIPS 180-4) of short messages. Every name that a listing shows takes one for its id and one for its handle. Node's takes 3 us,
+ * most of it for the call into native code, and leaves objects that the collector has to finalize; this one takes 1 us and leaves none. The hash state
+ * after the key is kept, and so is that after a prefix which many messages share.
  */
 import { createHash } from 'node:crypto';
 
@@ -10,22 +10,24 @@ const STATE_WORDS = 8;
 const INNER_PAD = 0x36;
 const OUTER_PAD = 0x5c;
 
-/** First 32 bits of the fractional part. */
+/** First 32 bits of the fractional part of `value`. */
 const fraction = (value: number): number => Math.floor((value - Math.floor(value)) * 2 ** 32) | 0;
 
+/** The first 64 primes: 311 is the last. */
 const PRIMES: readonly number[] = Array.from({ length: 312 }, (_, at) => at).filter((value) => {
   for (let divisor = 2; divisor * divisor <= value; divisor++) if (value % divisor === 0) return false;
   return value > 1;
 });
-/** FIPS 180-4 4.2.2 and 5.3.3: of the cube roots of the first 64 primes, and of the square roots of the first eight. */
+/** FIPS 180-4 4.2.2 and 5.3.3: fractions of the cube roots of the first 64 primes, and of the square roots of the first eight. */
 const ROUND_WORDS = Int32Array.from(PRIMES.slice(0, 64), (prime) => fraction(Math.cbrt(prime)));
 const FIRST_STATE = Int32Array.from(PRIMES.slice(0, STATE_WORDS), (prime) => fraction(Math.sqrt(prime)));
 
-/** What a message begins with, hashed as far as it fills blocks. */
+/** The beginning of a message, hashed as far as it fills blocks. */
 export interface HashedPrefix {
   readonly state: Int32Array;
-  /** What doesn't fill a block. */
+  /** The last bytes, which don't fill a block. */
   readonly rest: Uint8Array;
+  /** Length of the beginning. */
   readonly bytes: number;
 }
 
@@ -34,7 +36,7 @@ export class KeyedHash {
   readonly #outer: Int32Array;
   readonly #schedule = new Int32Array(64);
   readonly #state = new Int32Array(STATE_WORDS);
-  /** The last blocks of a message, or the outer one. */
+  /** The last blocks of a message with its padding, or the block of the outer hash. */
   #tail: Uint8Array<ArrayBuffer> = new Uint8Array(4 * BLOCK_BYTES);
   readonly #empty: HashedPrefix;
 
@@ -45,7 +47,7 @@ export class KeyedHash {
     this.#empty = { state: this.#inner, rest: new Uint8Array(), bytes: 0 };
   }
 
-  /** For messages that begin so. */
+  /** Hashes the beginning that messages share. */
   prefix(begin: Uint8Array): HashedPrefix {
     const state = this.#inner.slice();
     const whole = begin.length - (begin.length % BLOCK_BYTES);
@@ -53,13 +55,13 @@ export class KeyedHash {
     return { state, rest: begin.slice(whole), bytes: begin.length };
   }
 
-  /** The digest's eight words, good until the next call; of the first `messageBytes` of `message`, behind `prefix`. */
+  /** HMAC of `prefix` and the first `messageBytes` of `message`: eight words, valid until the next call. */
   words(message: Uint8Array, prefix: HashedPrefix = this.#empty, messageBytes = message.length): Int32Array {
     const { rest, bytes } = prefix;
     const state = this.#state;
     state.set(prefix.state);
     const length = rest.length + messageBytes;
-    // A bit behind the message and its length in bits, in eight bytes.
+    // FIPS 180-4 5.1.1: behind the message come a 1 bit and its length in bits, in eight bytes.
     const end = Math.ceil((length + 9) / BLOCK_BYTES) * BLOCK_BYTES;
     if (end > this.#tail.length) this.#tail = new Uint8Array(2 * end);
     const tail = this.#tail;
@@ -75,17 +77,18 @@ export class KeyedHash {
     return state;
   }
 
-  /** Pads the `length` bytes of the tail to `end`, of a message of `bytes` in all, and hashes them. */
+  /** Pads the tail from `length` to `end` and hashes it; `bytes` is the length of the whole message, with the block of the key. */
   #finish(state: Int32Array, length: number, bytes: number, end: number): void {
     const tail = this.#tail;
     tail.fill(0, length, end);
     tail[length] = 0x80;
-    // Messages are far shorter than 512 MiB.
+    // Messages are far shorter than 512 MiB: the length in bits fits 32 bits.
     const bits = bytes * 8;
     for (let byte = 0; byte < 4; byte++) tail[end - 4 + byte] = bits >>> (24 - 8 * byte);
     for (let at = 0; at < end; at += BLOCK_BYTES) this.#compress(state, tail, at);
   }
 
+  /** The state after the block of the key (RFC 2104 2). */
   #padded(key: Uint8Array, pad: number): Int32Array {
     const block = new Uint8Array(BLOCK_BYTES).fill(pad);
     for (const [at, byte] of key.entries()) block[at] = byte ^ pad;

@@ -1,4 +1,4 @@
-/** Changes of the inode tree that were put together, as they are in memory; as bytes: changes-form.ts. */
+/** Changes of the inode tree, collected in memory. changes-form.ts has their binary format. */
 
 /** A node of the tree: one file or directory that has been seen, or the root of a volume. */
 export interface NodeRecord {

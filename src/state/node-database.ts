@@ -1,4 +1,4 @@
-/** The inode tree in LMDB. */
+/** The inode tree in LMDB: nodes by id, children by parent and name, removals by time. node-form.ts has the keys and values. */
 import { join } from 'node:path';
 import { open, type Database, type RootDatabase } from 'lmdb';
 import { GONE, type NodeChange, type NodeChanges, type Removal } from './node-changes.js';
@@ -16,7 +16,7 @@ import {
 /** Key of the number of the last changes of the log that LMDB has. */
 const LOG_NUMBER = Buffer.from('log');
 const NOTHING = Buffer.alloc(0);
-/** Fewer names of a directory are looked up one by one. */
+/** For fewer names than this, a search of the range costs more than looking them up one by one. */
 const RANGE_NAMES_MIN = 8;
 const SURROGATE = /[\ud800-\udfff]/;
 
@@ -26,7 +26,7 @@ export class NodeDatabase {
   readonly #children: Database<Buffer, Buffer>;
   /** Removed nodes in the order of their removal: time and id, 16 bytes, are the key. */
   readonly #removals: Database<Buffer, Buffer>;
-  /** Of the last changes of the log that are here, when it was opened. */
+  /** Number of the last changes of the log that the database had when it was opened. */
   readonly logNumber: bigint;
 
   constructor(directory: string) {
@@ -66,12 +66,12 @@ export class NodeDatabase {
   }
 
   /**
-   * Tells the id of one of these names: by one search for all of them, where their stretch of the directory isn't full of others, as that of a
-   * listing's page isn't.
+   * A function that tells the ids of these names. They are looked up by one search of the range that they span: a page of a listing mostly has all names
+   * of its range. Names that the search didn't reach, since the range has many others, are looked up one by one.
    */
   childIds(parent: bigint, names: readonly string[]): (name: string) => bigint | undefined {
     const one = (name: string): bigint | undefined => this.childId(parent, name);
-    // With surrogates JavaScript's order of strings isn't that of their bytes.
+    // With surrogates the order of JavaScript's strings isn't that of their UTF-8 bytes, by which LMDB sorts.
     if (names.length < RANGE_NAMES_MIN || names.some((name) => SURROGATE.test(name))) return one;
     let [first = '', last = ''] = names;
     for (const name of names) {

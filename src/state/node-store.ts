@@ -81,7 +81,7 @@ export class NodeStore {
     return typeof found === 'string' ? undefined : found;
   }
 
-  /** As `node`, for one that nobody is expected to ask for again soon. */
+  /** As `node`, but not put into the cache: for listings, which ask for many nodes once. */
   nodeUnkept(id: bigint): NodeRecord | undefined {
     const found = this.#nodeCache.get(id) ?? this.#findUnkept(id);
     return typeof found === 'string' ? undefined : found;
@@ -101,7 +101,7 @@ export class NodeStore {
     return found;
   }
 
-  /** Nobody is expected to ask for it again soon. */
+  /** Not put into the cache. */
   #findUnkept(id: bigint): NodeChange | undefined {
     const held =
       this.#growing.nodes.get(id) ??
@@ -113,8 +113,8 @@ export class NodeStore {
   }
 
   /**
-   * The ids under which these names are live in `parent`, as `childId` tells them, one after the other: for a page of a listing, which
-   * comes in order and mostly has all names of a stretch. Nothing of it is kept in memory.
+   * The ids under which these names are live in `parent`, in their order, as `childId` tells each. For a page of a listing: the names are looked up
+   * together, and nothing is put into the cache.
    */
   childIdsOf(parent: bigint, names: readonly string[]): (bigint | undefined)[] {
     const newer = [this.#growing, this.#appending, this.#logged, this.#committing]
@@ -130,13 +130,13 @@ export class NodeStore {
     });
   }
 
-  /** Of a name that was put in this turn, or nearly so. */
+  /** As `childId`, of names that are not on their way to the log yet. For a name that comes twice in one page of a listing. */
   growingChildId(parent: bigint, name: string): bigint | undefined {
     const id = this.#growing.children.get(parent)?.get(name);
     return id === GONE ? undefined : id;
   }
 
-  /** A node that a listing showed: nobody asked for it by name. */
+  /** Puts a node and its name, as `putNode` and `putChild`, without the cache: a listing showed it, and nobody asked for it by name. */
   putListed(record: NodeRecord): void {
     this.#growing.nodes.set(record.id, record);
     this.#growing.setChild(record.parent, record.name, record.id);
@@ -214,7 +214,7 @@ export class NodeStore {
 
   deleteChild(parent: bigint, name: string): void {
     this.#growing.setChild(parent, name, GONE);
-    // Not GONE: a name that a listing shows anew isn't put here.
+    // Dropped rather than set to GONE: `putListed` doesn't touch the cache, and GONE would hide what it puts.
     this.#childCache.delete(this.#childCacheKey(parent, name));
     this.#schedule();
   }
@@ -234,7 +234,7 @@ export class NodeStore {
     return this.#appending.children.size > 0 ? this.#appended(this.#appendingWaiters) : Promise.resolve();
   }
 
-  /** Where many changes wait for LMDB: resolves when it has taken some, or failed to. For who makes changes faster than it takes them. */
+  /** Where many changes wait for LMDB, resolves when it has taken some or has failed to; undefined otherwise. For callers that make changes faster than it takes them. */
   room(): Promise<void> | undefined {
     if (this.#logged.nodes.size + this.#committing.nodes.size < UNCOMMITTED_MAX) return undefined;
     this.#hurry?.();
@@ -318,7 +318,7 @@ export class NodeStore {
         for (const waiter of failed) waiter.reject(error);
         return;
       }
-      // As it is, mostly: all that came meanwhile goes along with the next.
+      // Mostly nothing else is logged: no copying then.
       if (this.#logged.empty) this.#logged = changes;
       else this.#logged.putOver(changes);
       this.#loggedNumber = this.#log.lastNumber;

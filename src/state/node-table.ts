@@ -40,7 +40,7 @@ export interface NodeTableOptions {
 export class NodeTable {
   readonly #store: NodeStore;
   readonly #hash: KeyedHash;
-  /** The directory whose names were hashed last: they come directory by directory. */
+  /** The directory whose names were hashed last, with its path hashed: names come directory by directory. */
   #hashed: { readonly parent: bigint; readonly prefix: HashedPrefix } | undefined;
   readonly #nameBytes = Buffer.allocUnsafeSlow(NAME_BYTES_MAX);
   readonly #idBytes = new DataView(new ArrayBuffer(8));
@@ -91,8 +91,8 @@ export class NodeTable {
   }
 
   /**
-   * The live nodes with these names in `parent`, each made with the facts at its place where there is none, as `intern` does. For pages of
-   * listings: nothing of them is kept in memory. A name may come twice.
+   * The live nodes with these names in `parent`, in their order; where there is none it is made, as `intern` does, with the facts at the same index. For
+   * pages of listings: nothing is put into the cache. A name may come twice.
    */
   internListed(
     parent: bigint,
@@ -115,7 +115,7 @@ export class NodeTable {
     const first = this.#firstId(parent, name);
     const isFree = first >= ID_MIN && this.#store.isFree(first);
     const id = isFree ? first : this.#drawId();
-    // One shape for all of them.
+    // Written out, so that all records have one of two hidden classes.
     return facts === undefined
       ? { id, drawn: !isFree, parent, name, removed: false }
       : { id, drawn: !isFree, parent, name, removed: false, facts };
@@ -132,7 +132,7 @@ export class NodeTable {
     for (let at = newParent; at !== 0n; at = this.#known(at).parent) {
       if (at === id) throw new NodeTableError(`cannot move ${id} below itself`);
     }
-    // It may be a directory above the one whose path was hashed.
+    // It may be, or lie above, the directory whose path was hashed.
     this.#hashed = undefined;
     this.#store.deleteChild(record.parent, record.name);
     this.#retireCookie(record);
@@ -302,8 +302,8 @@ export class NodeTable {
   }
 
   /**
-   * The id of the first node at a place, which can be found again. Later ones are drawn: counting would take longer with every file at the
-   * place.
+   * The id of the first node at a place: a hash of the path, so that it can be found again. Later nodes at the place get random ids: counting would take
+   * longer with every one.
    */
   #firstId(parent: bigint, name: string): bigint {
     if (this.#hashed?.parent !== parent)
@@ -315,7 +315,7 @@ export class NodeTable {
     return this.#idBytes.getBigUint64(0);
   }
 
-  /** Volume and names from the root down to `parent`, as the ids of names in it are hashed. Names hold no NUL, so no two places give the same bytes. */
+  /** What the hashed path of each name in `parent` begins with: volume and names from the root down. Names hold no NUL, so no two paths give the same bytes. */
   #pathOf(parent: bigint): Buffer {
     const names: string[] = [];
     for (let at = parent; at !== 0n;) {

@@ -2,8 +2,9 @@
  * Whether an object holds what a session does: proven by its ETag where that can be told from the parts, else by its bytes. A size and
  * attributes that agree prove nothing: another writer's object has them as well.
  *
- *   small and all of it here, or no base and the ETag of as many parts -> that ETag of ours: the object is ours
- *   else -> every byte that is known here, compared
+ *   small, and all its bytes are here                      -> ours if its ETag is their MD5
+ *   no base, and the ETag tells of as many parts as ours   -> ours if its ETag is that of our parts
+ *   else, or where the ETags differ                        -> ours if every byte that is known here is the same
  *
  * What shows of the base is not compared: the base is gone, and nobody was promised more of it than the object's writer kept.
  */
@@ -19,7 +20,7 @@ import { multipartEtag } from './multipart-upload.js';
 /** Bytes read of either at a time. */
 const PIECE_BYTES = 1024 * 1024;
 
-/** Largest object whose ETag is compared with the MD5 of all bytes: what is one PUT as a rule. */
+/** Largest object whose ETag is compared with the MD5 of all its bytes. Files that are one PUT are mostly smaller. */
 const DIGEST_BYTES_MAX = 16 * 1024 * 1024;
 
 export interface ProofParts {
@@ -44,7 +45,7 @@ export async function provesContent(parts: ProofParts, object: ObjectVersion): P
   }
 }
 
-/** The ETag of the PUT's or the upload's object, where `seen` may be it. Where keys of KMS encrypt, ETags say nothing, nor does this. */
+/** The ETag that the object would have as one PUT or as our upload, where `seen` has that form. Under SSE-KMS ETags are no hashes: then it just differs. */
 async function etagToBe(parts: ProofParts, seen: string): Promise<string | undefined> {
   const { content } = parts;
   const { partMap, size } = content;
@@ -68,7 +69,7 @@ async function etagToBe(parts: ProofParts, seen: string): Promise<string | undef
   return multipartEtag(etags);
 }
 
-/** MD5 of bytes that are here. */
+/** MD5, in hexadecimal, of a range whose bytes are all here. */
 async function digestOf({ source }: ProofParts, start: number, end: number): Promise<string> {
   const digest = createHash('md5');
   for (let at = start; at < end; at += PIECE_BYTES) {

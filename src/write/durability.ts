@@ -30,7 +30,7 @@ export interface SessionJournal {
   write(record: DurableRecord, change: RecordChange | undefined): Promise<void>;
   /** Only the file's attributes may have changed since. */
   touch(record: DurableRecord): Promise<void>;
-  /** What was recorded is needed no more. Resolves when that is safe on disk, be it when there is room for it again. */
+  /** The record is no longer needed. Resolves when the disk has that: on a full disk, when there is room again. */
   end(): Promise<void>;
 }
 
@@ -46,10 +46,11 @@ export interface DurabilityOptions {
   readonly extentsMax: number;
 }
 
+/** A change of the record before its bytes are in the spool. */
 interface Plan extends Omit<RecordChange, 'extents' | 'keptBytes'> {
-  /** To be put into the spool. */
+  /** Ranges that are to be put into the spool. */
   readonly wanted: ExtentMap;
-  /** Parts that the upload has. */
+  /** How many parts the upload has. */
   readonly inUpload: number;
 }
 
@@ -145,9 +146,9 @@ export class Durability {
   }
 
   /**
-   * What COMMITs were answered for is sent over once the journal has it elsewhere. Where it can't, for want of room, it stays as it is: the
-   * upload makes way where it would be sent over; why it can't. `isToBeKept`: also where no COMMIT was answered. Errors: as of `keep`, when
-   * the upload can't make way, since bytes are in it alone.
+   * Called before a publication sends parts again that COMMITs were answered for: makes those bytes safe elsewhere first. Where there is no room for that
+   * they stay as they are, an upload that would be sent over makes way, and the error is returned. `isToBeKept`: also where no COMMIT was answered. Errors:
+   * as of `keep`, when the upload can't make way because bytes are in it alone.
    */
   async beforePublishing(isToBeKept: boolean): Promise<unknown> {
     if (this.#record === undefined && !isToBeKept) return undefined;
@@ -179,7 +180,7 @@ export class Durability {
     this.#options.segments.free(pieces);
   }
 
-  /** What the journal is to be told, its bytes put into the spool. Errors: SpoolFullError. */
+  /** The change for the journal, after its bytes were put into the spool. Errors: SpoolFullError. */
   async #change(unsafe: ExtentMap, keptBytes: number, pieces: SpooledPiece[]): Promise<RecordChange> {
     const { segments } = this.#options;
     for (let plan = this.#plan(unsafe); ;) {
@@ -189,14 +190,14 @@ export class Durability {
         return { ...safe, ...(keptBytes < Infinity && { keptBytes }), extents };
       } catch (error) {
         plan = this.#plan(unsafe);
-        // While others were spooled a part was filled and sent, and memory let go of it: it is safe where it is.
+        // While other bytes were spooled a part may have filled and been sent: it is safe in the upload and needs no room in the spool.
         if (!(error instanceof SpoolFullError) || plan.inUpload <= inUpload) throw error;
         segments.free(pieces.splice(0));
       }
     }
   }
 
-  /** Where unsafe bytes are safe or will be: full parts in the upload, everything else in the spool. */
+  /** Where the unsafe bytes are to be safe: full parts in the upload, everything else in the spool. */
   #plan(unsafe: ExtentMap): Plan {
     const { content } = this.#options;
     const sizeBytes = content.size;

@@ -87,17 +87,17 @@ export interface PublishRequest {
   /** Headers that the object has and may keep where it is only added to. */
   readonly objectHeaders?: ObjectHeaders;
   /**
-   * Whether headers that an upload was opened with will do instead of `headers`: a multipart upload can't change its headers. Equal ones
-   * only, unless told. Where they won't do, all is made safe in the journal first.
+   * Whether the headers that an upload was opened with will do instead of `headers`: a multipart upload can't change them. Default: only where they
+   * are equal. Where they won't do, the session is made safe in the journal before the upload is completed.
    */
   readonly acceptHeaders?: (opened: ObjectHeaders) => boolean;
-  /** Told of an object whose headers won't do, before the journal forgets what is in it. Doesn't fail. */
+  /** Called when an object was published whose headers won't do, before the journal's record of its bytes ends. Doesn't reject. */
   readonly onLacking?: (version: ObjectVersion) => Promise<void>;
-  /** Told of a failure before anybody else may change the file. */
+  /** Called on failure, before the session takes another change. */
   readonly onFailed?: (error: unknown) => void;
 }
 
-/** The object as it is now, and the headers that it has. */
+/** The object as it is now, with the headers that it has; `lastModifiedMs` in milliseconds since the epoch. */
 export type PublishedVersion = ObjectVersion & {
   readonly lastModifiedMs?: number;
   readonly headers: ObjectHeaders;

@@ -152,7 +152,7 @@ export class WriteSession {
     return this.#content.dirty;
   }
 
-  /** Moves with each change of bytes or size. */
+  /** Counts changes of bytes or size. */
   get changes(): number {
     return this.#changes;
   }
@@ -184,8 +184,8 @@ export class WriteSession {
 
   /**
    * Takes all of `data`, copied when the promise resolves. Waits for memory and for a publication under way, never for a gap to fill.
-   * `patience` ends these waits as long as nothing was copied: then nothing ever is. `mayBegin` is asked when a publication under way has
-   * ended, and throws where nothing is to be copied. Errors: StoreError `too-large` past the largest file, `aborted` once discarded;
+   * `patience` ends these waits as long as nothing was copied: then nothing ever is. `mayBegin` is called when a publication under way has
+   * ended: where it throws, nothing is copied and the promise rejects with that. Errors: StoreError `too-large` past the largest file, `aborted` once discarded;
    * SpoolFullError; the reason of `patience`.
    */
   async write(offset: number, data: Buffer, patience?: AbortSignal, mayBegin?: () => void): Promise<void> {
@@ -346,7 +346,7 @@ export class WriteSession {
     const willDo = (headers: ObjectHeaders): boolean =>
       isDeepStrictEqual(headers, request.headers) || request.acceptHeaders?.(headers) === true;
     const opened = this.isOnePut ? undefined : this.#upload.current;
-    // Between an object with such headers and its right ones only the journal knows those.
+    // From the completion of such an upload until its object gets the right headers, only the journal has those.
     const isToBeKept = opened !== undefined && !willDo(opened.headers);
     const unkept = await this.#durability?.beforePublishing(isToBeKept);
     if (unkept !== undefined)

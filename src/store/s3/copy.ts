@@ -131,7 +131,7 @@ async function copyWhole(
   }
 }
 
-/** Those that S3 keeps of the source; of a version that is gone, none. */
+/** The checksums that S3 keeps of the source; none where it is another version by now. */
 async function checksumsOf(
   context: S3Context,
   { key, etag }: Source,

@@ -142,7 +142,7 @@ export class DirectCalls implements ObjectCalls {
         key,
         query: { 'x-id': 'DeleteObject' },
         headers: { 'if-match': ifMatch },
-        // As with PUT: what a second one meets is for delete.ts to sort out.
+        // With a condition a repeated request may fail because the first one took effect: delete.ts decides, as with PUT.
         repeatable: ifMatch === undefined,
       },
       attempt,

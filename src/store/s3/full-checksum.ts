@@ -27,7 +27,7 @@ export function fullChecksumOf(
   return undefined;
 }
 
-/** Most servers tell none. */
+/** Shared, since most servers tell no checksum. */
 const NONE = Object.freeze({ checksum: undefined });
 
 /** Remembers what answers tell, so that a reader finds there what the HEAD of a file's LOOKUP has brought. */

@@ -251,8 +251,8 @@ export class Transport {
 }
 
 /**
- * The same path at the host of a Location; undefined where that would be another scheme, or a host of somebody else: what is sent there is secret, and
- * signed for whoever it says.
+ * The same path at the host of a Location. Undefined where that has another scheme or may be somebody else's host: the request has secrets in it, and
+ * would be signed for that host.
  */
 function redirected(from: URL, location: string): URL | undefined {
   if (!URL.canParse(location)) return undefined;
@@ -263,7 +263,7 @@ function redirected(from: URL, location: string): URL | undefined {
   return url;
 }
 
-/** One host, two of AWS, or two of one domain that is no top-level one. */
+/** Whether two hosts belong together: the same host, two of AWS in one partition, or two below one domain that isn't a top-level one. */
 function isNeighbour(one: string, other: string): boolean {
   if (one === other) return true;
   const aws = AWS_HOST.exec(one)?.[0];
