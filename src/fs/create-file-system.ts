@@ -154,12 +154,6 @@ export async function createFileSystem(parts: FileSystemParts): Promise<RunningF
       metadata: farthestFromObjects(sharing.map(({ metadata }) => metadata ?? 'objects')),
       hasMarkers: sharing.every(({ directoryMarkers }) => directoryMarkers !== false),
       createsInBucket: sharing.some(({ exclusiveCreate }) => exclusiveCreate === 'bucket'),
-      defaults: {
-        uid: options.uid,
-        gid: options.gid,
-        fileMode: options.fileMode,
-        directoryMode: options.directoryMode,
-      },
       ...(parts.writeOptions !== undefined && { writeOptions: parts.writeOptions }),
     };
     const volume = new VolumeOperations(volumeParts, { smallFilesAhead: parts.smallFilesAhead ?? true });

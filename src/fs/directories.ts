@@ -1,8 +1,8 @@
 /** MKDIR and RMDIR. Each resolves when a crash can't undo it any more. Changes of one entry run one after the other. */
 import type { ObjectSummary } from '../store/object-store.js';
-import type { EntryChanges, Guard, Made } from './entry-changes.js';
+import type { EntryChanges, Guard, Made, Owner } from './entry-changes.js';
 import { FsError } from './errors.js';
-import type { AttributeChanges, Caller } from './file-system.js';
+import type { AttributeChanges } from './file-system.js';
 import type { Freshness } from './freshness.js';
 import { pagesBelow } from './key-trees.js';
 import { deleteVersion } from './lost-condition.js';
@@ -33,7 +33,7 @@ export class Directories {
     directory: DirectoryNode,
     name: string,
     attributes: AttributeChanges,
-    owner: Caller,
+    owner: Owner,
   ): Promise<Made<DirectoryNode>> {
     return this.#entries.alone(directory, name, async () => {
       await this.#entries.requireAbsent(directory, name);
@@ -64,6 +64,7 @@ export class Directories {
       this.#entries.setNew(node, attributes, owner, nowNs);
       node.marker = { etag: written.etag, lastModifiedMs: written.lastModifiedMs };
       node.markerHeaders = headers;
+      node.markerBytes = 0;
       node.validatedMs = volume.clock.nowMs();
       node.listing = { takenMs: node.validatedMs, entries: new Map() };
       directory.noteEntry({ name, kind: 'directory' });
@@ -76,7 +77,7 @@ export class Directories {
     directory: DirectoryNode,
     name: string,
     attributes: AttributeChanges,
-    owner: Caller,
+    owner: Owner,
   ): Promise<Made<DirectoryNode>> {
     const volume = this.#volume;
     const node = volume.nodes.entry(directory, name, 'directory');
@@ -131,19 +132,19 @@ export class Directories {
     return this.#entries.alone(directory, name, task, 'and below');
   }
 
-  /** The directory's marker, if it has one. ENOTEMPTY where anything else is below. */
+  /** The directory's marker, if it has one. ENOTEMPTY where anything else is below, or the marker has bytes. */
   async requireEmpty(directory: DirectoryNode): Promise<ObjectSummary | undefined> {
     const volume = this.#volume;
     const prefix = volume.prefixOf(directory);
     const found = await foundBelow(volume, prefix).catch(rethrowAsFsError);
-    const occupied = found !== undefined && found.key !== prefix;
+    const occupied = found !== undefined && (found.key !== prefix || found.size > 0);
     if (occupied || volume.nodes.hasBusyBelow(directory))
       throw new FsError('ENOTEMPTY', `"${prefix}" is not empty`);
     return found;
   }
 }
 
-/** Some key below a prefix; the prefix's own marker only where there is no other key. Two keys are enough to tell, but a page may have fewer and go on. */
+/** Some object below a prefix; the prefix's own marker only where there is no other key. Two keys are enough to tell, but a page may have fewer and go on. */
 async function foundBelow(volume: Volume, prefix: string): Promise<ObjectSummary | undefined> {
   let marker: ObjectSummary | undefined;
   for await (const page of pagesBelow(volume, prefix, 2)) {

@@ -4,7 +4,7 @@ import type { Export } from './exports.js';
 import type * as Fs from './file-system.js';
 import type { EntryCall, LongOperations } from './long-operations.js';
 import { parseName } from './names.js';
-import type { Guard } from './entry-changes.js';
+import type { Guard, Owner } from './entry-changes.js';
 import type { DirectoryNode, EntryChange, FsNode } from './node.js';
 import { ownerDecides, requireUnlink, requireWrite } from './permissions.js';
 import type { DirectoryPlace, Places } from './places.js';
@@ -29,7 +29,7 @@ export class EntryCalls {
     const { namespace, volume } = exported.volume;
     const guard = (existing: FsNode): void => requireWrite(exported.attributes(existing), caller);
     const made = await this.#long.patiently(`CREATE ${entryOf(node, name)}`, (patience) =>
-      namespace.create(node, parseName(name), mode, caller, guard, patience),
+      namespace.create(node, parseName(name), mode, ownerOf(parent, 'fileMode'), guard, patience),
     );
     this.#long.changed(callOf(context, 'CREATE', entryOf(node, name)));
     await volume.nodes.settled();
@@ -43,10 +43,10 @@ export class EntryCalls {
     attributes: Fs.AttributeChanges,
   ): Promise<Fs.CreatedFile> {
     const parent = await this.#places.changeable(context, directory);
-    const { exported, node, caller } = parent;
+    const { exported, node } = parent;
     const { directories, volume } = exported.volume;
     const made = await this.#long.run(callOf(context, 'MKDIR', entryOf(node, name)), () =>
-      directories.mkdir(node, parseName(name), attributes, caller),
+      directories.mkdir(node, parseName(name), attributes, ownerOf(parent, 'directoryMode')),
     );
     await volume.nodes.settled();
     return { ...this.#places.found(exported, made.node), parent: report(exported, node, made.change) };
@@ -60,11 +60,11 @@ export class EntryCalls {
     attributes: Fs.AttributeChanges,
   ): Promise<Fs.CreatedFile> {
     const parent = await this.#places.changeable(context, directory);
-    const { exported, node, caller } = parent;
+    const { exported, node } = parent;
     const { namespace, volume } = exported.volume;
     const copy = Buffer.from(target);
     const made = await this.#long.run(callOf(context, 'SYMLINK', entryOf(node, name)), () =>
-      namespace.symlink(node, parseName(name), copy, attributes, caller),
+      namespace.symlink(node, parseName(name), copy, attributes, ownerOf(parent, 'fileMode')),
     );
     await volume.nodes.settled();
     return { ...this.#places.found(exported, made.node), parent: report(exported, node, made.change) };
@@ -142,6 +142,12 @@ const callOf = (context: Fs.Context, what: string, ...entries: readonly string[]
 
 const entryOf = (directory: DirectoryNode, name: Buffer): string =>
   `${directory.id}/${name.toString('utf8')}`;
+
+/** Who makes something in the directory. */
+const ownerOf = ({ exported, caller }: DirectoryPlace, mode: 'fileMode' | 'directoryMode'): Owner => ({
+  ...caller,
+  newMode: exported.rules[mode],
+});
 
 /** Attributes of a directory right before and after one change of its entries. */
 function report(

@@ -10,6 +10,11 @@ import type { Volume } from './volume.js';
 /** Checks a change of an entry before it is made; throws an FsError to refuse it. */
 export type Guard = (node: FsNode) => void;
 
+/** The owner of a new file or directory, and its mode where the call gives none: the default of the export it is made through. */
+export interface Owner extends Caller {
+  readonly newMode: number;
+}
+
 /** The node that a call made; without `change` where it existed before. */
 export interface Made<N extends FsNode> {
   readonly node: N;
@@ -26,15 +31,10 @@ export class EntryChanges {
   }
 
   /** Sets the attributes of a node that is being made. `nowNs` is passed in so that the node and the object's metadata have the same times. */
-  setNew(node: FsNode, attributes: AttributeChanges, owner: Caller, nowNs: bigint): void {
-    const volume = this.#volume;
-    node.attributesHere = volume.keepsAttributesHere(node.kind);
-    const defaultMode = node.kind === 'directory' ? volume.defaults.directoryMode : volume.defaults.fileMode;
-    applyAttributes(
-      node,
-      { mode: defaultMode, uid: owner.uid, gid: owner.gid, atimeNs: nowNs, mtimeNs: nowNs, ...attributes },
-      nowNs,
-    );
+  setNew(node: FsNode, attributes: AttributeChanges, owner: Owner, nowNs: bigint): void {
+    node.attributesHere = this.#volume.keepsAttributesHere(node.kind);
+    const { newMode: mode, uid, gid } = owner;
+    applyAttributes(node, { mode, uid, gid, atimeNs: nowNs, mtimeNs: nowNs, ...attributes }, nowNs);
     node.touchCtime(nowNs);
   }
 

@@ -48,6 +48,7 @@ export async function applyMarker(
   const changed = known != null && known.etag !== head.etag;
   node.marker = { etag: head.etag, lastModifiedMs: head.lastModifiedMs };
   node.markerHeaders = headersOnly(head);
+  node.markerBytes = head.size;
   if (!volume.keepsAttributesHere('directory')) node.attributesHere = false;
   if (!node.attributesHere) {
     node.mode = posix.mode;

@@ -154,11 +154,16 @@ export class Markers {
         node.marker = { etag: head.etag, lastModifiedMs: head.lastModifiedMs };
       node.marker ??= null;
       if (head !== undefined) node.markerHeaders = headersOnly(head);
+      node.markerBytes = head?.size ?? 0;
     }
     const headers = volume.headersOf(node);
     const condition: WriteCondition =
       node.marker === null ? { ifNoneMatch: '*' } : { ifMatch: node.marker.etag };
-    const written = await volume.store.put(prefix, [], headers, condition);
+    // What others put into it stays.
+    const { marker, markerBytes: size } = node;
+    const written = await (marker !== null && size > 0
+      ? volume.store.copy(prefix, prefix, { sourceEtag: marker.etag, headers, condition, size })
+      : volume.store.put(prefix, [], headers, condition));
     node.marker = { etag: written.etag, lastModifiedMs: written.lastModifiedMs };
     node.markerHeaders = headers;
     node.epoch++;

@@ -2,9 +2,9 @@
  * CREATE, SYMLINK and REMOVE; directories.ts has MKDIR and RMDIR. Each resolves when a crash can't undo it any more: the store has it, or, for a new
  * file, the journal. Changes of one entry run one after the other.
  */
-import type { AttributeChanges, Caller, CreateMode } from './file-system.js';
+import type { AttributeChanges, CreateMode } from './file-system.js';
 import type { Content } from './content.js';
-import type { EntryChanges, Guard, Made } from './entry-changes.js';
+import type { EntryChanges, Guard, Made, Owner } from './entry-changes.js';
 import { FsError } from './errors.js';
 import { isMarkedBy, markedTimes } from './exclusive-marks.js';
 import type { Freshness, ToRemove } from './freshness.js';
@@ -59,7 +59,7 @@ export class Namespace {
     directory: DirectoryNode,
     name: string,
     mode: CreateMode,
-    owner: Caller,
+    owner: Owner,
     mayTruncate: Guard,
     patience?: AbortSignal,
   ): Promise<Made<FileNode>> {
@@ -125,7 +125,7 @@ export class Namespace {
       mode,
       owner,
       mayTruncate,
-    }: { readonly mode: CreateMode; readonly owner: Caller; readonly mayTruncate: Guard },
+    }: { readonly mode: CreateMode; readonly owner: Owner; readonly mayTruncate: Guard },
     patience: AbortSignal | undefined,
   ): Promise<FileNode> {
     const taken = new FsError('EEXIST', `"${name}" exists`);
@@ -156,7 +156,7 @@ export class Namespace {
     name: string,
     target: Buffer,
     attributes: AttributeChanges,
-    owner: Caller,
+    owner: Owner,
   ): Promise<Made<FileNode>> {
     return this.#entries.alone(directory, name, async () => {
       await this.#entries.requireAbsent(directory, name);

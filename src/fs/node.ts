@@ -195,6 +195,8 @@ export class DirectoryNode extends NodeState {
   /** The marker object `key/`: absent, unknown (undefined), or the version whose metadata was read. */
   marker: { readonly etag: string; readonly lastModifiedMs: number | undefined } | null | undefined;
   markerHeaders: ObjectHeaders | undefined;
+  /** Size of the marker in bytes, known where `markerHeaders` is: normally 0, but other S3 users may put bytes there. */
+  markerBytes = 0;
   /** The listing of a directory that fits one page. */
   listing: Listing | undefined;
   /** The first page of a larger directory. */

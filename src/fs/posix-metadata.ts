@@ -52,12 +52,12 @@ export function readPosixMetadata(metadata: Readonly<Record<string, string>>): P
   };
 }
 
-/** What is written with an object. */
+/** What is written with an object. What nobody gave it is left out: each export has defaults of its own for that. */
 export interface OwnAttributes {
   readonly type: FileType;
-  readonly mode: number;
-  readonly uid: number;
-  readonly gid: number;
+  readonly mode?: number | undefined;
+  readonly uid?: number | undefined;
+  readonly gid?: number | undefined;
   /** Left out of an upload that is opened before they are known. */
   readonly mtimeNs?: bigint;
   readonly atimeNs?: bigint;
@@ -71,11 +71,14 @@ export function writePosixMetadata(
   const kept = Object.fromEntries(
     Object.entries(foreign).filter(([key]) => !OWN_KEYS.has(key) && !OTHER_KEYS.has(key)),
   );
+  const { type, uid, gid } = attributes;
+  // The type is told with the mode.
+  const mode = attributes.mode ?? (type === 'symlink' ? 0o777 : undefined);
   return {
     ...kept,
-    'file-permissions': `0${(TYPE_BITS[attributes.type] | attributes.mode).toString(8)}`,
-    'file-owner': String(attributes.uid),
-    'file-group': String(attributes.gid),
+    ...(mode !== undefined && { 'file-permissions': `0${(TYPE_BITS[type] | mode).toString(8)}` }),
+    ...(uid !== undefined && { 'file-owner': String(uid) }),
+    ...(gid !== undefined && { 'file-group': String(gid) }),
     ...(attributes.mtimeNs !== undefined && { 'file-mtime': `${attributes.mtimeNs}ns` }),
     ...(attributes.atimeNs !== undefined && { 'file-atime': `${attributes.atimeNs}ns` }),
   };

@@ -4,6 +4,9 @@ import type { FileNode, PublishedVersion } from './node.js';
 import type { PosixMetadata } from './posix-metadata.js';
 import type { Volume } from './volume.js';
 
+/** Linux's PATH_MAX. What is longer is no symlink's target, whatever its metadata says: as a file its bytes can be had. */
+const TARGET_BYTES_MAX = 4096;
+
 /** A version as HEAD and LIST tell it. */
 export interface SeenVersion {
   readonly etag: string;
@@ -41,7 +44,8 @@ export function applySeen(
   const otherwiseNs = sameVersion ? node.mtimeNs : modifiedNs;
   node.version = { etag, size, lastModifiedMs };
   node.listed = undefined;
-  node.type = posix.type === 'symlink' ? 'symlink' : 'file';
+  const isLink = posix.type === 'symlink' && (posix.symlinkTarget !== undefined || size <= TARGET_BYTES_MAX);
+  node.type = isLink ? 'symlink' : 'file';
   node.symlinkTarget = posix.symlinkTarget;
   node.size = posix.symlinkTarget === undefined ? size : Buffer.byteLength(posix.symlinkTarget);
   if (!isHere) {

@@ -17,6 +17,8 @@ export interface HiddenKeys {
 const UNUSABLE =
   'it has a segment that is no file name: empty, ".", "..", with NUL or of more than 255 bytes';
 export const SHADOWED = 'a directory has its name';
+const MARKER_WITH_BYTES =
+  'it stands for a directory, and has bytes: the mount keeps them and can not show them';
 
 /** A page's usable entries, in order. A file that shares its name with a directory is hidden behind it. */
 export function entriesOf(page: ListPage, prefix: string, hidden: HiddenKeys): ListedEntry[] {
@@ -35,6 +37,7 @@ export function entriesOf(page: ListPage, prefix: string, hidden: HiddenKeys): L
   for (const { key, etag, size, lastModifiedMs } of page.objects) {
     const name = key.slice(prefix.length);
     if (hidden.isRemoved(key, etag)) continue;
+    if (key === prefix && size > 0) hidden.note(key, MARKER_WITH_BYTES);
     if (shadowed?.has(name) === true) hidden.note(key, SHADOWED);
     else if (usable(name, key)) files.push({ name, kind: 'file', version: { etag, size, lastModifiedMs } });
   }

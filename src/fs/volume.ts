@@ -28,13 +28,6 @@ import type { HiddenKeys } from './store-answers.js';
 /** Renames in doubt that are remembered. A client that repeats its call does so within seconds. */
 const COPIES_IN_DOUBT_MAX = 1024;
 
-export interface VolumeDefaults {
-  readonly uid: number;
-  readonly gid: number;
-  readonly fileMode: number;
-  readonly directoryMode: number;
-}
-
 /** When what was written is published. */
 export interface CommitRules {
   /** What a COMMIT is answered from: `publish`, the object in the store; `journal`, spool and journal. */
@@ -78,8 +71,6 @@ export interface VolumeParts {
   readonly createsInBucket: boolean;
   /** What conflicts leave is removed by age: the journal is to know of it. */
   readonly losersHaveAge: boolean;
-  /** Owner and modes written with objects that were made without any. */
-  readonly defaults: VolumeDefaults;
   readonly writeOptions?: Partial<WriteOptions>;
 }
 
@@ -106,7 +97,6 @@ export class Volume {
   readonly hasMarkers: boolean;
   readonly createsInBucket: boolean;
   readonly losersHaveAge: boolean;
-  readonly defaults: VolumeDefaults;
   readonly writeOptions: Partial<WriteOptions> | undefined;
   /** Removed files that clients have open. */
   readonly silly: SillyRecords;
@@ -141,7 +131,6 @@ export class Volume {
     this.hasMarkers = parts.hasMarkers;
     this.createsInBucket = parts.createsInBucket;
     this.losersHaveAge = parts.losersHaveAge;
-    this.defaults = parts.defaults;
     this.writeOptions = parts.writeOptions;
     this.silly = new SillyRecords(this);
     this.kept = new KeptDirectories(this);
@@ -209,14 +198,13 @@ export class Volume {
     const kept = node.kind === 'file' ? node.headers : node.markerHeaders;
     if (this.metadata !== 'objects')
       return { ...kept, metadata: keptMetadata(kept?.metadata ?? {}, node.type) };
-    const defaultMode = node.kind === 'file' ? this.defaults.fileMode : this.defaults.directoryMode;
     return {
       ...kept,
       metadata: writePosixMetadata(kept?.metadata ?? {}, {
         type: node.type,
-        mode: node.mode ?? defaultMode,
-        uid: node.uid ?? this.defaults.uid,
-        gid: node.gid ?? this.defaults.gid,
+        mode: node.mode,
+        uid: node.uid,
+        gid: node.gid,
         ...(times === 'with times' && { mtimeNs: node.mtimeNs, atimeNs: node.atimeNs }),
       }),
     };

@@ -116,6 +116,9 @@ await t.test('RMDIR leaves a marker that somebody else put meanwhile, and says s
   t.equal(await codeOf(rmdir()), 'EIO');
   t.same(m.bucket(), { 'd/': 'theirs' });
   t.same(await m.list(''), ['d']);
+  t.equal(await codeOf(rmdir()), 'ENOTEMPTY', 'nor are its bytes lost by the next one');
+  m.store.putNow('d/', Buffer.alloc(0));
+  m.clock.advance(5000);
   t.equal(await codeOf(rmdir()), 'none', 'the next one removes what is there');
   t.same(m.bucket(), {});
 });

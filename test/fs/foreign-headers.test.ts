@@ -114,7 +114,7 @@ for (const policy of ['publish', 'journal'] as const)
           await m.rest(60_000);
         });
         t.match(hollow.headersOf(at), FOREIGN);
-        t.ok(hollow.headersOf(at)?.['x-amz-meta-file-permissions'] !== undefined || by === 'CopyObject');
+        t.equal(hollow.headersOf(at)?.['x-amz-meta-file-owner'], undefined, 'nobody gave it an owner');
         t.equal(requests.filter(({ operation, key }) => operation === by && key === at).length, 1);
         const tagged = requests.filter(({ operation }) => operation === 'GetObjectTagging').length;
         t.equal(
