@@ -4,7 +4,7 @@ import type { ReadPolicy } from '../read/options.js';
 import { fileBytesMax } from '../write/part-map.js';
 import { unlessAborted } from '../write/unless-aborted.js';
 import type { DurableRecord } from '../write/durable-record.js';
-import type { WriteSessionOptions } from '../write/session-options.js';
+import type { ChangeWitness as SessionWitness, WriteSessionOptions } from '../write/session-options.js';
 import { WriteSession } from '../write/write-session.js';
 import { applyAttributes } from './apply-attributes.js';
 import { FsError } from './errors.js';
@@ -44,6 +44,8 @@ export interface SmallFiles {
   readonly gets: WholeGets;
   readonly ahead: FilesAhead;
 }
+
+const NS_PER_MS = 1_000_000n;
 
 /** An object that is replaced again and again while it is read: tell the client to come back. */
 const REPLACED_MAX = 5;
@@ -153,7 +155,7 @@ export class Content {
     await this.#volume.touching(
       node,
       () =>
-        this.#change(node, (session, mayBegin) => session.write(offset, data, patience, mayBegin), patience),
+        this.#change(node, (session, witness) => session.write(offset, data, patience, witness), patience),
       patience,
     );
     if (!node.gone) this.#publishing.plan(node, IDLE_MS);
@@ -199,7 +201,7 @@ export class Content {
       if (node.type === 'symlink') throw new FsError('EINVAL', 'a symlink has no size to set');
       this.requireWritable(size);
       if (size !== node.size)
-        await this.#change(node, (session, mayBegin) => session.truncate(size, patience, mayBegin), patience);
+        await this.#change(node, (session, witness) => session.truncate(size, patience, witness), patience);
     }
     // Once the size was changed the rest is.
     const unchanged = size === undefined ? patience : undefined;
@@ -241,7 +243,7 @@ export class Content {
     if (sizeBytes !== node.size)
       await this.#change(
         node,
-        (session, mayBegin) => session.truncate(sizeBytes, undefined, mayBegin),
+        (session, witness) => session.truncate(sizeBytes, undefined, witness),
         undefined,
       );
   }
@@ -269,33 +271,29 @@ export class Content {
   /** False, and nothing was changed, where it isn't known whether the publication that was waited for reached the store. */
   async #changeSettled(node: FileNode, change: Change): Promise<boolean> {
     const volume = this.#volume;
-    const nowNs = volume.nowNs;
     if (node.session?.dirty !== true) node.pace.changed(volume.clock.nowMs());
     node.writers++;
     volume.nodes.trackBusy(node);
     const session = (node.session ??= new WriteSession(this.#sessionOptions(node)));
-    let changed = false;
-    let before = session.changes;
     try {
-      await change(session, () => {
-        if (node.attempted !== undefined || node.session !== session) throw new UnsettledError();
-        before = session.changes;
+      await change(session, {
+        mayBegin: () => {
+          if (node.attempted !== undefined || node.session !== session) throw new UnsettledError();
+        },
+        changed: () => {
+          const { nowNs } = volume;
+          node.size = session.size;
+          node.mtimeNs = laterMtime(node.mtimeNs, nowNs);
+          node.timesGiven = false;
+          node.attributesEpoch++;
+          node.touchCtime(nowNs);
+        },
       });
-      changed = true;
       return true;
     } catch (error) {
       if (error instanceof UnsettledError) return false;
-      // Some of the bytes may have been taken before it failed.
-      changed = session.changes !== before;
       throw toFsError(error);
     } finally {
-      if (changed) {
-        node.size = session.size;
-        node.mtimeNs = nowNs;
-        node.timesGiven = false;
-        node.attributesEpoch++;
-        node.touchCtime(nowNs);
-      }
       node.writers--;
       this.#publishing.dropCleanSession(node);
       volume.nodes.trackBusy(node);
@@ -376,12 +374,17 @@ export class Content {
   }
 }
 
-/** Writes or truncates. The session calls `mayBegin` when its turn has come: where that throws, nothing is changed. */
-type Change = (session: WriteSession, mayBegin: () => void) => Promise<void>;
+/** Writes or truncates. The session tells the witness when its turn has come, and what was changed. */
+type Change = (session: WriteSession, witness: SessionWitness) => Promise<void>;
 
 /** A change has to wait: it isn't known which version of the object the session rests on. */
 class UnsettledError extends Error {
   override readonly name = 'UnsettledError';
+}
+
+/** The clock counts milliseconds: within one, each change moves mtime all the same. */
+function laterMtime(mtimeNs: bigint, nowNs: bigint): bigint {
+  return mtimeNs >= nowNs && mtimeNs - nowNs < NS_PER_MS ? mtimeNs + 1n : nowNs;
 }
 
 const NO_BYTES: ByteSlices = { slices: [], count: 0, release: () => undefined };

@@ -26,6 +26,13 @@ const RETRY_MS = 10_000;
 /** Publications that meet another write of the same object each time (409), and no change of it. */
 const ATTEMPTS_MAX = 3;
 
+/** What a publication tells the store of attributes. */
+interface AttributesSent {
+  readonly headers: ObjectHeaders;
+  /** Of when that was. */
+  readonly attributesEpoch: number;
+}
+
 export class Publishing {
   readonly #volume: Volume;
 
@@ -187,17 +194,13 @@ export class Publishing {
   async #publishNow(node: FileNode, attempt = 1): Promise<void> {
     const volume = this.#volume;
     const key = volume.keyOf(node);
-    const { attributesEpoch } = node;
-    let headers: ObjectHeaders | undefined;
+    let attributes: AttributesSent;
     let sent: ObjectHeaders;
     try {
       // The journal's record of the attributes ends with the publication: the state directory must have them before.
       await volume.keptAttributes(node);
       await this.#loadHeaders(node, key);
-      // What is added to keeps its headers: times that it had would be those of before.
-      const isAppend = node.session?.isAppend === true && !node.timesGiven;
-      headers = volume.headersOf(node, isAppend ? 'without times' : 'with times');
-      sent = await this.#send(node, key, headers);
+      ({ attributes, sent } = await this.#send(node, key));
     } catch (error) {
       if (!isReplaced(error)) throw toFsError(error);
       try {
@@ -213,12 +216,9 @@ export class Publishing {
       } catch (failure) {
         throw toFsError(failure);
       }
-      return await resolveConflict(volume, node, {
-        key,
-        headers: headers ?? volume.headersOf(node),
-        cause: error,
-      });
+      return await resolveConflict(volume, node, { key, headers: volume.headersOf(node), cause: error });
     }
+    const { headers, attributesEpoch } = attributes;
     // An upload may have been begun with other headers: what the object lacks is then published as a change of it.
     const isLacking = !willDo(node, sent, headers);
     node.headers = isLacking ? headers : sent;
@@ -262,35 +262,56 @@ export class Publishing {
     return head?.etag === node.version?.etag;
   }
 
-  /** One request, or one multipart upload; the node then has the new version. Returns the headers that the object has. */
-  async #send(node: FileNode, key: string, headers: ObjectHeaders): Promise<ObjectHeaders> {
+  /** The attributes as they are when nobody writes. */
+  #attributesNow(node: FileNode): AttributesSent {
+    // What is added to keeps its headers: times that it had would be those of before.
+    const isAppend = node.session?.isAppend === true && !node.timesGiven;
+    const headers = this.#volume.headersOf(node, isAppend ? 'without times' : 'with times');
+    return { headers, attributesEpoch: node.attributesEpoch };
+  }
+
+  /**
+   * One request, or one multipart upload; the node then has the new version. Returns the attributes that were to be sent, and the headers
+   * that the object has.
+   */
+  async #send(
+    node: FileNode,
+    key: string,
+  ): Promise<{ readonly attributes: AttributesSent; readonly sent: ObjectHeaders }> {
     const { store } = this.#volume;
+    let attributes = this.#attributesNow(node);
     const condition: WriteCondition =
       node.version === undefined ? { ifNoneMatch: '*' } : { ifMatch: node.version.etag };
-    const { metadata } = headers;
     if (node.session?.dirty === true) {
       const { session } = node;
       const { headers: had } = node;
-      const published = await session.publish({
-        key,
-        headers,
-        condition,
-        acceptHeaders: (opened) => willDo(node, opened, headers),
-        onLacking: ({ etag }) => this.#journalLacking(node, etag),
-        onFailed: (error) => {
-          if (mayHaveHadEffect(error)) node.attempted = { session, size: session.size, metadata };
-        },
-        ...(had !== undefined && isDeepStrictEqual(had, headers) && { objectHeaders: had }),
+      const published = await session.publish(() => {
+        // A WRITE that was being taken is in the object: so are its times.
+        attributes = this.#attributesNow(node);
+        const { headers } = attributes;
+        return {
+          key,
+          headers,
+          condition,
+          acceptHeaders: (opened) => willDo(node, opened, headers),
+          onLacking: ({ etag }) => this.#journalLacking(node, etag),
+          onFailed: (error) => {
+            if (mayHaveHadEffect(error))
+              node.attempted = { session, size: session.size, metadata: headers.metadata };
+          },
+          ...(had !== undefined && isDeepStrictEqual(had, headers) && { objectHeaders: had }),
+        };
       });
       const { etag, size, lastModifiedMs } = published;
       node.version = { etag, size, ...(lastModifiedMs !== undefined && { lastModifiedMs }) };
       node.attempted = undefined;
       node.created = false;
-      return published.headers;
+      return { attributes, sent: published.headers };
     }
+    const { headers } = attributes;
     const { version, attempted: earlier } = node;
     const size = version?.size ?? 0;
-    node.attempted = { session: undefined, size, metadata };
+    node.attempted = { session: undefined, size, metadata: headers.metadata };
     try {
       const written = await (version === undefined
         ? store.put(key, [], headers, condition)
@@ -303,7 +324,7 @@ export class Publishing {
     }
     node.attempted = undefined;
     node.created = false;
-    return headers;
+    return { attributes, sent: headers };
   }
 
   /** Journals the attributes that an object lacks, before the journal's record of its bytes ends. Doesn't reject: without room it is only logged. */

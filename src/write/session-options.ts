@@ -79,6 +79,14 @@ export interface WriteSessionOptions {
   readonly durable?: { readonly segments: SpoolSegments; readonly journal: SessionJournal };
 }
 
+/** Sees bytes or the size change while nothing is being published: what it notes of a change is there when that is. */
+export interface ChangeWitness {
+  /** A publication under way has ended. Throws where nothing is to be changed. */
+  mayBegin(): void;
+  /** Something was changed, be it that the rest failed. */
+  changed(): void;
+}
+
 export interface PublishRequest {
   readonly key: string;
   readonly headers: ObjectHeaders;

@@ -30,6 +30,7 @@ import {
   published,
   partsUnderWay,
   WRITE_OPTIONS_DEFAULT,
+  type ChangeWitness,
   type PublishedVersion,
   type PublishRequest,
   type WriteSessionOptions,
@@ -184,45 +185,47 @@ export class WriteSession {
 
   /**
    * Takes all of `data`, copied when the promise resolves. Waits for memory and for a publication under way, never for a gap to fill.
-   * `patience` ends these waits as long as nothing was copied: then nothing ever is. `mayBegin` is called when a publication under way has
-   * ended: where it throws, nothing is copied and the promise rejects with that. Errors: StoreError `too-large` past the largest file, `aborted` once discarded;
-   * SpoolFullError; the reason of `patience`.
+   * `patience` ends these waits as long as nothing was copied: then nothing ever is. Errors: StoreError `too-large` past the largest file,
+   * `aborted` once discarded; SpoolFullError; the reason of `patience`; what `witness` throws.
    */
-  async write(offset: number, data: Buffer, patience?: AbortSignal, mayBegin?: () => void): Promise<void> {
+  async write(offset: number, data: Buffer, patience?: AbortSignal, witness?: ChangeWitness): Promise<void> {
     if (data.length === 0) return;
     this.#assertSize(Math.max(offset + data.length, this.#content.size));
     await this.#gate.shared(async () => {
-      mayBegin?.();
+      witness?.mayBegin();
       const { partMap } = this.#content;
-      for (let done = 0; done < data.length;) {
-        const from = offset + done;
-        const end = Math.min(
-          partMap.end(partMap.indexAt(from)),
-          from + PIECE_BYTES_MAX,
-          offset + data.length,
-        );
-        const piece = data.subarray(done, end - offset);
-        // All or nothing, as far as the caller has a say.
-        const until = done === 0 ? patience : undefined;
-        const part = await this.#content.write(from, piece, this.#closing.signal, until);
-        this.#durability?.written(from, end);
-        this.#changedBytes += piece.length;
-        this.#changes += 1;
-        this.#upload.written(part);
-        done = end - offset;
+      let done = 0;
+      try {
+        while (done < data.length) {
+          const from = offset + done;
+          const partEnd = partMap.end(partMap.indexAt(from));
+          const end = Math.min(partEnd, from + PIECE_BYTES_MAX, offset + data.length);
+          const piece = data.subarray(done, end - offset);
+          // All or nothing, as far as the caller has a say.
+          const until = done === 0 ? patience : undefined;
+          const part = await this.#content.write(from, piece, this.#closing.signal, until);
+          this.#durability?.written(from, end);
+          this.#changedBytes += piece.length;
+          this.#changes += 1;
+          this.#upload.written(part);
+          done = end - offset;
+        }
+      } finally {
+        if (done > 0) witness?.changed();
       }
     }, patience);
   }
 
-  /** Sets the size; growth reads back zeros. `patience` ends the wait for others; `mayBegin` as of write. Errors: as of write. */
-  async truncate(size: number, patience?: AbortSignal, mayBegin?: () => void): Promise<void> {
+  /** Sets the size; growth reads back zeros. `patience` ends the wait for others. Errors: as of write. */
+  async truncate(size: number, patience?: AbortSignal, witness?: ChangeWitness): Promise<void> {
     this.#assertSize(size);
     await this.#gate.exclusive(async () => {
-      mayBegin?.();
+      witness?.mayBegin();
       this.#closing.signal.throwIfAborted();
       this.#durability?.truncated(size);
       await this.#content.truncate(size);
       this.#changes += 1;
+      witness?.changed();
     }, patience);
   }
 
@@ -262,12 +265,13 @@ export class WriteSession {
 
   /**
    * Makes the object at `key` what the session holds. Afterwards base is the new version, and the session clean and usable. On
-   * failure the session keeps everything and can be published again. Errors: StoreError; SpoolFullError, naming the upload,
-   * when data is only in an upload to another key.
+   * failure the session keeps everything and can be published again. A request that is a function is asked for when nobody writes any more: it
+   * tells of all that is in the object. Errors: StoreError; SpoolFullError, naming the upload, when data is only in an upload to another key.
    */
-  async publish(request: PublishRequest): Promise<PublishedVersion> {
+  async publish(asked: PublishRequest | (() => PublishRequest)): Promise<PublishedVersion> {
     return await this.#gate.exclusive(async () => {
       this.#closing.signal.throwIfAborted();
+      const request = typeof asked === 'function' ? asked() : asked;
       const published = this.#publishAlone(request);
       this.#publishing = published.then(
         () => undefined,
