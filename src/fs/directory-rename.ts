@@ -7,7 +7,9 @@
  * A file is under its old name until the node has moved, and under the new one from then on. After a crash what is journaled is finished. A
  * directory bucket renames key by key (tree-rename.ts).
  */
+import { randomUUID } from 'node:crypto';
 import { canRename } from '../store/object-store.js';
+import { CopiedKeys } from './copied-keys.js';
 import { FsError } from './errors.js';
 import type { Intent } from './intent-log.js';
 import { journal } from './journaling.js';
@@ -18,7 +20,6 @@ import {
   deleteCopied,
   deleteUnchanged,
   pagesBelow,
-  type Copied,
 } from './key-trees.js';
 import { finishMove, movesAlone, type NamedEntry } from './move-node.js';
 import { NEVER_MS, type DirectoryNode, type FileNode } from './node.js';
@@ -41,9 +42,20 @@ interface DirectoryRenameRules {
   readonly depart: (prefix: string) => Promise<void>;
 }
 
+/** One whose node has its new name. */
+interface MovedDirectory {
+  readonly ref: string;
+  readonly intent: DirectoryIntent;
+  readonly copied: CopiedKeys;
+  /** Files that weren't published, and moved along. */
+  readonly alone: readonly FileNode[];
+}
+
 export class DirectoryRename {
   readonly #volume: Volume;
   readonly #publishing: Publishing;
+  /** Those that the journal had no room for. */
+  readonly #unended: MovedDirectory[] = [];
 
   constructor(parts: { readonly volume: Volume; readonly publishing: Publishing }) {
     this.#volume = parts.volume;
@@ -60,6 +72,7 @@ export class DirectoryRename {
   ): Promise<void> {
     const volume = this.#volume;
     const { store } = volume;
+    await this.#endEarlier();
     const fromPrefix = volume.prefixOf(source);
     const toPrefix = `${volume.entryKey(to.directory, to.name)}/`;
     const unpublished = this.#publishing.unpublishedBelow(fromPrefix);
@@ -68,7 +81,8 @@ export class DirectoryRename {
     if (failed.length > 0) throw toFsError(failed[0]);
     if (!canRename(store)) await this.#requireWithin(copyBytesMax, fromPrefix);
     await depart(fromPrefix);
-    const ref = `rename:${source.id}`;
+    // Its own: sources of an earlier rename of this directory may be left, and the intent that tells of them.
+    const ref = `rename:${source.id}:${randomUUID()}`;
     const begunMs = canRename(store) ? undefined : await this.#storeMs(source, fromPrefix);
     const intent: DirectoryIntent = {
       kind: 'rename-directory',
@@ -79,49 +93,73 @@ export class DirectoryRename {
       ...(begunMs !== undefined && { begunMs }),
     };
     await volume.intents.put(ref, intent);
-    let copied: Copied | undefined;
+    const copied = new CopiedKeys(volume, ref);
     try {
       if (canRename(store)) await renameTreeOrUndo(volume, store, fromPrefix, toPrefix);
       else {
-        copied = await copyTreeOrUndo(
-          volume,
-          { fromPrefix, toPrefix, isReplacing },
-          {
-            seal: () => volume.intents.put(ref, { ...intent, copied: true }),
-            unseal: () => volume.intents.put(ref, intent),
-          },
-        );
+        await copyTreeOrUndo(volume, { fromPrefix, toPrefix, isReplacing }, copied, {
+          seal: () => volume.intents.put(ref, { ...intent, copied: true }),
+          unseal: () => volume.intents.put(ref, intent),
+        });
       }
     } catch (error) {
       // Whoever asked hears of a failure; the intent is for a crash alone.
       volume.intents.end(ref);
+      copied.end();
       throw error;
     }
     volume.nodes.move(source, to.directory, to.name);
     this.#distrust(source);
-    if (!(await this.#journalMoved(alone))) return;
+    const moved = { ref, intent, copied, alone };
+    try {
+      await this.#end(moved);
+    } catch (error) {
+      const left =
+        'a renamed directory is left behind under its old name until the journal has room for its files';
+      volume.log.error({ err: error, prefix: fromPrefix }, left);
+      this.#unended.push(moved);
+    }
+  }
+
+  /** A directory that has moved: its unpublished files are journaled at their new paths, and its sources go. Fails with what the journal says. */
+  async #end({ ref, intent, copied, alone }: MovedDirectory): Promise<void> {
+    const volume = this.#volume;
+    const unpublished = alone.filter((node) => !node.gone && movesAlone(volume, node));
+    await Promise.all(unpublished.map((node) => journal(volume, node)));
     await volume.nodes.settled();
-    if (copied === undefined) volume.intents.end(ref);
+    if (canRename(volume.store)) volume.intents.end(ref);
     else await this.#deleteSources(ref, intent, copied);
   }
 
+  /** Before another rename: what the next start would find of two is not what was done. */
+  async #endEarlier(): Promise<void> {
+    for (let moved = this.#unended[0]; moved !== undefined; moved = this.#unended[0]) {
+      try {
+        await this.#end(moved);
+      } catch (error) {
+        throw toFsError(error);
+      }
+      this.#unended.splice(this.#unended.indexOf(moved), 1);
+    }
+  }
+
   /** Finishes a rename that a crash interrupted. Copies that were made already are left alone. */
-  async finish(intent: DirectoryIntent): Promise<void> {
+  async finish(ref: string, intent: DirectoryIntent): Promise<void> {
     const volume = this.#volume;
     const { store } = volume;
     const source = volume.nodes.get(BigInt(intent.nodeId));
-    const fromPrefix = `${intent.from.join('/')}/`;
-    const toPrefix = `${intent.to.join('/')}/`;
-    let copied: Copied | undefined;
-    if (canRename(store)) await renameTree(volume, store, fromPrefix, toPrefix);
-    else if (intent.copied !== true) copied = await copyTree(volume, fromPrefix, toPrefix, { again: true });
+    const tree = { fromPrefix: `${intent.from.join('/')}/`, toPrefix: `${intent.to.join('/')}/` };
+    const copied = CopiedKeys.of(volume, ref);
+    const isCopying = !canRename(store) && intent.copied !== true;
+    if (canRename(store)) await renameTree(volume, store, tree.fromPrefix, tree.toPrefix);
+    else if (isCopying) await copyTree(volume, tree, copied, 'again');
     const { begunMs, wasServed = false } = intent;
     if (!wasServed) {
       finishMove(volume, source, intent.to);
       await this.#takeAlong(intent);
     }
-    if (copied !== undefined) await deleteUnchanged(volume, fromPrefix, copied);
-    else if (intent.copied === true) await deleteCopied(volume, fromPrefix, toPrefix, { begunMs, wasServed });
+    if (isCopying) await deleteUnchanged(volume, tree.fromPrefix, copied);
+    else if (intent.copied === true) await deleteCopied(volume, tree, copied, { begunMs, wasServed });
   }
 
   async #requireWithin(copyBytesMax: number, fromPrefix: string): Promise<void> {
@@ -160,18 +198,6 @@ export class DirectoryRename {
     }
   }
 
-  /** False where the journal takes nothing: the next start finishes the rename, and finds these files by their old paths. */
-  async #journalMoved(nodes: readonly FileNode[]): Promise<boolean> {
-    try {
-      await Promise.all(nodes.map((node) => journal(this.#volume, node)));
-      return true;
-    } catch (error) {
-      const left = 'a renamed directory is left behind under its old name until the next start';
-      this.#volume.log.error({ err: error }, left);
-      return false;
-    }
-  }
-
   /** Files that weren't published moved along: what the journal has of them is carried out at their new paths. */
   async #takeAlong({ from, to }: DirectoryIntent): Promise<void> {
     const { name, intents, table } = this.#volume;
@@ -189,13 +215,14 @@ export class DirectoryRename {
   }
 
   /** The directory is at its new name: sources that can't be deleted now go at the next start. */
-  async #deleteSources(ref: string, intent: DirectoryIntent, copied: Copied): Promise<void> {
+  async #deleteSources(ref: string, intent: DirectoryIntent, copied: CopiedKeys): Promise<void> {
     const volume = this.#volume;
     const fromPrefix = `${intent.from.join('/')}/`;
     for (let attempt = 1; ; attempt++) {
       try {
         await deleteUnchanged(volume, fromPrefix, copied);
         volume.intents.end(ref);
+        copied.end();
         return;
       } catch (error) {
         if (attempt < ATTEMPTS_MAX) continue;

@@ -1,14 +1,11 @@
 /** Finishes the move of one object that a crash interrupted, unless somebody else has put an object at the new key since. */
-import { isDeepStrictEqual } from 'node:util';
-import { canRename, type ObjectHead, type WriteCondition } from '../store/object-store.js';
+import { canRename, type WriteCondition } from '../store/object-store.js';
 import type { Intent } from './intent-log.js';
+import { isAsGoodAs } from './same-object.js';
 import { isReplaced } from './store-errors.js';
 import type { Volume } from './volume.js';
 
 type FileIntent = Extract<Intent, { kind: 'rename-file' }>;
-
-/** Two objects are compared in pieces of this many bytes. */
-const PIECE_BYTES = 1024 * 1024;
 
 /**
  * - `moved`: the object is at the new key, or has been there and was changed by somebody else since.
@@ -29,7 +26,7 @@ export async function finishObjectMove(volume: Volume, intent: FileIntent): Prom
   const replacedEtag = intent.replacedEtag === undefined ? there?.etag : intent.replacedEtag;
   if (there !== undefined && there.etag !== replacedEtag) {
     // An atomic rename would have taken the source away, so the object there can't be ours.
-    if (canRename(store) || !(await isCopy(volume, source, there))) return 'theirs';
+    if (canRename(store) || !(await isAsGoodAs(volume, there, source))) return 'theirs';
   } else {
     const condition: WriteCondition = there === undefined ? { ifNoneMatch: '*' } : { ifMatch: there.etag };
     try {
@@ -42,39 +39,4 @@ export async function finishObjectMove(volume: Volume, intent: FileIntent): Prom
   }
   if (!canRename(store)) await store.delete(fromKey, { ifMatch: etag });
   return 'moved';
-}
-
-/** Whether `there` is our copy of `source`. An object that was uploaded in parts, or is encrypted with a KMS key, has another ETag than its copy: then the bytes are compared. */
-async function isCopy(volume: Volume, source: ObjectHead, there: ObjectHead): Promise<boolean> {
-  const { size } = source;
-  if (there.size !== size || !isDeepStrictEqual(there.metadata, source.metadata)) return false;
-  if (there.etag === source.etag) return true;
-  try {
-    for (let offset = 0; offset < size; offset += PIECE_BYTES) {
-      const length = Math.min(PIECE_BYTES, size - offset);
-      const [ours, theirs] = await Promise.all(
-        [source, there].map((each) => bytesOf(volume, each, offset, length)),
-      );
-      if (ours === undefined || theirs === undefined || !ours.equals(theirs)) return false;
-    }
-    return true;
-  } catch (error) {
-    if (isReplaced(error)) return false;
-    throw error;
-  }
-}
-
-async function bytesOf(
-  { store }: Volume,
-  { key, etag }: ObjectHead,
-  offset: number,
-  length: number,
-): Promise<Buffer> {
-  const bytes = Buffer.alloc(length);
-  let at = 0;
-  await store.get(key, { offset, length }, { ifMatch: etag }, (chunk) => {
-    chunk.copy(bytes, at);
-    at += chunk.length;
-  });
-  return bytes;
 }

@@ -124,6 +124,19 @@ export type Intent =
       readonly copied?: boolean;
       /** The daemon could not delete some sources and went on serving: by now some of those keys may hold new files. */
       readonly wasServed?: true;
+    }
+  /** Keys that the rename of a directory has copied (copied-keys.ts). */
+  | {
+      readonly kind: 'copied-keys';
+      readonly volume: string;
+      /** The ref of the rename. */
+      readonly rename: string;
+      /** Below the directory. */
+      readonly names: readonly string[];
+      /** Of the versions that were copied. */
+      readonly etags: readonly string[];
+      /** Of the copies; empty where it is the same. */
+      readonly copies: readonly string[];
     };
 
 type Written = Extract<Intent, { kind: 'written' }>;

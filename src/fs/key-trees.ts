@@ -1,11 +1,12 @@
 /** Copying, comparing and deleting every key below a prefix: what the rename of a directory is made of. */
-import { isDeepStrictEqual } from 'node:util';
 import pLimit from 'p-limit';
-import { StoreError } from '../store/errors.js';
-import type { ObjectSummary } from '../store/object-store.js';
+import type { ObjectSummary, VersionToDelete, WriteCondition } from '../store/object-store.js';
+import type { CopiedKeys } from './copied-keys.js';
 import { notOurs } from './lost-condition.js';
 import { compareKeys } from './names.js';
-import { LIST_KEYS_MAX, headersOnly } from './store-answers.js';
+import { isAsGoodAs } from './same-object.js';
+import { LIST_KEYS_MAX } from './store-answers.js';
+import { isReplaced } from './store-errors.js';
 import type { Volume } from './volume.js';
 
 /** Copies under way at a time during the rename of a directory. */
@@ -13,42 +14,45 @@ const COPIES_MAX = 16;
 /** A rename of a directory says how far it is every so many keys. */
 const PROGRESS_EVERY_KEYS = 1000;
 
-/** ETags of what has a copy, by the key it was copied from. */
-export type Copied = ReadonlyMap<string, string>;
+/** A directory's keys, and where they go. */
+export interface TreeMove {
+  readonly fromPrefix: string;
+  readonly toPrefix: string;
+}
 
 /**
- * Copies every key below a prefix to another; what was copied. With `again` a crash interrupted it before: copies that are there already are
- * left alone. Fails with the first failure, once no copy is under way any more.
+ * Copies every key below a prefix to another, and notes what was copied. With `again` a crash interrupted it before: copies that are there already
+ * are left alone. Fails with the first failure, once no copy is under way any more.
  */
 export async function copyTree(
   volume: Volume,
-  fromPrefix: string,
-  toPrefix: string,
-  how: { readonly again?: true; readonly onCopied?: (key: string) => unknown } = {},
-): Promise<Copied> {
+  { fromPrefix, toPrefix }: TreeMove,
+  copied: CopiedKeys,
+  again?: 'again',
+): Promise<void> {
   const limit = pLimit(COPIES_MAX);
-  const versions = new Map<string, string>();
-  const there = how.again && new KeysBeside(volume, fromPrefix, toPrefix);
-  let copied = 0;
+  const there = again && new KeysBeside(volume, fromPrefix, toPrefix);
+  let count = 0;
   let failing = false;
   const copy = async (source: ObjectSummary, found: ObjectSummary | undefined): Promise<void> => {
     if (failing) return;
-    const target = toPrefix + source.key.slice(fromPrefix.length);
+    const name = source.key.slice(fromPrefix.length);
     // The marker at the target may be that of the empty directory that is replaced: with the same bytes and ETag, but another mode. So it is always copied.
-    const isMarker = source.key === fromPrefix;
-    const at = there === undefined ? 'free' : { object: found };
-    const isThere = await makeCopy(volume, source, target, isMarker ? 'marker' : at).catch(
+    const isMarker = name === '';
+    const made = copied.source(name);
+    const known = made === undefined ? undefined : { source: made, copy: copied.copy(name) };
+    const at: Found = there === undefined ? 'free' : { object: found, known };
+    const etag = await makeCopy(volume, source, toPrefix + name, isMarker ? 'marker' : at).catch(
       (error: unknown) => {
         failing = true;
         throw error;
       },
     );
-    if (!isThere) return;
-    versions.set(source.key, source.etag);
-    how.onCopied?.(target);
-    copied++;
-    if (copied % PROGRESS_EVERY_KEYS === 0)
-      volume.log.info({ from: fromPrefix, to: toPrefix, copied }, 'renaming a directory');
+    if (etag === undefined) return;
+    if (made !== source.etag || known?.copy !== etag) copied.note(name, source.etag, etag);
+    count++;
+    if (count % PROGRESS_EVERY_KEYS === 0)
+      volume.log.info({ from: fromPrefix, to: toPrefix, copied: count }, 'renaming a directory');
   };
   for await (const page of pagesBelow(volume, fromPrefix)) {
     const found = await there?.of(page);
@@ -58,65 +62,62 @@ export async function copyTree(
     const failed = results.find((result) => result.status === 'rejected');
     if (failed !== undefined) throw failed.reason;
   }
-  return versions;
 }
 
 /**
- * What is known of a copy's target. After a crash: what a LIST shows there. Otherwise its name was free when the rename began; a marker may replace
- * that of an empty directory.
+ * How the target of a copy was found. Its name was free, or the empty directory's, when the rename began; or a LIST after a crash shows what is there,
+ * and the journal the copy that was made.
  */
-type Found = 'free' | 'marker' | { readonly object: ObjectSummary | undefined };
+type Found =
+  | 'free'
+  | 'marker'
+  | {
+      readonly object: ObjectSummary | undefined;
+      readonly known: { readonly source: string; readonly copy: string | undefined } | undefined;
+    };
 
 /**
- * Copies one object; true once `target` is a copy of that version. An object that is there already is replaced only where it looks like a copy: one
- * whose answer was lost, or one that an interrupted rename made. False where, after a crash, another file is there; EIO where somebody wrote one since the
- * rename began.
+ * The ETag of `target`, once it is a copy of that version. What is there is replaced only where it is known for a copy by its own ETag. One
+ * whose answer was lost, or the journal hadn't heard of, is known by its bytes and headers. Undefined where it is another file; EIO where
+ * somebody wrote that since the rename began.
  */
 async function makeCopy(
   volume: Volume,
   source: ObjectSummary,
   target: string,
   found: Found,
-): Promise<boolean> {
+): Promise<string | undefined> {
   const { key, etag, size } = source;
   const { store } = volume;
-  if (found === 'marker') {
-    await store.copy(key, target, { sourceEtag: etag, size });
-    return true;
-  }
-  const before = found === 'free' ? undefined : found.object;
-  if (before !== undefined) return isSame(before, source) || copyOver(volume, source, target);
+  if (found === 'marker') return (await store.copy(key, target, { sourceEtag: etag, size })).etag;
+  const { object, known } = found === 'free' ? {} : found;
+  // What somebody wrote over the copy is the file of the new name by now.
+  if (object !== undefined && known?.source === etag) return known.copy;
+  const isOurs = object !== undefined && known !== undefined && object.etag === known.copy;
+  if (object !== undefined && !isOurs) return asGood(volume, source, target);
+  const condition: WriteCondition = isOurs ? { ifMatch: object.etag } : { ifNoneMatch: '*' };
   try {
-    await store.copy(key, target, { sourceEtag: etag, size, condition: { ifNoneMatch: '*' } });
-    return true;
+    return (await store.copy(key, target, { sourceEtag: etag, size, condition })).etag;
   } catch (error) {
-    if (!isPresent(error)) throw error;
-    const head = await store.head(target);
-    // Nothing is at the target: the condition that failed is that of the source, which somebody replaced.
-    if (head === undefined && found === 'free') throw error;
-    if (head !== undefined && (isSame(head, source) || (await copyOver(volume, source, target)))) return true;
-    if (found === 'free') throw notOurs(volume, target, error);
-    return false;
+    if (!isReplaced(error)) throw error;
+    const there = await asGood(volume, source, target);
+    if (there === undefined && found === 'free') {
+      // It may be the source that was replaced.
+      throw (await store.head(target)) === undefined ? error : notOurs(volume, target, error);
+    }
+    return there;
   }
 }
 
-/**
- * What was uploaded in parts, or is encrypted by a key, has another ETag than its copies: where size and headers are the same the target is
- * made a copy of this version once more, unless it changes meanwhile. False where it is another file.
- */
-async function copyOver(volume: Volume, source: ObjectSummary, target: string): Promise<boolean> {
-  const { store } = volume;
-  const { key, etag, size } = source;
-  const [from, to] = await Promise.all([store.head(key), store.head(target)]);
-  if (from?.etag !== etag || to === undefined) return false;
-  if (to.size !== size || !isDeepStrictEqual(headersOnly(from), headersOnly(to))) return false;
-  try {
-    await store.copy(key, target, { sourceEtag: etag, size, condition: { ifMatch: to.etag } });
-    return true;
-  } catch (error) {
-    if (isPresent(error)) return false;
-    throw error;
-  }
+/** The ETag of what is at the target, where it is as good as a copy of the source. */
+async function asGood(
+  volume: Volume,
+  { key, etag }: ObjectSummary,
+  target: string,
+): Promise<string | undefined> {
+  const [from, to] = await Promise.all([volume.store.head(key), volume.store.head(target)]);
+  if (from?.etag !== etag || to === undefined) return undefined;
+  return (await isAsGoodAs(volume, to, from)) ? to.etag : undefined;
 }
 
 /**
@@ -126,45 +127,64 @@ async function copyOver(volume: Volume, source: ObjectSummary, target: string): 
  */
 export async function copyTreeOrUndo(
   volume: Volume,
-  { fromPrefix, toPrefix, isReplacing }: { fromPrefix: string; toPrefix: string; isReplacing: boolean },
+  tree: TreeMove & { readonly isReplacing: boolean },
+  copied: CopiedKeys,
   { seal, unseal }: { readonly seal: () => Promise<void>; readonly unseal: () => Promise<void> },
-): Promise<Copied> {
-  const copies: string[] = [];
-  const onCopied = (key: string): unknown => (isReplacing && key === toPrefix) || copies.push(key);
+): Promise<void> {
   let isWhole = false;
   try {
-    const copied = await copyTree(volume, fromPrefix, toPrefix, { onCopied });
+    await copyTree(volume, tree, copied);
     isWhole = true;
     await seal();
-    return copied;
   } catch (error) {
     try {
       if (isWhole) await unseal();
-      await deleteKeys(volume, copies);
+      await deleteCopies(volume, tree, copied);
     } catch (undoError) {
-      const left = { err: undoError, prefix: toPrefix };
+      const left = { err: undoError, prefix: tree.toPrefix };
       volume.log.error(left, 'copies of a failed directory rename are left behind');
     }
     throw error;
   }
 }
 
+/** Deletes the copies that are what they were made as: others may have written to the new name meanwhile. */
+async function deleteCopies(
+  volume: Volume,
+  { toPrefix, isReplacing }: TreeMove & { readonly isReplacing: boolean },
+  copied: CopiedKeys,
+): Promise<void> {
+  const copies: VersionToDelete[] = [];
+  for (const name of copied.names()) {
+    const ifMatch = copied.copy(name);
+    if (ifMatch !== undefined && !(isReplacing && name === ''))
+      copies.push({ key: toPrefix + name, ifMatch });
+  }
+  const left = await deleteVersions(volume, copies);
+  if (left === 0) return;
+  const what = 'what others wrote over the copies of a failed directory rename stays under the new name';
+  volume.log.warn({ prefix: toPrefix, keys: left }, what);
+}
+
 /** Deletes what is still the version that was copied: copying takes minutes, and what somebody put there meanwhile has no copy. */
-export async function deleteUnchanged(volume: Volume, fromPrefix: string, copied: Copied): Promise<void> {
+export async function deleteUnchanged(volume: Volume, fromPrefix: string, copied: CopiedKeys): Promise<void> {
   for await (const page of pagesBelow(volume, fromPrefix)) {
-    const gone = page.filter(({ key, etag }) => copied.get(key) === etag);
-    await deleteKeys(
-      volume,
-      gone.map(({ key }) => key),
-    );
-    noteLeft(volume, fromPrefix, page.length - gone.length);
+    const gone = page.filter(({ key, etag }) => copied.source(key.slice(fromPrefix.length)) === etag);
+    await deleteSources(volume, fromPrefix, page, gone);
   }
 }
 
-function noteLeft(volume: Volume, prefix: string, keys: number): void {
-  if (keys === 0) return;
+async function deleteSources(
+  volume: Volume,
+  prefix: string,
+  page: readonly ObjectSummary[],
+  gone: readonly ObjectSummary[],
+): Promise<void> {
+  const versions = gone.map(({ key, etag }) => ({ key, ifMatch: etag }));
+  const left = page.length - gone.length + (await deleteListed(volume, versions));
+  if (left === 0) return;
   const what = 'what others wrote into a directory while it was renamed stays under the old name';
-  volume.log.warn({ prefix, keys }, what);
+  volume.log.warn({ prefix, keys: left }, what);
 }
 
 /** Bytes of all objects below a prefix; not counted on beyond `enoughBytes`. */
@@ -178,14 +198,14 @@ export async function bytesBelow(volume: Volume, prefix: string, enoughBytes: nu
 }
 
 /**
- * Deletes what was copied before a crash: what is still the version that it was when the rename began (`begunMs`, by the store's clock), and
- * what the new name has too. What somebody wrote under the old name since stays. Where the daemon has served the old name meanwhile (`wasServed`),
- * equal bytes under the new name don't prove that a key is an old source.
+ * Deletes what was copied before a crash: what is still the version that it was when the rename began (`begunMs`, by the store's clock), or that
+ * the journal knows to have been copied, or that the new name has too. What somebody wrote under the old name since stays: where that was served
+ * meanwhile (`wasServed`) the same bytes prove nothing.
  */
 export async function deleteCopied(
   volume: Volume,
-  fromPrefix: string,
-  toPrefix: string,
+  { fromPrefix, toPrefix }: TreeMove,
+  copied: CopiedKeys,
   { begunMs, wasServed }: { readonly begunMs: number | undefined; readonly wasServed: boolean },
 ): Promise<void> {
   const there = new KeysBeside(volume, fromPrefix, toPrefix);
@@ -196,14 +216,18 @@ export async function deleteCopied(
       page.map(async (source) => {
         if (begunMs !== undefined && isOlder(source, begunMs)) return true;
         if (wasServed) return false;
+        if (copied.source(source.key.slice(fromPrefix.length)) === source.etag) return true;
         const target = found.get(source.key);
-        if (target === undefined) return false;
-        return isSame(target, source) || limit(() => copyOver(volume, source, target.key));
+        if (target === undefined || target.size !== source.size) return false;
+        return limit(async () => (await asGood(volume, source, target.key)) !== undefined);
       }),
     );
-    const keys = page.filter((_, at) => gone[at] === true).map(({ key }) => key);
-    await deleteKeys(volume, keys);
-    noteLeft(volume, fromPrefix, page.length - keys.length);
+    await deleteSources(
+      volume,
+      fromPrefix,
+      page,
+      page.filter((_, at) => gone[at] === true),
+    );
   }
 }
 
@@ -245,12 +269,6 @@ class KeysBeside {
 const isOlder = ({ etag, lastModifiedMs }: ObjectSummary, atMs: number): boolean =>
   !etag.includes('-') && lastModifiedMs < Math.floor(atMs / 1000) * 1000;
 
-const isSame = (a: Version, b: Version): boolean => a.etag === b.etag && a.size === b.size;
-type Version = Pick<ObjectSummary, 'etag' | 'size'>;
-
-const isPresent = (error: unknown): boolean =>
-  error instanceof StoreError && error.kind === 'precondition-failed';
-
 /** Pages of every key below a prefix, markers included. Fails with StoreError. */
 export async function* pagesBelow(
   volume: Volume,
@@ -269,9 +287,26 @@ export async function* pagesBelow(
   } while (continuationToken !== undefined);
 }
 
-/** Deletes keys; fails with the first error. */
-async function deleteKeys(volume: Volume, keys: readonly string[]): Promise<void> {
-  if (keys.length === 0) return;
-  const failed = await volume.store.deleteMany(keys);
-  for (const error of failed.values()) throw error;
+/** Deletes versions, and leaves other versions alone; how many are left. Fails with the first error. */
+async function deleteVersions(volume: Volume, versions: readonly VersionToDelete[]): Promise<number> {
+  const { store } = volume;
+  if (store.capabilities.conditionalWrites) return deleteListed(volume, versions);
+  // A store without conditions deletes whatever is there: it is asked right before.
+  const limit = pLimit(COPIES_MAX);
+  const same = await Promise.all(
+    versions.map((each) => limit(async () => (await store.head(each.key))?.etag === each.ifMatch)),
+  );
+  const mine = versions.filter((_, at) => same[at] === true);
+  return versions.length - mine.length + (await deleteListed(volume, mine));
+}
+
+/** The same for versions that a LIST right before has shown. */
+async function deleteListed(volume: Volume, versions: readonly VersionToDelete[]): Promise<number> {
+  if (versions.length === 0) return 0;
+  let left = 0;
+  for (const error of (await volume.store.deleteMany(versions)).values()) {
+    if (!isReplaced(error)) throw error;
+    left++;
+  }
+  return left;
 }

@@ -1,8 +1,8 @@
 /** Gives an object another key: a rename where the store has one, else a copy and a removal. */
-import { isDeepStrictEqual } from 'node:util';
 import { canRename, type WriteCondition, type WrittenObject } from '../store/object-store.js';
 import { notOurs } from './lost-condition.js';
 import type { PublishedVersion } from './node.js';
+import { isAsGoodAs } from './same-object.js';
 import { isReplaced } from './store-errors.js';
 import type { Volume } from './volume.js';
 
@@ -55,17 +55,16 @@ interface Copying {
 const versionOf = ({ fromKey, etag }: Copying): string => `${etag} ${fromKey}`;
 
 /**
- * The copy that an earlier call of the same rename made and got no answer about: the object at the new key, if it has the source's size and metadata, and
- * its ETag too. (The copy of an object uploaded in parts has another ETag.)
+ * The object that a copy left whose answer was lost, before the client came again: it has the source's bytes and headers. One by somebody else
+ * that has neither less nor other of them is as good.
  */
 async function ownCopy(volume: Volume, copying: Copying): Promise<WrittenObject | undefined> {
   const { store, copiesInDoubt } = volume;
-  const { fromKey, toKey, etag, size } = copying;
+  const { fromKey, toKey, etag } = copying;
   if (copiesInDoubt.get(toKey) !== versionOf(copying)) return undefined;
   const [source, copy] = await Promise.all([store.head(fromKey), store.head(toKey)]);
-  if (source?.etag !== etag || copy?.size !== size) return undefined;
-  const isSame = copy.etag === etag || etag.includes('-');
-  return isSame && isDeepStrictEqual(copy.metadata, source.metadata) ? copy : undefined;
+  if (source?.etag !== etag || copy === undefined) return undefined;
+  return (await isAsGoodAs(volume, copy, source)) ? copy : undefined;
 }
 
 /**

@@ -15,6 +15,7 @@ import { writtenRef } from './journaling.js';
 import type { FileNode } from './node.js';
 import { placeFiles } from './placed-files.js';
 import { fileAt, recoverFile, showBefore, type FileIntent } from './recovered-files.js';
+import type { Volume } from './volume.js';
 import type { VolumeOperations } from './volume-operations.js';
 
 /** Files at a time: each asks the store twice and waits; the spool is read by as many. */
@@ -197,7 +198,7 @@ async function finishNames({ volume, rename, namespace, silly }: VolumeOperation
     volume.log.info({ ref, kind: intent.kind }, 'finishing what a crash interrupted');
     try {
       if (intent.kind === 'remove-file') await namespace.finishRemoval(intent);
-      else await rename.finish(intent);
+      else await rename.finish(ref, intent);
     } catch (error) {
       if (!(error instanceof StoreError) || PASSING.has(error.kind)) throw error;
       // Nobody was told that it was done. A directory's is harmless at any time: it overwrites nothing.
@@ -210,4 +211,12 @@ async function finishNames({ volume, rename, namespace, silly }: VolumeOperation
     await volume.nodes.settled();
     volume.intents.end(ref);
   }
+  endCopiedKeys(volume);
+}
+
+/** What renames have copied is of no use when they are over. */
+function endCopiedKeys({ name, intents }: Volume): void {
+  for (const [ref, intent] of [...intents.live()])
+    if (intent.kind === 'copied-keys' && intent.volume === name && !intents.live().has(intent.rename))
+      intents.end(ref);
 }

@@ -310,8 +310,8 @@ export class Rename {
   }
 
   /** Finishes a rename that a crash interrupted. */
-  async finish(intent: RenameIntent): Promise<void> {
-    if (intent.kind === 'rename-directory') await this.#directoryRename.finish(intent);
+  async finish(ref: string, intent: RenameIntent): Promise<void> {
+    if (intent.kind === 'rename-directory') await this.#directoryRename.finish(ref, intent);
     else {
       await this.#finishFile(intent);
       const source = this.#volume.nodes.get(BigInt(intent.nodeId));

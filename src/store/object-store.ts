@@ -75,6 +75,12 @@ export interface WriteCondition {
   readonly ifNoneMatch?: '*';
 }
 
+/** A version of an object, of which another one is left alone. */
+export interface VersionToDelete {
+  readonly key: string;
+  readonly ifMatch: string;
+}
+
 export interface WrittenObject {
   readonly etag: string;
   /** Where the answer tells it; otherwise a HEAD would. */
@@ -206,7 +212,7 @@ export interface ObjectStore {
    * goes on after the last byte delivered, under the same ETag; so the sink never sees a byte twice, nor two versions.
    */
   get(key: string, range: ByteRange, options: GetOptions, sink: ByteSink): Promise<GetResult>;
-  /** One page of ListObjectsV2. */
+  /** One page of ListObjectsV2: one without entries is the last. `invalid` where the server never comes to its end. */
   list(request: ListRequest, signal?: AbortSignal): Promise<ListPage>;
   /** PutObject. */
   put(
@@ -218,8 +224,14 @@ export interface ObjectStore {
   ): Promise<WrittenObject>;
   /** DeleteObject; deleting what isn't there succeeds. */
   delete(key: string, condition?: { readonly ifMatch?: string }, signal?: AbortSignal): Promise<void>;
-  /** DeleteObjects, up to 1,000 keys a request; the keys that could not be deleted, with their errors. */
-  deleteMany(keys: readonly string[], signal?: AbortSignal): Promise<ReadonlyMap<string, StoreError>>;
+  /**
+   * DeleteObjects, up to 1,000 keys a request, each under its own condition; the keys that could not be deleted, with their errors:
+   * `precondition-failed` for another version. Where the store has no conditions there is none.
+   */
+  deleteMany(
+    keys: readonly (string | VersionToDelete)[],
+    signal?: AbortSignal,
+  ): Promise<ReadonlyMap<string, StoreError>>;
   /**
    * CopyObject within the bucket, or a multipart copy beyond `copyBytesMax`, from the source version `sourceEtag`. With
    * `headers` the target's headers are these (MetadataDirective REPLACE), otherwise the source's.

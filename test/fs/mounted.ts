@@ -296,7 +296,8 @@ function mortal(store: MemoryStore, life: Life): MemoryStore {
   });
 }
 
-function splitPath(path: string): [directory: string, name: Buffer] {
+/** The directory of a path, and the name in it. */
+export function splitPath(path: string): [directory: string, name: Buffer] {
   const at = path.lastIndexOf('/');
   return [path.slice(0, Math.max(at, 0)), Buffer.from(path.slice(at + 1))];
 }

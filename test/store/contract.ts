@@ -598,6 +598,24 @@ async function deleteTests(t: Test, suite: Suite): Promise<void> {
     await t.resolves(store.delete(key));
   });
 
+  await t.test('deleteMany leaves other versions than those it is told of', async (t) => {
+    if (!store.capabilities.conditionalWrites) return t.end();
+    const prefix = suite.prefix();
+    const ours = await suite.put(`${prefix}ours`, 'ours');
+    const before = await suite.put(`${prefix}theirs`, 'ours');
+    await suite.put(`${prefix}theirs`, 'theirs');
+    const failed = await store.deleteMany([
+      { key: `${prefix}ours`, ifMatch: ours },
+      { key: `${prefix}theirs`, ifMatch: before },
+      { key: `${prefix}gone`, ifMatch: ours },
+    ]);
+    t.same(
+      [...failed].map(([key, error]) => [key, error.kind]),
+      [[`${prefix}theirs`, 'precondition-failed']],
+    );
+    t.same((await suite.listAll({ prefix })).keys, [`${prefix}theirs`]);
+  });
+
   await t.test('deleteMany takes more keys than one request', async (t) => {
     const prefix = suite.prefix();
     const kept = `${prefix}kept`;

@@ -314,6 +314,81 @@ await t.test('deleteMany: keys that fail for a while are tried again, the others
   );
 });
 
+await t.test(
+  'deleteMany: each key under its condition, and one by one where the server knows none in a list',
+  async (t) => {
+    const { store, server } = await setUp(t, [
+      status(
+        200,
+        {},
+        '<DeleteResult><Error><Key>b</Key><Code>PreconditionFailed</Code></Error><Error><Key>c</Key><Code>NoSuchKey</Code></Error></DeleteResult>',
+      ),
+    ]);
+    const versions = ['a', 'b', 'c'].map((key) => ({ key, ifMatch: etag }));
+    const failed = await store.deleteMany(versions);
+    t.same(
+      [...failed].map(([key, error]) => [key, error.kind]),
+      [['b', 'precondition-failed']],
+      'what is gone is fine',
+    );
+    t.match(
+      server.requests[0]?.body.toString(),
+      /<Key>a<\/Key><ETag>(&quot;|")5eb63bbbe01eeed093cb22bb8f5acdc3/,
+    );
+    const without = await setUp(t, [
+      s3Error(400, 'MalformedXML'),
+      status(204),
+      s3Error(412, 'PreconditionFailed'),
+    ]);
+    t.same(
+      [...(await without.store.deleteMany(versions.slice(0, 2)))].map(([, error]) => error.kind),
+      ['precondition-failed'],
+    );
+    t.same(
+      without.server.requests.map((request) => [request.method, request.headers['if-match']]),
+      [
+        ['POST', undefined],
+        ['DELETE', etag],
+        ['DELETE', etag],
+      ],
+    );
+  },
+);
+
+await t.test('a listing that never comes to its end is an error, and asks no further', async (t) => {
+  const page =
+    (token: (request: number) => string, contents = ''): Answer =>
+    (response, request) => {
+      asked++;
+      const body = `<ListBucketResult><IsTruncated>true</IsTruncated><NextContinuationToken>${token(asked)}</NextContinuationToken>${contents}</ListBucketResult>`;
+      t.ok(request.url.includes('list-type=2'));
+      response.end(body);
+    };
+  let asked = 0;
+  const script = (answer: Answer): Answer[] => Array.from({ length: 150 }, () => answer);
+  const empty = await setUp(t, script(page((request) => `t${request}`)));
+  await t.rejects(empty.store.list({ prefix: '' }), { kind: 'invalid', message: /empty and not the last/ });
+  t.equal(asked, 100, 'a new token each time');
+  asked = 0;
+  const same = await setUp(t, script(page(() => 'again')));
+  await t.rejects(same.store.list({ prefix: '' }), { kind: 'invalid', message: /the same token again/ });
+  t.equal(asked, 2);
+  asked = 0;
+  const entry = `<Contents><Key>a</Key><Size>1</Size><ETag>${etag}</ETag><LastModified>2026-01-01T00:00:00Z</LastModified></Contents>`;
+  const full = await setUp(t, script(page(() => 'again', entry)));
+  const first = await full.store.list({ prefix: '' });
+  await t.rejects(full.store.list({ prefix: '', continuationToken: first.continuationToken ?? '' }), {
+    message: /the same token again/,
+    kind: 'invalid',
+  });
+  asked = 0;
+  const some = await setUp(t, [
+    ...Array.from({ length: 40 }, () => page((request) => `t${request}`)),
+    page(() => 'further', entry),
+  ]);
+  t.match(await some.store.list({ prefix: '' }), { objects: [{ key: 'a' }], continuationToken: 'further' });
+});
+
 await t.test('a copy beyond copyBytesMax goes in parts, and is aborted when one fails', async (t) => {
   const inParts = { copyBytesMax: 10, copyPartBytes: 8 };
   const script =

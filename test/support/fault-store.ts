@@ -32,6 +32,7 @@ import type {
   UnfinishedUpload,
   StreamedBody,
   UploadedPart,
+  VersionToDelete,
   WriteCondition,
   WrittenObject,
 } from '../../src/store/object-store.js';
@@ -175,7 +176,10 @@ export class FaultStore implements AppendingStore, RenamingStore {
     );
   }
 
-  async deleteMany(keys: readonly string[], signal?: AbortSignal): Promise<ReadonlyMap<string, StoreError>> {
+  async deleteMany(
+    keys: readonly (string | VersionToDelete)[],
+    signal?: AbortSignal,
+  ): Promise<ReadonlyMap<string, StoreError>> {
     return this.#call({ operation: 'DeleteObjects' }, signal, () => this.#inner.deleteMany(keys, signal));
   }
 

@@ -25,6 +25,7 @@ import type {
   StreamedBody,
   UnfinishedUpload,
   UploadedPart,
+  VersionToDelete,
   WriteCondition,
   WrittenObject,
   Room,
@@ -253,10 +254,24 @@ export class MemoryStore implements AppendingStore, RenamingStore {
     });
   }
 
-  async deleteMany(keys: readonly string[], signal?: AbortSignal): Promise<ReadonlyMap<string, StoreError>> {
-    return await this.#call({ operation: 'DeleteObjects' }, signal, () => {
-      for (const key of keys) this.objects.delete(key);
-      return new Map<string, StoreError>();
+  async deleteMany(
+    keys: readonly (string | VersionToDelete)[],
+    signal?: AbortSignal,
+  ): Promise<ReadonlyMap<string, StoreError>> {
+    const call: StoreCall = { operation: 'DeleteObjects' };
+    return await this.#call(call, signal, () => {
+      const failed = new Map<string, StoreError>();
+      for (const each of keys) {
+        const { key, ...condition } = typeof each === 'string' ? { key: each } : each;
+        try {
+          if (this.objects.has(key)) this.#check({ ...call, key }, key, condition);
+          this.objects.delete(key);
+        } catch (error) {
+          if (!(error instanceof StoreError)) throw error;
+          failed.set(key, error);
+        }
+      }
+      return failed;
     });
   }
 

@@ -1,6 +1,7 @@
 /** DeleteObject and DeleteObjects. */
 import { DeleteObjectsCommand, type _Error } from '@aws-sdk/client-s3';
 import { StoreError } from '../errors.js';
+import type { VersionToDelete } from '../object-store.js';
 import { answerMayBeLost, type S3Context } from './context.js';
 import { retryClassOf, storeError, toStoreError } from './error-map.js';
 import { headAnswer } from './head.js';
@@ -8,7 +9,6 @@ import { headAnswer } from './head.js';
 /** S3's limit of keys in one DeleteObjects. */
 const KEYS_MAX = 1_000;
 /** Characters that XML 1.0 can't carry, escaped or not: such keys are deleted one by one. */
-
 const NOT_XML = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\ufffe\uffff]/;
 
 export async function deleteObject(
@@ -38,14 +38,21 @@ export async function deleteObject(
   }
 }
 
+/** What one key is to be deleted as. */
+interface Deletion {
+  readonly key: string;
+  readonly ifMatch?: string;
+}
+
 export async function deleteMany(
   context: S3Context,
-  keys: readonly string[],
+  keys: readonly (string | VersionToDelete)[],
   signal: AbortSignal | undefined,
 ): Promise<ReadonlyMap<string, StoreError>> {
   const failed = new Map<string, StoreError>();
-  const plain = keys.filter((key) => !NOT_XML.test(key));
-  const odd = keys.filter((key) => NOT_XML.test(key));
+  const deletions = keys.map((key): Deletion => (typeof key === 'string' ? { key } : key));
+  const plain = deletions.filter(({ key }) => !NOT_XML.test(key));
+  const odd = deletions.filter(({ key }) => NOT_XML.test(key));
   const batches: Promise<void>[] = [];
   for (let at = 0; at < plain.length; at += KEYS_MAX)
     batches.push(deleteBatch(context, plain.slice(at, at + KEYS_MAX), failed, signal));
@@ -58,18 +65,24 @@ export async function deleteMany(
 /** One request; keys that failed for a while (SlowDown, InternalError) go into the next attempt. */
 async function deleteBatch(
   context: S3Context,
-  keys: readonly string[],
+  deletions: readonly Deletion[],
   failed: Map<string, StoreError>,
   signal: AbortSignal | undefined,
 ): Promise<void> {
-  let pending = keys;
+  let pending = deletions;
   const retryable = new Map<string, StoreError>();
   try {
     await context.requests.run('DeleteObjects', undefined, signal, async (attempt) => {
       const output = await context.clients.client.send(
         new DeleteObjectsCommand({
           Bucket: context.bucket,
-          Delete: { Quiet: true, Objects: pending.map((Key) => ({ Key })) },
+          Delete: {
+            Quiet: true,
+            Objects: pending.map(({ key, ifMatch }) => ({
+              Key: key,
+              ...(ifMatch !== undefined && context.conditions.enabled && { ETag: ifMatch }),
+            })),
+          },
         }),
         { abortSignal: attempt.signal },
       );
@@ -79,27 +92,32 @@ async function deleteBatch(
         if (error.kind === 'not-found') continue;
         (retryClassOf(error) === 'never' ? failed : retryable).set(entry.Key ?? '', error);
       }
-      pending = [...retryable.keys()];
+      pending = pending.filter(({ key }) => retryable.has(key));
       const [first] = retryable.values();
       if (first !== undefined) throw first;
     });
   } catch (error) {
     if (!(error instanceof StoreError) || error.kind === 'aborted') throw error;
-    if (error.kind === 'unsupported') return deleteSingly(context, pending, failed, signal);
-    for (const key of pending) failed.set(key, retryable.get(key) ?? error);
+    // Servers that don't know the call, or ETags in it.
+    const isRefused =
+      error.kind === 'unsupported' || (error.kind === 'invalid' && pending.some(isConditional));
+    if (isRefused) return deleteSingly(context, pending, failed, signal);
+    for (const { key } of pending) failed.set(key, retryable.get(key) ?? error);
   }
 }
 
+const isConditional = ({ ifMatch }: Deletion): boolean => ifMatch !== undefined;
+
 async function deleteSingly(
   context: S3Context,
-  keys: readonly string[],
+  deletions: readonly Deletion[],
   failed: Map<string, StoreError>,
   signal: AbortSignal | undefined,
 ): Promise<void> {
   await Promise.all(
-    keys.map(async (key) => {
+    deletions.map(async ({ key, ...condition }) => {
       try {
-        await deleteObject(context, key, undefined, signal);
+        await deleteObject(context, key, condition, signal);
       } catch (error) {
         if (!(error instanceof StoreError) || error.kind === 'aborted') throw error;
         failed.set(key, error);

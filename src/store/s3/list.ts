@@ -6,7 +6,35 @@ import { storeError } from './error-map.js';
 import { decodeListed } from './listed-key.js';
 import type { ListedPage } from './object-calls.js';
 
+/** Pages in a row without anything on them that are gone past. Directory buckets may have some, and servers that skip what was deleted. */
+const EMPTY_PAGES_MAX = 100;
+
+/** The next page that has anything on it, or the last one. `invalid` where the server never comes to one: the caller would ask for ever. */
 export async function listPage(
+  context: S3Context,
+  request: ListRequest,
+  signal: AbortSignal | undefined,
+): Promise<ListPage> {
+  let { continuationToken } = request;
+  for (let empty = 1; ; empty++) {
+    const from = continuationToken === undefined ? request : { ...request, continuationToken };
+    const page = await askPage(context, from, signal);
+    if (page.continuationToken === undefined) return page;
+    if (page.continuationToken === continuationToken)
+      throw endless(context, request, 'a page that goes on where it began: the same token again');
+    if (page.objects.length > 0 || page.prefixes.length > 0) return page;
+    if (empty === EMPTY_PAGES_MAX)
+      throw endless(context, request, `${EMPTY_PAGES_MAX} pages in a row that are empty and not the last`);
+    ({ continuationToken } = page);
+  }
+}
+
+function endless(context: S3Context, { prefix }: ListRequest, what: string): Error {
+  context.log.error({ bucket: context.bucket, prefix }, `a listing does not come to an end: ${what}`);
+  return storeError('invalid', what, { operation: 'ListObjectsV2', bucket: context.bucket });
+}
+
+async function askPage(
   context: S3Context,
   request: ListRequest,
   signal: AbortSignal | undefined,

@@ -241,6 +241,11 @@ export async function listUploads(
     }
     const nextKey = decodeListed(output.NextKeyMarker, encoded, context.log);
     if (output.IsTruncated !== true || nextKey === undefined || nextKey === '') return uploads;
+    if (nextKey === page.KeyMarker && output.NextUploadIdMarker === page.UploadIdMarker)
+      throw storeError('invalid', 'a page of uploads that goes on where it began', {
+        operation: 'ListMultipartUploads',
+        bucket: context.bucket,
+      });
     marker = {
       KeyMarker: nextKey,
       ...(output.NextUploadIdMarker === undefined ? {} : { UploadIdMarker: output.NextUploadIdMarker }),

@@ -20,6 +20,7 @@ import type {
   UnfinishedUpload,
   StreamedBody,
   UploadedPart,
+  VersionToDelete,
   WriteCondition,
   WrittenObject,
 } from '../object-store.js';
@@ -142,7 +143,10 @@ class S3Store implements AppendingStore, RenamingStore {
     await deleteObject(this.#context, key, condition, signal);
   }
 
-  async deleteMany(keys: readonly string[], signal?: AbortSignal): Promise<ReadonlyMap<string, StoreError>> {
+  async deleteMany(
+    keys: readonly (string | VersionToDelete)[],
+    signal?: AbortSignal,
+  ): Promise<ReadonlyMap<string, StoreError>> {
     return deleteMany(this.#context, keys, signal);
   }
 
