@@ -23,7 +23,7 @@ function counts(store: MemoryStore, from: number): Record<string, number> {
   return seen;
 }
 
-/** Does `each` with 0 to `count` - 1, eight at a time; a tenth of the time to live passes with every hundredth. */
+/** Does `each` with 0 to `count` - 1, eight at a time. With every hundredth a little more than half of the time to live passes. */
 async function burst(m: Mounted, count: number, each: (index: number) => Promise<void>): Promise<void> {
   const eight = pLimit(8);
   await Promise.all(
@@ -244,7 +244,7 @@ async function lane(
 
 await t.test(
   'whatever LISTs are under way, what is made here is there and what is removed here is not',
-  async (t) => {
+  async () => {
     await fc.assert(
       fc.asyncProperty(fc.scheduler(), fc.tuple(steps, steps, steps), async (scheduler, lanes) => {
         const m = await Mounted.start({ metadataTtlMs: TTL_MS });
@@ -272,6 +272,5 @@ await t.test(
       }),
       { numRuns: 25 },
     );
-    t.pass('each look was as it should be');
   },
 );

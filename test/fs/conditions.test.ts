@@ -1,6 +1,7 @@
 /** What somebody else wrote since the daemon last looked is neither deleted nor overwritten by REMOVE and RENAME without a word. */
 import t, { type Test } from 'tap';
 import { DIRECTORY_CAPABILITIES } from '../support/memory-store.js';
+import { callUntilHungIn } from './hold.js';
 import { codeOf, Mounted, type MountedOptions } from './mounted.js';
 
 async function mounted(t: Test, options: MountedOptions = {}): Promise<Mounted> {
@@ -117,16 +118,9 @@ await t.test(
   },
 );
 
-/** The rename that a crash ends in its copy, or its RenameObject. */
+/** A rename, and a crash before or after its CopyObject or RenameObject. */
 async function crashInRename(m: Mounted, when: 'before' | 'after'): Promise<void> {
-  const hung = new Promise<void>((resolve) => {
-    m.store[when] = ({ operation }) => {
-      if (operation !== 'CopyObject' && operation !== 'RenameObject') return;
-      resolve();
-      return new Promise<void>(() => undefined);
-    };
-  });
-  await Promise.race([m.rename('source', 'target'), hung]);
+  await callUntilHungIn(m, when, ['CopyObject', 'RenameObject'], () => m.rename('source', 'target'));
   await m.crash();
   m.store[when] = undefined;
 }

@@ -1,7 +1,7 @@
 /** EXCLUSIVE creates between daemons on one bucket, where they are asked to be exclusive there. */
 import t, { type Test } from 'tap';
 import type { CreateMode } from '../../src/fs/file-system.js';
-import { callUntilHung } from './hold.js';
+import { callUntilHung, callUntilHungIn } from './hold.js';
 import { codeOf, Mounted, type MountedOptions } from './mounted.js';
 
 async function mounted(t: Test, options: MountedOptions): Promise<Mounted> {
@@ -92,14 +92,7 @@ await t.test('what another daemon made in the same millisecond is not taken for 
   const m = await mounted(t, IN_BUCKET);
   const other = await mounted(t, { ...IN_BUCKET, store: m.store });
   for (const each of [m, other]) t.equal(await codeOf(each.at('lock')), 'ENOENT');
-  const hung = new Promise<void>((resolve) => {
-    m.store.before = ({ operation }) => {
-      if (operation !== 'PutObject') return;
-      resolve();
-      return new Promise<void>(() => undefined);
-    };
-  });
-  await Promise.race([create(m, 'verifier'), hung]);
+  await callUntilHungIn(m, 'before', ['PutObject'], () => create(m, 'verifier'));
   await m.crash();
   m.store.before = undefined;
   await create(other, 'another!');

@@ -1,4 +1,4 @@
-/** Stops a request on its way to the store, so that something else can happen in the middle of a call. */
+/** Stops requests on their way to the store, so that something else can happen in the middle of a call. */
 import type { StoreOperation } from '../support/memory-store.js';
 import type { Mounted } from './mounted.js';
 
@@ -18,8 +18,8 @@ export function hold(m: Mounted, operation: StoreOperation): { reached: Promise<
 }
 
 /**
- * Makes a call of which the request with this number, and all after it, never end: before or after the store carries them out. Whether the call was
- * over by then. The store is as before once `m.store[when]` is undefined.
+ * Makes a call, and lets its request of number `request` (from 1) and all later ones hang: before or after the store has carried them out. Tells whether
+ * the call ended or hangs. The store hangs until the caller sets `m.store[when]` to undefined.
  */
 export async function callUntilHung(
   m: Mounted,
@@ -28,9 +28,28 @@ export async function callUntilHung(
   call: () => Promise<unknown>,
 ): Promise<'over' | 'hung'> {
   let requests = 0;
+  return callUntil(m, when, () => ++requests >= request, call);
+}
+
+/** As `callUntilHung`, but only requests of one of these operations hang. */
+export async function callUntilHungIn(
+  m: Mounted,
+  when: 'before' | 'after',
+  operations: readonly StoreOperation[],
+  call: () => Promise<unknown>,
+): Promise<'over' | 'hung'> {
+  return callUntil(m, when, (operation) => operations.includes(operation), call);
+}
+
+async function callUntil(
+  m: Mounted,
+  when: 'before' | 'after',
+  hangs: (operation: StoreOperation) => boolean,
+  call: () => Promise<unknown>,
+): Promise<'over' | 'hung'> {
   const hung = new Promise<'hung'>((resolve) => {
-    m.store[when] = () => {
-      if (++requests < request) return;
+    m.store[when] = ({ operation }) => {
+      if (!hangs(operation)) return;
       resolve('hung');
       return new Promise<void>(() => undefined);
     };

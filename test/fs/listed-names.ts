@@ -5,6 +5,7 @@ import { firstAfter } from '../../src/fs/listed-page.js';
 import {
   ListingWalk,
   type FetchedPage,
+  type PageMemory,
   type PageSource,
   type WalkOptions,
 } from '../../src/fs/listing-walk.js';
@@ -123,6 +124,29 @@ const withHeld = (read: Continuation['read'], entries: readonly ListedEntry[]): 
   ...entries,
 ];
 
+/** Counts the pages that a walk has memory for. */
+export class CountedMemory implements PageMemory {
+  readonly #limit: number;
+  /** Taken and not given back. */
+  pages = 0;
+  /** The most at a time. */
+  pagesMax = 0;
+
+  constructor(limit = Infinity) {
+    this.#limit = limit;
+  }
+
+  take(): boolean {
+    if (this.pages >= this.#limit) return false;
+    this.pagesMax = Math.max(this.pagesMax, ++this.pages);
+    return true;
+  }
+
+  give(): void {
+    this.pages--;
+  }
+}
+
 export interface WalkedThrough {
   readonly keys: readonly string[];
   /** Pages held or under way, at most. */
@@ -136,18 +160,7 @@ export async function walkThrough(
   client: { readonly entriesAtATime?: number; readonly msAPage?: number; readonly memoryPages?: number } = {},
 ): Promise<WalkedThrough> {
   const { entriesAtATime = 500, msAPage = 0, memoryPages = Infinity } = client;
-  let pages = 0;
-  let pagesMax = 0;
-  const memory = {
-    take: (): boolean => {
-      if (pages >= memoryPages) return false;
-      pagesMax = Math.max(pagesMax, ++pages);
-      return true;
-    },
-    give: (): void => {
-      pages--;
-    },
-  };
+  const memory = new CountedMemory(memoryPages);
   let walk = new ListingWalk(names, memory, '', options);
   const keys: string[] = [];
   for (let after = ''; ;) {
@@ -171,6 +184,6 @@ export async function walkThrough(
     if (msAPage > 0) await names.wait((msAPage * taken.length) / 1000);
   }
   walk.end();
-  if (pages !== 0) throw new Error(`${pages} pages of memory were not given back`);
-  return { keys, pagesMax };
+  if (memory.pages !== 0) throw new Error(`${memory.pages} pages of memory were not given back`);
+  return { keys, pagesMax: memory.pagesMax };
 }

@@ -2,10 +2,10 @@
 import { createHash } from 'node:crypto';
 import fc from 'fast-check';
 import t from 'tap';
-import type { ListingWalk } from '../../src/fs/listing-walk.js';
+import { ListingWalk } from '../../src/fs/listing-walk.js';
 import { compareKeys } from '../../src/fs/names.js';
 import { sortKeyOf, type ListedEntry } from '../../src/fs/node.js';
-import { ListedNames, walkThrough } from './listed-names.js';
+import { CountedMemory, ListedNames, walkThrough } from './listed-names.js';
 import { Mounted } from './mounted.js';
 
 t.setTimeout(300_000);
@@ -113,17 +113,7 @@ await t.test('a large directory is listed four times as fast as by LISTs one aft
 
 await t.test('a client that stops reading ends what is asked for', async (t) => {
   const names = new ListedNames({ keys: Array.from({ length: 500_000 }, (_, at) => decimal(at)) });
-  const { ListingWalk } = await import('../../src/fs/listing-walk.js');
-  let pages = 0;
-  const memory = {
-    take: (): boolean => {
-      pages++;
-      return true;
-    },
-    give: (): void => {
-      pages--;
-    },
-  };
+  const memory = new CountedMemory();
   const walk = new ListingWalk(names, memory, '', { splits: true });
   const lists: number[] = [];
   await names.run(
@@ -138,22 +128,12 @@ await t.test('a client that stops reading ends what is asked for', async (t) => 
   t.strictSame(lists.slice(0, 3), [1, 4, 7], 'none ahead of the first page, then two, four');
   t.ok((lists[5] ?? 0) <= 6 + 32, `${String(lists[5])} after six pages`);
   walk.end();
-  t.equal(pages, 0);
+  t.equal(memory.pages, 0);
 });
 
 await t.test('who waits for a page of a walk that is ended meanwhile gets it', async (t) => {
   const names = new ListedNames({ keys: Array.from({ length: 5000 }, (_, at) => decimal(at)) });
-  const { ListingWalk } = await import('../../src/fs/listing-walk.js');
-  let pages = 0;
-  const memory = {
-    take: (): boolean => {
-      pages++;
-      return true;
-    },
-    give: (): void => {
-      pages--;
-    },
-  };
+  const memory = new CountedMemory();
   const walk = new ListingWalk(names, memory, '', { splits: true });
   await names.run(walk.take('', true));
   const second = walk.take(decimal(998), true);
@@ -161,7 +141,7 @@ await t.test('who waits for a page of a walk that is ended meanwhile gets it', a
   const found = await names.run(second);
   t.equal(found?.page.entries[found.from]?.name, decimal(999));
   t.equal(names.lists, 2);
-  t.equal(pages, 0);
+  t.equal(memory.pages, 0);
   t.notOk(walk.covers(decimal(1500)), 'nobody else goes on with it');
 });
 

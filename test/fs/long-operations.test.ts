@@ -1,4 +1,4 @@
-import t from 'tap';
+import t, { type Test } from 'tap';
 import { FsError } from '../../src/fs/errors.js';
 import { LongOperations } from '../../src/fs/long-operations.js';
 import { FakeClock } from '../support/fake-clock.js';
@@ -12,6 +12,17 @@ function deferred<T>(): { promise: Promise<T>; resolve: (value: T) => void } {
     resolve = settle;
   });
   return { promise, resolve };
+}
+
+/** A call that was told JUKEBOX, and whose operation ends with `work`. */
+async function putOff(t: Test): Promise<{ long: LongOperations; work: ReturnType<typeof deferred<string>> }> {
+  const clock = new FakeClock();
+  const long = new LongOperations(clock);
+  const work = deferred<string>();
+  const first = long.run(CALL, () => work.promise);
+  clock.advance(20_000);
+  await t.rejects(first, { code: 'EJUKEBOX' });
+  return { long, work };
 }
 
 await t.test('past 20 s the caller is told JUKEBOX, and the retry joins what is running', async (t) => {
@@ -33,12 +44,7 @@ await t.test('past 20 s the caller is told JUKEBOX, and the retry joins what is 
 });
 
 await t.test('a retry that comes after the end collects the result, once', async (t) => {
-  const clock = new FakeClock();
-  const long = new LongOperations(clock);
-  const work = deferred<string>();
-  const first = long.run(CALL, () => work.promise);
-  clock.advance(20_000);
-  await t.rejects(first, { code: 'EJUKEBOX' });
+  const { long, work } = await putOff(t);
   work.resolve('first');
   await work.promise;
   t.equal(await long.run(CALL, () => Promise.resolve('second')), 'first');
@@ -76,12 +82,7 @@ await t.test('what a client changed since is not answered by a result that it ne
     ['127.0.0.1', 'b', 'first'],
     ['127.0.0.2', 'a', 'first'],
   ] as const) {
-    const clock = new FakeClock();
-    const long = new LongOperations(clock);
-    const work = deferred<string>();
-    const first = long.run(CALL, () => work.promise);
-    clock.advance(20_000);
-    await t.rejects(first, { code: 'EJUKEBOX' });
+    const { long, work } = await putOff(t);
     // What is running isn't over.
     long.changed({ caller: '127.0.0.1', entries: ['a'] });
     work.resolve('first');

@@ -2,15 +2,16 @@
  * One client's calls on a few files, with one request after the other that fails, or takes effect and is not answered, or is the last before a
  * crash. Nobody else writes: what is there in the end is what the client wrote, and nothing besides.
  */
+import { setImmediate } from 'node:timers/promises';
 import t, { type Test } from 'tap';
 import { FsError } from '../../src/fs/errors.js';
 import type { Handle } from '../../src/fs/file-system.js';
-import { StoreError } from '../../src/store/errors.js';
 import type { StoreOperation } from '../support/memory-store.js';
+import { unanswered } from './lost-answer.js';
 import type { Mounted, MountedOptions } from './mounted.js';
 import { JOURNAL, PART, SMALL_PARTS, mounted, pattern } from './small-parts.js';
 
-/** Every so manieth request: 1 takes two minutes. */
+/** One request in so many is in trouble; with 1, each of them is, and the test takes two minutes. */
 const STRIDE = Number(process.env['S3NFSD_LOST_ANSWERS_STRIDE'] ?? 5);
 
 t.setTimeout(600_000);
@@ -28,8 +29,15 @@ const CHANGES: ReadonlySet<StoreOperation> = new Set<StoreOperation>([
 const TROUBLES = ['fails', 'is not answered', 'is the last', 'is the last, and not carried out'] as const;
 type Trouble = (typeof TROUBLES)[number];
 
+interface WriteStep {
+  readonly call: 'write';
+  readonly path: string;
+  readonly offset: number;
+  readonly data: Buffer;
+}
+
 type Step =
-  | { readonly call: 'write'; readonly path: string; readonly offset: number; readonly data: Buffer }
+  | WriteStep
   | { readonly call: 'commit' | 'create' | 'remove'; readonly path: string }
   | { readonly call: 'size' | 'mode'; readonly path: string; readonly value: number }
   | { readonly call: 'rename'; readonly path: string; readonly to: string }
@@ -136,10 +144,26 @@ function resized(bytes: Buffer, size: number): Buffer {
   return other;
 }
 
+/** WRITEs that a client holds for another crash once `step` has been answered. */
+function unstableAfter(unstable: readonly WriteStep[], step: Step): readonly WriteStep[] {
+  if (step.call === 'write') return [...unstable, step];
+  if (step.call === 'commit' || step.call === 'remove')
+    return unstable.filter(({ path }) => path !== step.path);
+  if (step.call === 'rename')
+    return unstable.map((each) => (each.path === step.path ? { ...each, path: step.to } : each));
+  if (step.call !== 'size') return unstable;
+  // What is cut off isn't sent again.
+  return unstable.map((each) => {
+    const end = Math.max(0, step.value - each.offset);
+    return each.path === step.path ? { ...each, data: each.data.subarray(0, end) } : each;
+  });
+}
+
 /** A client: it repeats what is JUKEBOX, and after a crash what it wrote since the last COMMIT of a file. */
 class Client {
   readonly #m: Mounted;
-  readonly #unstable: Step[] = [];
+  /** WRITEs that are to be sent again after a crash. */
+  #unstable: readonly WriteStep[] = [];
   /** The daemon has died: what is under way is not answered. */
   #died: Promise<'died'> = new Promise(() => undefined);
   #die = (): void => undefined;
@@ -166,27 +190,7 @@ class Client {
       else this.#m.clock.advance(12_000);
       if (attempt > 20) throw new Error(`${step.call} does not end`);
     }
-    if (step.call === 'write') this.#unstable.push(step);
-    if (step.call === 'commit') {
-      const left = this.#unstable.filter((each) => 'path' in each && each.path !== step.path);
-      this.#unstable.splice(0, Infinity, ...left);
-    }
-    // What is cut off isn't sent again.
-    if (step.call === 'size') {
-      const left = this.#unstable.map((each) =>
-        each.call === 'write' && each.path === step.path
-          ? { ...each, data: each.data.subarray(0, Math.max(0, step.value - each.offset)) }
-          : each,
-      );
-      this.#unstable.splice(0, Infinity, ...left);
-    }
-    if (step.call === 'remove' || step.call === 'rename') {
-      const moved = this.#unstable.flatMap((each) => {
-        if (!('path' in each) || each.path !== step.path) return [each];
-        return step.call === 'rename' ? [{ ...each, path: step.to }] : [];
-      });
-      this.#unstable.splice(0, Infinity, ...moved);
-    }
+    this.#unstable = unstableAfter(this.#unstable, step);
   }
 
   async #restart(): Promise<void> {
@@ -209,7 +213,7 @@ class Client {
       const call = this.#call(step, isAgain);
       call.catch(() => undefined);
       // COMMITs of a stream are held.
-      for (let turn = 0; turn < 3; turn++) await new Promise((resolve) => setImmediate(resolve));
+      for (let turn = 0; turn < 3; turn++) await setImmediate();
       m.clock.advance(300);
       await call;
       return 'done';
@@ -224,7 +228,7 @@ class Client {
     const { fs, context } = m;
     if (step.call === 'rest') {
       m.clock.advance(15_000);
-      for (let turn = 0; turn < 20; turn++) await new Promise((resolve) => setImmediate(resolve));
+      for (let turn = 0; turn < 20; turn++) await setImmediate();
       m.clock.advance(15_000);
       return await m.rest(40_000);
     }
@@ -254,7 +258,7 @@ class Client {
   }
 }
 
-/** False where there are fewer requests. */
+/** Plays the steps with `times` requests in trouble, from number `request` (from 1) on; false where there are fewer requests. */
 async function run(
   t: Test,
   options: MountedOptions,
@@ -275,7 +279,7 @@ async function run(
     return true;
   };
   const fail = ({ operation }: { readonly operation: StoreOperation }): never => {
-    throw new StoreError('unavailable', 'trouble', { operation, bucket: 'bucket' });
+    throw unanswered(operation);
   };
   if (trouble === 'fails') m.store.before = (call) => (isHit(call) ? fail(call) : undefined);
   if (trouble === 'is not answered') m.store.after = (call) => (isHit(call) ? fail(call) : undefined);
@@ -311,7 +315,7 @@ async function run(
     t.strictSame(found, expected, `${where}${hit}`);
     for (const [key, { bytes }] of model.files)
       t.ok(m.store.objects.get(key)?.body.equals(bytes), `bytes of ${key}, ${where}${hit}`);
-    while (m.spool.usedBytes > 0) await new Promise((resolve) => setImmediate(resolve));
+    while (m.spool.usedBytes > 0) await setImmediate();
     // Nobody knows of an upload whose id never arrived.
     if (!hit.includes('CreateMultipartUpload'))
       t.equal(m.store.uploads.size, 0, `no upload is left, ${where}${hit}`);

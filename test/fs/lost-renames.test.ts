@@ -1,18 +1,9 @@
-/** Renames whose requests took effect and were not answered: the client was told to come back, and does. */
+/** Renames whose requests took effect and were not answered: the client is told JUKEBOX, and repeats the call. */
 import t, { type Test } from 'tap';
-import { StoreError } from '../../src/store/errors.js';
 import type { StoreOperation } from '../support/memory-store.js';
+import { loseAnswer } from './lost-answer.js';
 import { codeOf, type Mounted } from './mounted.js';
 import { JOURNAL, PART, SMALL_PARTS, mounted, pattern, writeAll } from './small-parts.js';
-
-/** The next request of a kind takes effect and is not answered. */
-function loseAnswer(m: Mounted, operation: StoreOperation): void {
-  m.store.after = (call) => {
-    if (call.operation !== operation) return;
-    m.store.after = undefined;
-    throw new StoreError('unavailable', 'lost', { operation, bucket: 'bucket' });
-  };
-}
 
 async function make(m: Mounted, path: string, data: Buffer): Promise<void> {
   const handle = await m.write(path, '', { commit: false });

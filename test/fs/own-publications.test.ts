@@ -1,10 +1,11 @@
 /** Publications whose answer never came, or came to a daemon that had died: what they left in S3 is nobody else's. */
+import { setImmediate } from 'node:timers/promises';
 import t, { type Test } from 'tap';
-import { StoreError } from '../../src/store/errors.js';
 import type { Handle } from '../../src/fs/file-system.js';
 import type { StoreOperation } from '../support/memory-store.js';
 import { hold } from './hold.js';
-import { codeOf, type Mounted } from './mounted.js';
+import { loseAnswer, unanswered } from './lost-answer.js';
+import { codeOf, type Mounted, type MountedOptions } from './mounted.js';
 import { JOURNAL, PART, SMALL_PARTS, mounted, pattern, writeAll } from './small-parts.js';
 
 const KINDS: readonly (readonly [what: string, operation: StoreOperation, bytes: number])[] = [
@@ -12,15 +13,10 @@ const KINDS: readonly (readonly [what: string, operation: StoreOperation, bytes:
   ['an upload', 'CompleteMultipartUpload', 3 * PART + 100],
 ];
 
-/** The next request of a kind waits, has its effect, and is not answered: told when it waits, and how it goes on. */
-function loseAnswer(m: Mounted, operation: StoreOperation): ReturnType<typeof hold> {
-  const held = hold(m, operation);
-  m.store.after = (call) => {
-    if (call.operation !== operation) return;
-    m.store.after = undefined;
-    throw new StoreError('unavailable', 'lost', { operation, bucket: 'bucket' });
-  };
-  return held;
+/** The next request of a kind waits until it is let go on, has its effect, and is not answered. */
+function holdAndLose(m: Mounted, operation: StoreOperation): ReturnType<typeof hold> {
+  loseAnswer(m, operation);
+  return hold(m, operation);
 }
 
 /** A file with an object, of which nothing is known to be streamed. */
@@ -40,9 +36,9 @@ async function commit(m: Mounted, handle: Handle): Promise<string> {
   return committing;
 }
 
-async function begunAnew(m: Mounted, handle: Handle, data: Buffer, operation: StoreOperation): Promise<void> {
-  await writeAll(m, handle, 0, data);
-  const lost = loseAnswer(m, operation);
+/** A COMMIT whose publication has its effect and is not answered. */
+async function commitUnanswered(m: Mounted, handle: Handle, operation: StoreOperation): Promise<void> {
+  const lost = holdAndLose(m, operation);
   const committing = codeOf(m.fs.commit(m.context, handle));
   await lost.reached;
   lost.open();
@@ -55,29 +51,40 @@ function requireOne(t: Test, m: Mounted, data: Buffer, mode?: string): void {
   if (mode !== undefined) t.equal(m.store.objects.get('f')?.headers.metadata['file-permissions'], mode);
 }
 
-interface Case {
+interface Written {
+  readonly m: Mounted;
+  readonly handle: Handle;
+  /** What was written to the whole file, and not committed. */
+  readonly data: Buffer;
+  /** The request that publishes it. */
   readonly operation: StoreOperation;
-  readonly bytes: number;
-  readonly isNew: boolean;
 }
 
 /** Runs a test for each way in which a file is published. */
-async function eachWay(t: Test, task: (t: Test, each: Case) => Promise<void>): Promise<void> {
+async function eachWay(
+  t: Test,
+  options: MountedOptions,
+  task: (t: Test, written: Written) => Promise<void>,
+): Promise<void> {
   for (const [what, operation, bytes] of KINDS) {
     for (const isNew of [true, false])
-      await t.test(`${what} of ${isNew ? 'a new file' : 'a file that has an object'}`, (t) =>
-        task(t, { operation, bytes, isNew }),
-      );
+      await t.test(`${what} of ${isNew ? 'a new file' : 'a file that has an object'}`, async (t) => {
+        const m = await mounted(t, options);
+        const handle = isNew ? await m.write('f', '', { commit: false }) : await published(m, bytes);
+        const data = pattern(bytes);
+        await writeAll(m, handle, 0, data);
+        await task(t, { m, handle, data, operation });
+      });
   }
 }
 
+const writeNew = async (m: Mounted, handle: Handle): Promise<unknown> =>
+  m.fs.write(m.context, handle, 10, Buffer.from('NEW'), 'unstable');
+
 await t.test('a publication whose answer is lost, and a write behind it: no conflict', async (t) =>
-  eachWay(t, async (t, { operation, bytes, isNew }) => {
-    const m = await mounted(t, SMALL_PARTS);
-    const handle = isNew ? await m.write('f', '', { commit: false }) : await published(m, bytes);
-    const data = pattern(bytes);
-    await begunAnew(m, handle, data, operation);
-    await m.fs.write(m.context, handle, 10, Buffer.from('NEW'), 'unstable');
+  eachWay(t, SMALL_PARTS, async (t, { m, handle, data, operation }) => {
+    await commitUnanswered(m, handle, operation);
+    await writeNew(m, handle);
     t.equal(await commit(m, handle), 'none');
     await m.rest(60_000);
     data.write('NEW', 10);
@@ -86,17 +93,13 @@ await t.test('a publication whose answer is lost, and a write behind it: no conf
 );
 
 await t.test('a publication whose answer is lost while a write and a SETATTR wait: no conflict', async (t) =>
-  eachWay(t, async (t, { operation, bytes, isNew }) => {
-    const m = await mounted(t, SMALL_PARTS);
-    const handle = isNew ? await m.write('f', '', { commit: false }) : await published(m, bytes);
-    const data = pattern(bytes);
-    await writeAll(m, handle, 0, data);
-    const lost = loseAnswer(m, operation);
+  eachWay(t, SMALL_PARTS, async (t, { m, handle, data, operation }) => {
+    const lost = holdAndLose(m, operation);
     const committing = codeOf(m.fs.commit(m.context, handle));
     await lost.reached;
-    const writing = m.fs.write(m.context, handle, 10, Buffer.from('NEW'), 'unstable');
+    const writing = writeNew(m, handle);
     const setting = m.fs.setattr(m.context, handle, { mode: 0o600 });
-    await new Promise((resolve) => setImmediate(resolve));
+    await setImmediate();
     lost.open();
     t.equal(await committing, 'EJUKEBOX');
     await Promise.all([writing, setting]);
@@ -108,16 +111,12 @@ await t.test('a publication whose answer is lost while a write and a SETATTR wai
 );
 
 await t.test('a publication whose answer is lost, a COMMIT behind it, and a crash: no conflict', async (t) =>
-  eachWay(t, async (t, { operation, bytes, isNew }) => {
-    const m = await mounted(t, JOURNAL);
-    const handle = isNew ? await m.write('f', '', { commit: false }) : await published(m, bytes);
-    const data = pattern(bytes);
-    await writeAll(m, handle, 0, data);
-    const lost = loseAnswer(m, operation);
+  eachWay(t, JOURNAL, async (t, { m, handle, data, operation }) => {
+    const lost = holdAndLose(m, operation);
     m.clock.advance(5000);
     await lost.reached;
-    const writing = m.fs.write(m.context, handle, 10, Buffer.from('NEW'), 'unstable');
-    await new Promise((resolve) => setImmediate(resolve));
+    const writing = writeNew(m, handle);
+    await setImmediate();
     lost.open();
     await writing;
     await m.fs.commit(m.context, handle);
@@ -130,11 +129,7 @@ await t.test('a publication whose answer is lost, a COMMIT behind it, and a cras
 );
 
 await t.test('a publication that has its effect when the next start has looked: no conflict', async (t) =>
-  eachWay(t, async (t, { operation, bytes, isNew }) => {
-    const m = await mounted(t, JOURNAL);
-    const handle = isNew ? await m.write('f', '', { commit: false }) : await published(m, bytes);
-    const data = pattern(bytes);
-    await writeAll(m, handle, 0, data);
+  eachWay(t, JOURNAL, async (t, { m, handle, data, operation }) => {
     await m.fs.commit(m.context, handle);
     const first = hold(m, operation);
     m.clock.advance(5000);
@@ -144,7 +139,7 @@ await t.test('a publication that has its effect when the next start has looked: 
     const opening = m.open();
     await second.reached;
     first.open();
-    await new Promise((resolve) => setImmediate(resolve));
+    await setImmediate();
     t.ok(m.store.objects.get('f')?.body.equals(data), 'the first one is there');
     second.open();
     await opening;
@@ -157,7 +152,7 @@ await t.test('a write while the empty object of a new file is put, whose answer 
   for (const options of [SMALL_PARTS, JOURNAL]) {
     const m = await mounted(t, options);
     const root = await m.root();
-    const lost = loseAnswer(m, 'PutObject');
+    const lost = holdAndLose(m, 'PutObject');
     const { handle } = await m.fs.create(m.context, root, Buffer.from('f'), {
       how: 'unchecked',
       attributes: {},
@@ -165,7 +160,7 @@ await t.test('a write while the empty object of a new file is put, whose answer 
     m.clock.advance(5000);
     await lost.reached;
     const writing = m.fs.write(m.context, handle, 0, Buffer.from('bytes'), 'unstable');
-    await new Promise((resolve) => setImmediate(resolve));
+    await setImmediate();
     lost.open();
     await writing;
     await m.fs.commit(m.context, handle);
@@ -216,13 +211,12 @@ await t.test('a crash between an upload and the copy that sets its mode: it has 
 await t.test('a copy that sets a mode and fails, and a write behind it: no conflict', async (t) =>
   eachGiven(t, async (t, { m, handle, data, policy }) => {
     m.store.before = ({ operation }) => {
-      if (operation === 'CopyObject')
-        throw new StoreError('unavailable', 'no', { operation, bucket: 'bucket' });
+      if (operation === 'CopyObject') throw unanswered(operation);
     };
     if (policy === 'journal') await m.rest(60_000);
     else t.equal(await codeOf(m.fs.commit(m.context, handle)), 'EJUKEBOX');
     m.store.before = undefined;
-    await m.fs.write(m.context, handle, 10, Buffer.from('NEW'), 'unstable');
+    await writeNew(m, handle);
     t.equal(await commit(m, handle), 'none');
     await m.rest(60_000);
     data.write('NEW', 10);
@@ -256,14 +250,15 @@ await t.test('two conflicts of one file within a second keep the bytes of both',
 await t.test('a write behind a lost answer, while the store does not tell: JUKEBOX after 20 s', async (t) => {
   const m = await mounted(t, SMALL_PARTS);
   const handle = await m.write('f', '', { commit: false });
-  await begunAnew(m, handle, pattern(100), 'PutObject');
+  await writeAll(m, handle, 0, pattern(100));
+  await commitUnanswered(m, handle, 'PutObject');
   const head = hold(m, 'HeadObject');
-  const writing = codeOf(m.fs.write(m.context, handle, 10, Buffer.from('NEW'), 'unstable'));
+  const writing = codeOf(writeNew(m, handle));
   await head.reached;
   m.clock.advance(20_000);
   t.equal(await writing, 'EJUKEBOX');
   head.open();
-  t.equal(await codeOf(m.fs.write(m.context, handle, 10, Buffer.from('NEW'), 'unstable')), 'none');
+  t.equal(await codeOf(writeNew(m, handle)), 'none');
 });
 
 await t.test(
@@ -277,8 +272,7 @@ await t.test(
       const base = m.store.objects.get('f')?.etag ?? '';
       // Given up, and not there yet.
       m.store.before = ({ operation }) => {
-        if (operation === 'PutObject')
-          throw new StoreError('unavailable', 'slow', { operation, bucket: 'bucket' });
+        if (operation === 'PutObject') throw unanswered(operation);
       };
       t.equal(await commit(m, handle), 'EJUKEBOX');
       const arrive = async (): Promise<void> => {
@@ -288,7 +282,7 @@ await t.test(
       m.store.before = isLate
         ? undefined
         : ({ operation }) => (operation === 'PutObject' ? arrive() : undefined);
-      await m.fs.write(m.context, handle, 10, Buffer.from('NEW'), 'unstable');
+      await writeNew(m, handle);
       if (isLate) await arrive();
       t.equal(await commit(m, handle), 'none');
       await m.rest(60_000);
@@ -313,9 +307,9 @@ await t.test('a PUT of a daemon that died is carried out when its file was writt
   await second.reached;
   m.clock.advance(5000);
   await opening;
-  const writing = m.fs.write(m.context, handle, 10, Buffer.from('NEW'), 'unstable');
+  const writing = writeNew(m, handle);
   first.open();
-  for (let turn = 0; turn < 5; turn++) await new Promise((resolve) => setImmediate(resolve));
+  for (let turn = 0; turn < 5; turn++) await setImmediate();
   second.open();
   await writing;
   t.equal(await commit(m, handle), 'none');
@@ -329,13 +323,12 @@ await t.test('a publication whose parts can not be sent leaves no doubt: WRITEs 
   const handle = await m.write('f', '', { commit: false });
   const data = pattern(3 * PART + 100);
   m.store.before = ({ operation }) => {
-    if (operation === 'UploadPart')
-      throw new StoreError('unavailable', 'no', { operation, bucket: 'bucket' });
+    if (operation === 'UploadPart') throw unanswered(operation);
   };
   await writeAll(m, handle, 0, data);
   t.equal(await commit(m, handle), 'EJUKEBOX');
   const from = m.store.calls.length;
-  await m.fs.write(m.context, handle, 10, Buffer.from('NEW'), 'unstable');
+  await writeNew(m, handle);
   t.strictSame(m.callsSince(from), []);
   m.store.before = undefined;
   t.equal(await commit(m, handle), 'none');

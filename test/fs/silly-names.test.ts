@@ -2,8 +2,8 @@
 import { setImmediate } from 'node:timers/promises';
 import t, { type Test } from 'tap';
 import { isSillyName } from '../../src/fs/names.js';
-import { Journal } from '../../src/state/journal.js';
 import { hold } from './hold.js';
+import { interceptAppends } from './journal-appends.js';
 import { codeOf, Mounted, type MountedOptions } from './mounted.js';
 
 t.setTimeout(300_000);
@@ -240,22 +240,17 @@ await t.test('a crash between what it makes room by, a publication and a move, l
   await m.rename('file', SILLY);
   await m.fs.write(m.context, handle, 7, Buffer.from(' and more'), 'unstable');
   await m.fs.commit(m.context, handle);
-  const append = Object.getOwnPropertyDescriptor(Journal.prototype, 'append') ?? {};
-  t.teardown(() => void Object.defineProperty(Journal.prototype, 'append', append));
+  let restore = (): void => undefined;
   await new Promise<void>((resolve) => {
-    Object.defineProperty(Journal.prototype, 'append', {
-      ...append,
-      value: function (this: Journal, entry: { readonly intent?: { readonly kind: string } }) {
-        if (entry.intent?.kind !== 'rename-file')
-          return Reflect.apply(append.value as Journal['append'], this, [entry]);
-        resolve();
-        return new Promise<never>(() => undefined);
-      },
+    restore = interceptAppends(t, (intent) => {
+      if (intent?.kind !== 'rename-file') return undefined;
+      resolve();
+      return new Promise<never>(() => undefined);
     });
     m.write('file', 'new').catch(() => undefined);
   });
   await m.crash();
-  Object.defineProperty(Journal.prototype, 'append', append);
+  restore();
   await m.open();
   t.same(await m.list(''), [SILLY]);
   t.equal(await m.read(handle).catch(String), 'content and more');

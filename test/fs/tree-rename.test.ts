@@ -2,29 +2,18 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import t, { type Test } from 'tap';
 import { FsError } from '../../src/fs/errors.js';
-import { Journal } from '../../src/state/journal.js';
-import { StoreError } from '../../src/store/errors.js';
 import { DIRECTORY_CAPABILITIES } from '../support/memory-store.js';
 import { callUntilHung } from './hold.js';
 import { codeOf, type Mounted, type MountedOptions } from './mounted.js';
+import { FILES, makeTree } from './renamed-tree.js';
 import { JOURNAL, mounted } from './small-parts.js';
 
-const FILES = ['a', 'b', 'large', 'sub/c', 'sub/deep/d', 'z'];
 /** Written here and not yet in the store. */
 const UNPUBLISHED = 'sub/new';
 const ALL = [...FILES, UNPUBLISHED];
 const REQUESTS_MAX = 60;
 
 t.setTimeout(600_000);
-
-/** Files of somebody else; a copy of `large`, which was uploaded in parts, has another ETag. */
-async function makeTree(m: Mounted, prefix: string): Promise<void> {
-  for (const name of FILES) m.store.putNow(`${prefix}${name}`, Buffer.from(`bytes of ${name}`));
-  const upload = await m.store.createUpload(`${prefix}large`, { metadata: {} });
-  const part = await m.store.uploadPart(`${prefix}large`, upload, 1, [Buffer.from('bytes of large')]);
-  await m.store.completeUpload(`${prefix}large`, upload, [part]);
-  m.clock.advance(10_000);
-}
 
 const absent = (error: unknown): undefined => {
   if (error instanceof FsError && error.code === 'ENOENT') return undefined;
@@ -344,123 +333,6 @@ await t.test(
     await third;
     t.equal(m.store.countOf('CopyObject'), FILES.length);
     t.strictSame(Object.keys(m.bucket()), FILES.map((name) => `e/${name}`).sort());
-  },
-);
-
-await t.test(
-  'what somebody puts under the new name of a directory meanwhile is not overwritten',
-  async (t) => {
-    const m = await mounted(t, {});
-    await makeTree(m, 'd/');
-    await m.at('d');
-    m.store.before = (call) => {
-      if (call.operation === 'CopyObject' && call.key === 'e/z') m.store.putNow('e/z', Buffer.from('theirs'));
-    };
-    t.equal(await codeOf(m.rename('d', 'e')), 'EIO');
-    m.store.before = undefined;
-    const left = { ...Object.fromEntries(FILES.map((name) => [`d/${name}`, `bytes of ${name}`])) };
-    t.strictSame(m.bucket(), { ...left, 'e/z': 'theirs' });
-    t.equal(await codeOf(m.rename('d', 'e')), 'ENOTEMPTY');
-  },
-);
-
-await t.test('nor in a directory bucket: their file has the new name, and the other one stays', async (t) => {
-  const m = await mounted(t, { capabilities: DIRECTORY_CAPABILITIES });
-  await makeTree(m, 'd/');
-  await m.at('d');
-  m.store.before = (call) => {
-    if (call.operation === 'RenameObject' && call.key === 'e/z') m.store.putNow('e/z', Buffer.from('theirs'));
-  };
-  await m.rename('d', 'e');
-  m.store.before = undefined;
-  const moved = Object.fromEntries(FILES.map((name) => [`e/${name}`, `bytes of ${name}`]));
-  t.strictSame(m.bucket(), { ...moved, 'e/z': 'theirs', 'd/z': 'bytes of z' });
-  m.clock.advance(3001);
-  t.equal(await m.read('d/z'), 'bytes of z');
-  t.equal(await m.read('e/z'), 'theirs');
-});
-
-await t.test('a copy in the rename of a directory whose answer was lost is known again', async (t) => {
-  const m = await mounted(t, {});
-  await makeTree(m, 'd/');
-  await m.at('d');
-  const lost = new Set<string>();
-  m.store.before = async (call) => {
-    // As a store does that has made the copy in an attempt before.
-    if (call.operation !== 'CopyObject' || call.key === undefined || lost.has(call.key)) return;
-    lost.add(call.key);
-    await m.store.copy(call.key.replace('e/', 'd/'), call.key, {});
-  };
-  await m.rename('d', 'e');
-  t.strictSame(m.bucket(), Object.fromEntries(FILES.map((name) => [`e/${name}`, `bytes of ${name}`])));
-});
-
-await t.test('a directory that can not be moved over an empty one leaves that there', async (t) => {
-  const m = await mounted(t, {});
-  await makeTree(m, 'd/');
-  m.store.putNow('d/', Buffer.alloc(0));
-  m.store.putNow('e/', Buffer.alloc(0));
-  await m.at('d');
-  m.store.before = (call) => {
-    if (call.operation === 'CopyObject' && call.key === 'e/z')
-      throw new StoreError('access-denied', 'no', { operation: 'CopyObject', bucket: 'bucket' });
-  };
-  t.equal(await codeOf(m.rename('d', 'e')), 'EACCES');
-  t.strictSame(Object.keys(m.bucket()), ['d/', ...FILES.map((name) => `d/${name}`), 'e/'].sort());
-});
-
-await t.test(
-  'a directory of which the journal can not say that it was copied stays where it is',
-  async (t) => {
-    const m = await mounted(t, {});
-    await makeTree(m, 'd/');
-    await m.at('d');
-    const append = Object.getOwnPropertyDescriptor(Journal.prototype, 'append') ?? {};
-    let refused = 0;
-    Object.defineProperty(Journal.prototype, 'append', {
-      ...append,
-      value: function (this: Journal, entry: { readonly intent?: { readonly copied?: boolean } }) {
-        if (entry.intent?.copied !== true || refused++ > 0)
-          return Reflect.apply(append.value as Journal['append'], this, [entry]);
-        return Promise.reject(new Error('no room'));
-      },
-    });
-    t.teardown(() => void Object.defineProperty(Journal.prototype, 'append', append));
-    t.not(await codeOf(m.rename('d', 'e')), 'none');
-    t.equal(refused, 1);
-    t.strictSame(Object.keys(m.bucket()), FILES.map((name) => `d/${name}`).sort());
-    await m.crash();
-    await m.open();
-    t.strictSame(
-      Object.keys(m.bucket()),
-      FILES.map((name) => `d/${name}`).sort(),
-      'and the next start does nothing',
-    );
-  },
-);
-
-await t.test(
-  'sources that could not be deleted go at the next start, and nothing that was made at their names since',
-  async (t) => {
-    const m = await mounted(t, {});
-    await makeTree(m, 'd/');
-    await m.at('d');
-    m.store.before = (call) => {
-      if (call.operation === 'DeleteObjects')
-        throw new StoreError('access-denied', 'no', { operation: 'DeleteObjects', bucket: 'bucket' });
-    };
-    await m.rename('d', 'e');
-    m.store.before = undefined;
-    m.clock.advance(10_000);
-    // The same bytes, by somebody who copied them back.
-    await m.write('d/a', 'bytes of a');
-    await m.crash();
-    await m.open();
-    t.ok(Object.keys(m.bucket()).includes('d/a'));
-    t.strictSame(
-      Object.keys(m.bucket()).filter((key) => key !== 'd/large' && key !== 'd/a'),
-      FILES.map((name) => `e/${name}`).sort(),
-    );
   },
 );
 

@@ -49,13 +49,15 @@ async function contentOf(fs: FileSystem, context: Context, file: Handle, size: n
   return bytes.toString('latin1');
 }
 
-/** Keys and bodies of a bucket that shows `tree`, every directory with its marker. */
-export function objectsOf(tree: Tree): Record<string, string> {
+/** Keys and bodies, as UTF-8, of a bucket that shows `tree`; `hasMarkers`: every directory has its marker. */
+export function objectsOf(tree: Tree, hasMarkers = true): Record<string, string> {
   return Object.fromEntries(
     Object.entries(tree)
-      .filter(([path]) => path !== '')
+      .filter(([path, { type }]) => path !== '' && (hasMarkers || type !== 'directory'))
       .map(([path, entry]): [string, string] =>
-        entry.type === 'directory' ? [`${path}/`, ''] : [path, entry.content ?? ''],
+        entry.type === 'directory'
+          ? [`${path}/`, '']
+          : [path, Buffer.from(entry.content ?? '', 'latin1').toString('utf8')],
       )
       .sort(([a], [b]) => (a < b ? -1 : 1)),
   );
