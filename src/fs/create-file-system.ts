@@ -22,6 +22,7 @@ import { LongOperations } from './long-operations.js';
 import { farthestFromObjects, type MetadataPlace } from './metadata-place.js';
 import { collectRemoved } from './collecting.js';
 import { NodeCache } from './node-cache.js';
+import { uploadJournal } from './journaling.js';
 import { Janitor, JANITOR_RULES_DEFAULT, type JanitorRules } from './janitor.js';
 import { Recovery } from './recovery.js';
 import type { FileNode } from './node.js';
@@ -157,6 +158,7 @@ export async function createFileSystem(parts: FileSystemParts): Promise<RunningF
       ...(parts.writeOptions !== undefined && { writeOptions: parts.writeOptions }),
     };
     const volume = new VolumeOperations(volumeParts, { smallFilesAhead: parts.smallFilesAhead ?? true });
+    options.store.journalCopies?.(uploadJournal(volume.volume));
     volumes.set(options.volumeName, volume);
   }
   tellOfOthers(intents, volumes, log);

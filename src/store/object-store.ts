@@ -197,6 +197,16 @@ export interface GetOptions {
   readonly whole?: WholeGet;
 }
 
+/** Told of the multipart uploads that copies are made by, so that a crash in the middle of one leaves none that nobody knows of. */
+export interface CopyJournal {
+  /** Resolves when it is safe on disk. No part is copied before. */
+  started(key: string, uploadId: string): Promise<void>;
+  /** Completed or aborted. */
+  ended(uploadId: string): void;
+  /** It could not be aborted and may still be there. */
+  left(uploadId: string): void;
+}
+
 export interface ObjectStore {
   readonly bucket: string;
   readonly capabilities: Capabilities;
@@ -248,6 +258,9 @@ export interface ObjectStore {
       readonly signal?: AbortSignal;
     },
   ): Promise<WrittenObject>;
+
+  /** Journals the uploads of copies from now on. Absent where copies never go in parts. */
+  journalCopies?(journal: CopyJournal): void;
 
   /** CreateMultipartUpload; the upload id. */
   createUpload(key: string, headers: ObjectHeaders, signal?: AbortSignal): Promise<string>;

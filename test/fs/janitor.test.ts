@@ -2,6 +2,8 @@
 import { setImmediate } from 'node:timers/promises';
 import t from 'tap';
 import { StoreError } from '../../src/store/errors.js';
+import type { CopyJournal } from '../../src/store/object-store.js';
+import { MemoryStore } from '../support/memory-store.js';
 import { codeOf, type Mounted } from './mounted.js';
 import { JOURNAL, PART, SMALL_PARTS, mounted, pattern, writeAll } from './small-parts.js';
 
@@ -47,6 +49,23 @@ await t.test('an upload that a crash left is aborted at the start, another write
   m.clock.advance(400 * DAY_MS);
   await settle();
   t.same([...m.store.uploads.keys()], [foreign], 'at any age');
+});
+
+await t.test('a copy in parts that a crash cut off leaves no upload behind', async (t) => {
+  let journal: CopyJournal | undefined;
+  const store = Object.assign(new MemoryStore(), {
+    journalCopies: (given: CopyJournal) => void (journal = given),
+  });
+  const m = await mounted(t, { ...SMALL_PARTS, store });
+  const [ended, cutOff] = [await store.createUpload('a', NOBODY), await store.createUpload('b', NOBODY)];
+  await journal?.started('a', ended);
+  await journal?.started('b', cutOff);
+  journal?.ended(ended);
+  await pass(m, DAY_MS);
+  t.same([...store.uploads.keys()], [ended, cutOff], 'while it is under way it is left alone');
+  await m.crash();
+  await m.open();
+  t.same([...store.uploads.keys()], [ended]);
 });
 
 await t.test('an upload that could not be aborted is aborted by a later round', async (t) => {

@@ -15,6 +15,7 @@ export class Attempt {
   readonly #onCallerAbort = (): void => this.cut('caller');
   readonly #onProgress: () => void;
   #timer: NodeJS.Timeout | undefined;
+  #wholeTimer: NodeJS.Timeout | undefined;
   #cutOff: CutOff | undefined;
 
   constructor(options: {
@@ -45,6 +46,12 @@ export class Attempt {
     this.#timer = setTimeout(() => this.cut('timeout'), ms);
   }
 
+  /** Gives the attempt up after `ms`, whatever arrives. */
+  limitWhole(ms: number): void {
+    clearTimeout(this.#wholeTimer);
+    this.#wholeTimer = setTimeout(() => this.cut('timeout'), ms);
+  }
+
   /** Something arrived: the limit counts from now. */
   alive(): void {
     this.#timer?.refresh();
@@ -63,6 +70,7 @@ export class Attempt {
 
   end(): void {
     clearTimeout(this.#timer);
+    clearTimeout(this.#wholeTimer);
     this.#callerSignal?.removeEventListener('abort', this.#onCallerAbort);
   }
 }

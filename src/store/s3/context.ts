@@ -1,6 +1,6 @@
 /** What every operation of one store works with. */
 import type { Logger } from '../../telemetry/log.js';
-import type { WriteCondition } from '../object-store.js';
+import type { CopyJournal, WriteCondition } from '../object-store.js';
 import type { Attempt } from './attempt.js';
 import type { BodyChecksum } from './checksum.js';
 import type { S3Clients } from './client.js';
@@ -21,6 +21,8 @@ export interface S3Context {
   /** With GETs. */
   readonly patience: Patience;
   readonly conditions: ConditionalWrites;
+  /** The journal of copies that go in parts, where the store was given one. */
+  readonly copies: { journal: CopyJournal | undefined };
   /** Computes what is sent with uploads; undefined for none. */
   readonly checksum: BodyChecksum | undefined;
   /** Of objects that were looked at, where what is read is to be checked. */

@@ -91,25 +91,31 @@ async function copyWhole(
   };
   let lost = false;
   try {
-    const output = await context.requests.run('CopyObject', targetKey, signal, async (attempt) => {
-      lost ||= answerMayBeLost(attempt);
-      return context.conditions.fallBack(condition, () =>
-        context.clients.slowClient.send(
-          new CopyObjectCommand({
-            Bucket: context.bucket,
-            Key: targetKey,
-            CopySource: copySource(context.bucket, source.key),
-            ...(source.etag === undefined ? {} : { CopySourceIfMatch: source.etag }),
-            ...(options.headers === undefined
-              ? { MetadataDirective: 'COPY' as const }
-              : { MetadataDirective: 'REPLACE' as const, ...replaced }),
-            ...placed,
-            ...context.conditions.headers(condition),
-          }),
-          { abortSignal: attempt.signal },
-        ),
-      );
-    });
+    const output = await context.requests.run(
+      'CopyObject',
+      targetKey,
+      signal,
+      async (attempt) => {
+        lost ||= answerMayBeLost(attempt);
+        return context.conditions.fallBack(condition, () =>
+          context.clients.slowClient.send(
+            new CopyObjectCommand({
+              Bucket: context.bucket,
+              Key: targetKey,
+              CopySource: copySource(context.bucket, source.key),
+              ...(source.etag === undefined ? {} : { CopySourceIfMatch: source.etag }),
+              ...(options.headers === undefined
+                ? { MetadataDirective: 'COPY' as const }
+                : { MetadataDirective: 'REPLACE' as const, ...replaced }),
+              ...placed,
+              ...context.conditions.headers(condition),
+            }),
+            { abortSignal: attempt.signal },
+          ),
+        );
+      },
+      { slow: true },
+    );
     const { ETag, LastModified } = output.CopyObjectResult ?? {};
     return {
       etag: ETag ?? '',
@@ -159,12 +165,14 @@ async function copyInParts(
       404,
     );
   const uploadId = await createUpload(context, targetKey, source.headers, options.signal, source.key);
+  const { journal } = context.copies;
   const stop = new AbortController();
   // As many parts listen as are copied.
   setMaxListeners(0, stop.signal);
   const onAbort = (): void => stop.abort();
   options.signal?.addEventListener('abort', onAbort, { once: true });
   try {
+    await journal?.started(targetKey, uploadId);
     const ranges = partRanges(source.size, context.options.copyPartBytes);
     const copies = ranges.map(async (range, index) =>
       copyPart(context, targetKey, uploadId, index + 1, { key: source.key, etag, range }, stop.signal),
@@ -174,11 +182,24 @@ async function copyInParts(
       await Promise.allSettled(copies);
       throw error;
     });
-    return await completeUpload(context, targetKey, uploadId, parts, options.condition, options.signal);
+    const written = await completeUpload(
+      context,
+      targetKey,
+      uploadId,
+      parts,
+      options.condition,
+      options.signal,
+    );
+    journal?.ended(uploadId);
+    return written;
   } catch (error) {
-    await abortUpload(context, targetKey, uploadId, undefined).catch((cause: unknown) => {
+    try {
+      await abortUpload(context, targetKey, uploadId, undefined);
+      journal?.ended(uploadId);
+    } catch (cause) {
+      journal?.left(uploadId);
       context.log.warn({ key: targetKey, uploadId, error: String(cause) }, 'an unfinished copy stays behind');
-    });
+    }
     throw error;
   } finally {
     options.signal?.removeEventListener('abort', onAbort);
@@ -204,19 +225,24 @@ export async function copyPart(
 ): Promise<UploadedPart> {
   checkPartNumber(context, 'UploadPartCopy', key, partNumber);
   const { offset, length } = source.range;
-  const output = await context.requests.run('UploadPartCopy', key, signal, async (attempt) =>
-    context.clients.slowClient.send(
-      new UploadPartCopyCommand({
-        Bucket: context.bucket,
-        Key: key,
-        UploadId: uploadId,
-        PartNumber: partNumber,
-        CopySource: copySource(context.bucket, source.key),
-        CopySourceIfMatch: source.etag,
-        CopySourceRange: `bytes=${String(offset)}-${String(offset + length - 1)}`,
-      }),
-      { abortSignal: attempt.signal },
-    ),
+  const output = await context.requests.run(
+    'UploadPartCopy',
+    key,
+    signal,
+    async (attempt) =>
+      context.clients.slowClient.send(
+        new UploadPartCopyCommand({
+          Bucket: context.bucket,
+          Key: key,
+          UploadId: uploadId,
+          PartNumber: partNumber,
+          CopySource: copySource(context.bucket, source.key),
+          CopySourceIfMatch: source.etag,
+          CopySourceRange: `bytes=${String(offset)}-${String(offset + length - 1)}`,
+        }),
+        { abortSignal: attempt.signal },
+      ),
+    { slow: true },
   );
   const copied = output.CopyPartResult ?? {};
   // The one that the upload was created for.

@@ -20,6 +20,9 @@ import type { AnsweredObject, GetHandler } from './object-calls.js';
 import { Watch } from './watch.js';
 import { CallerFailure } from './requests.js';
 
+/** 16 KiB a second: a GET that is slower than this is given up in the end. */
+const BYTES_PER_MS_MIN = 16;
+
 /** What is known of the version being read, and how far it has been delivered. */
 interface Progress {
   etag: string | undefined;
@@ -56,7 +59,10 @@ export async function getRange(
       key,
       options.signal,
       async (attempt) => await (last = attemptRange(context, about, key, range, progress, attempt, target)),
-      { firstByteMs: context.options.timeouts.firstByteMs },
+      {
+        firstByteMs: context.options.timeouts.firstByteMs,
+        wholeMs: context.options.timeouts.wholeMs + range.length / BYTES_PER_MS_MIN,
+      },
     );
   } finally {
     // A cut-off ends the call before its attempt: what is lent is the store's until the connection is closed.

@@ -56,6 +56,6 @@ export async function headAnswer(
         throw error;
       }
     },
-    { firstByteMs: context.options.timeouts.firstByteMs },
+    { firstByteMs: context.options.timeouts.firstByteMs, wholeMs: context.options.timeouts.wholeMs },
   );
 }

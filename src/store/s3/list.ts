@@ -44,7 +44,7 @@ async function askPage(
     undefined,
     signal,
     async (attempt) => (await context.calls()).list(request, attempt),
-    { firstByteMs: context.options.timeouts.firstByteMs },
+    { firstByteMs: context.options.timeouts.firstByteMs, wholeMs: context.options.timeouts.wholeMs },
   );
   return toPage(context, page);
 }

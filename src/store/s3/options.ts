@@ -16,6 +16,8 @@ export interface S3Timeouts {
   readonly connectMs: number;
   /** From sending a request without a body to the head of its answer. */
   readonly firstByteMs: number;
+  /** From sending a HEAD, GET or LIST to the end of its answer, beside a second for each 16 KiB that are asked for: bytes that trickle in are not waited for without end. */
+  readonly wholeMs: number;
   /** Longest silence on a socket while a body is sent, an answer is awaited or a body is received. */
   readonly idleMs: number;
   /** The same silence for CopyObject, UploadPartCopy and CompleteMultipartUpload, where the store works before it answers. */
@@ -99,6 +101,7 @@ const RETRY: RetryPolicy = {
 const TIMEOUTS: S3Timeouts = {
   connectMs: 3_000,
   firstByteMs: 8_000,
+  wholeMs: 60_000,
   idleMs: 10_000,
   slowCallMs: 300_000,
   probeMs: 5_000,

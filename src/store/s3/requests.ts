@@ -18,13 +18,18 @@ export class CallerFailure extends Error {
 export interface RunOptions {
   /** Milliseconds to the head of the answer, where the call wants a limit of its own. */
   readonly firstByteMs?: number;
+  /** Milliseconds to the end of the answer, however steadily its bytes come. */
+  readonly wholeMs?: number;
   /** In place of the store's. */
   readonly retry?: RetryPolicy;
+  /** The store works for seconds before it answers: such calls take half of the slots at most, so that others are never kept waiting by them alone. */
+  readonly slow?: true;
 }
 
 export class Requests {
   readonly #retry: RetryPolicy;
   readonly #limit: LimitFunction;
+  readonly #slowLimit: LimitFunction;
   readonly #log: Logger;
   readonly #attempts = new Set<Attempt>();
   readonly #bucket: string;
@@ -39,6 +44,7 @@ export class Requests {
     this.#bucket = options.bucket;
     this.#retry = options.retry;
     this.#limit = pLimit(options.maxRequests);
+    this.#slowLimit = pLimit(Math.max(1, Math.floor(options.maxRequests / 2)));
     this.#log = options.log;
   }
 
@@ -65,7 +71,7 @@ export class Requests {
       try {
         if (this.#closed) attempt.cut('closed');
         if (waitMs > 0) await delay(waitMs, undefined, { signal: attempt.signal });
-        return await this.#inSlot(attempt, call, options.firstByteMs);
+        return await this.#inSlot(attempt, call, options);
       } catch (error) {
         if (error instanceof CallerFailure) throw error.cause;
         const failure = explain(error, attempt, about);
@@ -96,18 +102,20 @@ export class Requests {
   async #inSlot<T>(
     attempt: Attempt,
     call: (attempt: Attempt) => Promise<T>,
-    firstByteMs: number | undefined,
+    { firstByteMs, wholeMs, slow }: RunOptions,
   ): Promise<T> {
     return new Promise<T>((resolve, reject) => {
       const onAbort = (): void => reject(new Error('cut off'));
       if (attempt.signal.aborted) return onAbort();
       attempt.signal.addEventListener('abort', onAbort, { once: true });
-      void this.#limit(async () => {
+      const run = async (): Promise<void> => {
         if (attempt.signal.aborted) return;
         if (firstByteMs !== undefined) attempt.limit(firstByteMs);
+        if (wholeMs !== undefined) attempt.limitWhole(wholeMs);
         await call(attempt).then(resolve, reject);
         attempt.signal.removeEventListener('abort', onAbort);
-      });
+      };
+      void (slow === true ? this.#slowLimit(() => this.#limit(run)) : this.#limit(run));
     });
   }
 }

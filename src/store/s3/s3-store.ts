@@ -6,6 +6,7 @@ import type {
   Body,
   ByteRange,
   ByteSink,
+  CopyJournal,
   Capabilities,
   GetOptions,
   GetResult,
@@ -69,6 +70,7 @@ export function createS3Store(options: S3StoreOptions): ObjectStore {
     requests: new Requests({ bucket, log, retry: resolved.retry, maxRequests: resolved.maxRequests }),
     patience: new Patience(),
     conditions: new ConditionalWrites(resolved.conditionalWrites, log),
+    copies: { journal: undefined },
     checksum: resolved.uploadChecksums === 'off' ? undefined : new BodyChecksum(resolved.uploadChecksums),
     known: resolved.verifyReads ? new KnownChecksums() : undefined,
   };
@@ -152,6 +154,10 @@ class S3Store implements AppendingStore, RenamingStore {
 
   async copy(sourceKey: string, targetKey: string, options: CopyOptions): Promise<WrittenObject> {
     return copyObject(this.#context, sourceKey, targetKey, options);
+  }
+
+  journalCopies(journal: CopyJournal): void {
+    this.#context.copies.journal = journal;
   }
 
   async createUpload(key: string, headers: ObjectHeaders, signal?: AbortSignal): Promise<string> {
