@@ -55,6 +55,7 @@ export class DirectoryLooks {
       return false;
     }
     await applyMarker(volume, node, prefix, marker);
+    node.onlyListedMs = undefined;
     if (node.ctimeNs === 0n) {
       node.touchCtime(volume.nowNs);
       if (node.mtimeNs === 0n) node.mtimeNs = node.ctimeNs;
@@ -75,7 +76,11 @@ export class DirectoryLooks {
     changes.putOver(entries, until);
     node.listing = isWhole ? { takenMs, entries } : undefined;
     const tells = volume.store.capabilities.orderedListing && until !== undefined;
-    node.beginning = tells ? { takenMs, entries, until } : undefined;
+    const { continuationToken: token } = page;
+    const { entryChanges } = node;
+    // What was made here meanwhile may stand where the page doesn't tell.
+    const goesOn = token === undefined || !changes.isEmpty ? undefined : { prefix, token, entryChanges };
+    node.beginning = tells ? { takenMs, entries, until, ...(goesOn && { goesOn }) } : undefined;
     // Of a directory of more than one page only a whole scan could tell whether entries changed: a new ctime makes clients look again.
     if (!isWhole) node.touchCtime(volume.nowNs);
     else if (

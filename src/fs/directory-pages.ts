@@ -23,15 +23,21 @@ const AFTER_ALL = '\u{10FFFF}';
 export class DirectoryPages implements PageSource {
   readonly #volume: Volume;
   readonly #directory: DirectoryNode;
+  /** When the call began that asks for the first page. */
+  #sinceMs: number;
 
-  constructor(volume: Volume, directory: DirectoryNode) {
+  /** A first page that the directory was looked at by at `sinceMs` or later, or within the time to live, isn't asked for again. */
+  constructor(volume: Volume, directory: DirectoryNode, sinceMs = Infinity) {
     this.#volume = volume;
     this.#directory = directory;
+    this.#sinceMs = sinceMs;
   }
 
   async fetch(from: Continuation): Promise<FetchedPage> {
     const volume = this.#volume;
     const prefix = volume.prefixOf(this.#directory);
+    const looked = from.after === '' && from.read === undefined ? this.#looked(prefix) : undefined;
+    if (looked !== undefined) return looked;
     const takenMs = volume.clock.nowMs();
     // One that is published meanwhile may be in neither.
     const unpublished = [...this.#directory.unpublishedFiles.keys()];
@@ -41,6 +47,21 @@ export class DirectoryPages implements PageSource {
     // The directory was given another name meanwhile: its keys may have gone from the old one.
     if (volume.prefixOf(this.#directory) !== prefix) return this.fetch({ after: from.after });
     return { ...page, takenMs, unpublished };
+  }
+
+  /** The page by which the directory was looked at, while that is what the store would tell, and nothing changed here since. */
+  #looked(prefix: string): FetchedPage | undefined {
+    const { beginning, entryChanges } = this.#directory;
+    const { clock, metadataTtlMs } = this.#volume;
+    const sinceMs = this.#sinceMs;
+    this.#sinceMs = Infinity;
+    if (beginning?.goesOn === undefined || beginning.until === undefined) return undefined;
+    const { takenMs, entries, until, goesOn } = beginning;
+    if (takenMs < sinceMs && clock.nowMs() - takenMs >= metadataTtlMs) return undefined;
+    if (goesOn.entryChanges !== entryChanges || goesOn.prefix !== prefix) return undefined;
+    const page = undecidedCut([...entries.values()], { prefix, last: until, token: goesOn.token });
+    if (page === undefined) return undefined;
+    return { ...page, takenMs, unpublished: [...this.#directory.unpublishedFiles.keys()] };
   }
 
   async #sorted(prefix: string, after: string): Promise<Pick<FetchedPage, 'entries' | 'more'>> {
@@ -72,16 +93,10 @@ export class DirectoryPages implements PageSource {
     const { continuationToken: token } = page;
     if (token === undefined) return { entries };
     const last = lastSortKeyOf(page, prefix) ?? read?.last ?? after;
-    const cut = entries.findIndex((entry) => mayBeShadowed(entry, last));
-    const undecided = cut === -1 ? [] : entries.slice(cut);
-    if (undecided.length > UNDECIDED_MAX) {
-      const visible = await this.decide(entries, last);
-      return { entries: visible, more: { after: last, read: { prefix, last, token, undecided: [] } } };
-    }
-    const decided = cut === -1 ? entries : entries.slice(0, cut);
-    const lastDecided = decided.at(-1);
-    const end = cut === -1 ? last : lastDecided === undefined ? after : sortKeyOf(lastDecided);
-    return { entries: decided, more: { after: end, read: { prefix, last, token, undecided } } };
+    const cut = undecidedCut(entries, { prefix, last, token }, after);
+    if (cut !== undefined) return cut;
+    const visible = await this.decide(entries, last);
+    return { entries: visible, more: { after: last, read: { prefix, last, token, undecided: [] } } };
   }
 
   decide(entries: readonly ListedEntry[], last: string): Promise<readonly ListedEntry[]> {
@@ -119,4 +134,19 @@ export class DirectoryPages implements PageSource {
       return false;
     });
   }
+}
+
+/** A page without the entries that the next one may show to be hidden; undefined where those are too many to be left to it. */
+function undecidedCut(
+  entries: readonly ListedEntry[],
+  { prefix, last, token }: { readonly prefix: string; readonly last: string; readonly token: string },
+  after = '',
+): Pick<FetchedPage, 'entries' | 'more'> | undefined {
+  const cut = entries.findIndex((entry) => mayBeShadowed(entry, last));
+  const undecided = cut === -1 ? [] : entries.slice(cut);
+  if (undecided.length > UNDECIDED_MAX) return undefined;
+  const decided = cut === -1 ? entries : entries.slice(0, cut);
+  const lastDecided = decided.at(-1);
+  const end = cut === -1 ? last : lastDecided === undefined ? after : sortKeyOf(lastDecided);
+  return { entries: decided, more: { after: end, read: { prefix, last, token, undecided } } };
 }

@@ -9,6 +9,7 @@ import { FsError } from './errors.js';
 import { EntryCalls } from './entry-calls.js';
 import { Export } from './exports.js';
 import type * as Fs from './file-system.js';
+import { knowsDirectory } from './known-places.js';
 import type { LongOperations } from './long-operations.js';
 import { NAME_BYTES_MAX, parseName } from './names.js';
 import type { FileNode, FsNode } from './node.js';
@@ -87,7 +88,7 @@ export class ExportedFileSystem implements Fs.FileSystem {
 
   getattr(context: Fs.Context, file: Fs.Handle): Soon<Fs.Attributes> {
     const place = this.#places.resolve(context, file);
-    return place.kind === 'pseudo' ? this.#pseudo.attributes(place.directory) : this.#places.fresh(place);
+    return place.kind === 'pseudo' ? this.#pseudo.attributes(place.directory) : this.#places.shown(place);
   }
 
   async setattr(
@@ -131,7 +132,7 @@ export class ExportedFileSystem implements Fs.FileSystem {
     const parent = this.#places.directory(place);
     // The clock is asked once: twice is a twentieth of a LOOKUP.
     const nowMs = parent.exported.volume.volume.clock.nowMs();
-    const fresh = this.#places.fresh(parent, nowMs);
+    const fresh = this.#searched(parent, name, nowMs);
     const at = fresh instanceof Promise ? undefined : nowMs;
     const entry = after(fresh, (attributes) => {
       requireSearch(attributes, parent.caller);
@@ -157,7 +158,7 @@ export class ExportedFileSystem implements Fs.FileSystem {
       return { rights, attributes: this.#pseudo.attributes(place.directory) };
     }
     const { exported, caller } = place;
-    return after(this.#places.fresh(place), (attributes) => ({
+    return after(this.#places.shown(place), (attributes) => ({
       rights: rightsOf(attributes, caller, exported.rules.readOnly),
       attributes,
     }));
@@ -258,10 +259,12 @@ export class ExportedFileSystem implements Fs.FileSystem {
     directory: Fs.Handle,
     cookie: bigint,
     entriesMax: number,
+    wanted: 'names' | 'attributes' = 'names',
   ): Promise<Fs.DirectoryPage> {
     const place = this.#places.resolve(context, directory);
     if (place.kind === 'pseudo') return this.#above.readdir(context, place.directory, cookie, entriesMax);
     const { exported, node, caller } = this.#places.directory(place);
+    const begunMs = exported.volume.volume.clock.nowMs();
     const attributes = await this.#scanned(place, cookie);
     if (!permissionOf(exported.attributes(node), caller).read)
       throw new FsError('EACCES', 'the mode bits do not allow to list this directory');
@@ -272,7 +275,8 @@ export class ExportedFileSystem implements Fs.FileSystem {
       return { entries: dots.slice(0, entriesMax), end: false, attributes };
     }
     const from = cookie <= DOT_DOT_COOKIE ? 0n : cookie;
-    const scan = await exported.volume.scans.read(node, from, entriesMax - dots.length);
+    const call = { max: entriesMax - dots.length, begunMs, wanted };
+    const scan = await exported.volume.scans.read(node, from, call);
     await exported.volume.volume.nodes.listedSettled();
     const entries = scan.entries.map((entry) => {
       const shown = entry.node && exported.attributes(entry.node);
@@ -321,6 +325,18 @@ export class ExportedFileSystem implements Fs.FileSystem {
     return volume.isFresh(node, nowMs) ? exported.attributes(node) : undefined;
   }
 
+  /**
+   * The attributes that decide who may look for a name there. Of a bucket's root the store tells none: it isn't asked for where the name is that of
+   * a directory, which tells by itself whether it is there.
+   */
+  #searched(parent: DirectoryPlace, name: Buffer, nowMs: number): Soon<Fs.Attributes> {
+    const { exported, node } = parent;
+    const { volume } = exported.volume;
+    const asksNothing =
+      node === volume.root && !volume.isFresh(node, nowMs) && knowsDirectory(volume, node, name.toString());
+    return asksNothing ? exported.attributes(node) : this.#places.fresh(parent, nowMs);
+  }
+
   #entry(parent: DirectoryPlace, name: Buffer, nowMs?: number): Soon<FsNode> {
     const { exported, node } = parent;
     const { volume, freshness } = exported.volume;
@@ -329,7 +345,7 @@ export class ExportedFileSystem implements Fs.FileSystem {
       return node === exported.volume.rootAt(exported.rules.prefix) ? node : volume.parentOf(node);
     return after(freshness.entry(node, parseName(name), nowMs), (found) =>
       // A file was looked at to find it; a directory may be known to be there by what lies in it.
-      found.kind === 'file' ? found : after(freshness.node(found), () => found),
+      found.kind === 'file' ? found : after(freshness.attributes(found), () => found),
     );
   }
 

@@ -225,7 +225,13 @@ export interface FileSystem {
     toName: Buffer,
   ): Promise<{ readonly from: ChangeReport; readonly to: ChangeReport }>;
   /** At most `entriesMax` entries after `cookie` (0: from the start). Fewer than that doesn't mean the end. */
-  readdir(context: Context, directory: Handle, cookie: bigint, entriesMax: number): Promise<DirectoryPage>;
+  readdir(
+    context: Context,
+    directory: Handle,
+    cookie: bigint,
+    entriesMax: number,
+    wanted?: 'names' | 'attributes',
+  ): Promise<DirectoryPage>;
   space(context: Context, file: Handle): Promise<SpaceReport & { readonly attributes: Attributes }>;
   limits(context: Context, file: Handle): Promise<Limits & { readonly attributes: Attributes }>;
 }

@@ -7,6 +7,7 @@
 import type { ObjectHead } from '../store/object-store.js';
 import { DirectoryLooks } from './directory-looks.js';
 import { FsError } from './errors.js';
+import { isPlaceTold, listingTellsAll } from './known-places.js';
 import {
   NEVER_MS,
   type DirectoryNode,
@@ -55,6 +56,13 @@ export class Freshness {
   /** The node's attributes, no older than the time to live: undefined when they are so at `nowMs`, now by default. ESTALE when it is gone from the store. */
   node(node: FsNode, nowMs?: number): Promise<void> | undefined {
     return node.kind === 'directory' ? this.directory(node, nowMs) : this.file(node, nowMs);
+  }
+
+  /** As `node`, for who doesn't look into it: of a directory that nobody looked into, what its parent's listing told is all there is to know. */
+  attributes(node: FsNode, nowMs?: number): Promise<void> | undefined {
+    return node.kind === 'directory' && isPlaceTold(this.#volume, node, nowMs)
+      ? undefined
+      : this.node(node, nowMs);
   }
 
   file(node: FileNode, nowMs?: number): Promise<void> | undefined {
@@ -123,9 +131,11 @@ export class Freshness {
     if (known !== undefined && this.#isTrusted(known, nowMs)) return known;
     if (known?.kind === 'file' && known.silly?.withheld === true)
       return this.#stillThere(known).then((there) => (there ? known : undefined));
-    const renewing = this.#renewed(parent, name, sinceMs, (since) =>
-      this.entryIfAny(parent, name, undefined, since),
-    );
+    // Of a directory the LIST of itself tells more than one of its parent.
+    const renewing =
+      known?.kind === 'directory'
+        ? undefined
+        : this.#renewed(parent, name, sinceMs, (since) => this.entryIfAny(parent, name, undefined, since));
     if (renewing !== undefined) return renewing;
     const listing = this.#currentListing(parent, name, sinceMs);
     if (listing !== undefined) {
@@ -143,6 +153,10 @@ export class Freshness {
         const seen = seenOf(listed.version);
         const isFile = node.kind === 'file' && seen !== undefined;
         if (isFile && this.adopt(node, seen, listing.takenMs)) return node;
+        if (node.kind === 'directory' && listingTellsAll(volume, 'directory')) {
+          node.notePlace(listing.takenMs, volume.nowNs);
+          if (isPlaceTold(volume, node)) return node;
+        }
         // Gone since it was listed; or a prefix that only an unfinished upload has, which directory buckets list.
         return this.#stillThere(node).then((there) => (there ? node : undefined));
       }

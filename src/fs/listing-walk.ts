@@ -11,6 +11,7 @@
  * that the client takes, and each page ahead is memory that was free.
  */
 import { compareKeys } from './names.js';
+import { ClientPace } from './client-pace.js';
 import { namesAhead, type SeenPage } from './name-spread.js';
 import { runEnd } from './run-end.js';
 import { sortKeyOf, type ListedEntry } from './node.js';
@@ -48,6 +49,8 @@ export interface PageMemory {
 export interface WalkOptions {
   /** Several LISTs at a time may be made, of a store that lists in order. */
   readonly splits: boolean;
+  /** Pages prove attributes for so many milliseconds: no more are asked for ahead than the client comes to in half of it. Absent: for ever. */
+  readonly pace?: { readonly nowMs: () => number; readonly goodMs: number };
   /** In place of the guess, for tests. */
   readonly guess?: typeof namesAhead;
 }
@@ -102,6 +105,7 @@ export class ListingWalk {
   #current: string;
   #window = 1;
   #takenPages = 0;
+  readonly #pace: ClientPace | undefined;
   #listedPages = 0;
   /** Pages that guesses cost. */
   #waste = 0;
@@ -117,6 +121,8 @@ export class ListingWalk {
     this.#memory = memory;
     this.#options = options;
     this.#current = after;
+    const { pace } = options;
+    this.#pace = pace && pace.goodMs > 0 ? new ClientPace(pace) : undefined;
     this.#runs = [newRun(after, undefined, 1)];
   }
 
@@ -159,7 +165,8 @@ export class ListingWalk {
         position = page.more.after;
       } else if (next !== undefined) {
         run.failed = false;
-        await (run.asking ?? this.#ask(run, false));
+        const asking = run.asking ?? this.#ask(run, false);
+        await (this.#pace?.waiting(asking) ?? asking);
       } else return undefined;
     }
   }
@@ -183,7 +190,8 @@ export class ListingWalk {
     this.#isRead = reads;
     if (reads && compareKeys(page.after, this.#current) > 0) {
       this.#takenPages++;
-      this.#window = Math.min(WINDOW_PAGES_MAX, this.#window * 2);
+      const most = this.#pace?.came() ?? WINDOW_PAGES_MAX;
+      this.#window = Math.min(WINDOW_PAGES_MAX, most, this.#window * 2);
     }
     this.#current = page.after;
     this.#letGoBehind();

@@ -65,7 +65,7 @@ function applyTimes(
   changed: boolean,
 ): void {
   const lastModifiedNs = toNs(lastModifiedMs);
-  const isNew = node.ctimeNs === 0n || changed;
+  const isNew = node.ctimeNs === 0n || node.onlyListedMs !== undefined || changed;
   // Entries that came and went since the marker was written moved the time further than it says.
   if (isNew) node.mtimeNs = mtimeNs ?? lastModifiedNs;
   if (isNew) node.touchCtime(lastModifiedNs);

@@ -174,6 +174,15 @@ export interface Listing {
   readonly entries: Map<string, ListedEntry>;
   /** The last sort key that the page covers. Absent: it covers the whole directory. */
   readonly until?: string;
+  /** How a scan goes on behind it. */
+  readonly goesOn?: {
+    /** The directory's keys began with it. */
+    readonly prefix: string;
+    /** The store's own. */
+    readonly token: string;
+    /** The directory's `entryChanges` when it was taken. */
+    readonly entryChanges: number;
+  };
 }
 
 interface Times {
@@ -192,6 +201,8 @@ export class DirectoryNode extends NodeState {
   readonly type = 'directory';
   /** The root of a volume or an export: there even when no key lies under it. */
   permanent = false;
+  /** Nobody looked into it: all that is known of it is that its parent's listing had it then (milliseconds since the epoch). */
+  onlyListedMs: number | undefined;
   /** The marker object `key/`: absent, unknown (undefined), or the version whose metadata was read. */
   marker: { readonly etag: string; readonly lastModifiedMs: number | undefined } | null | undefined;
   markerHeaders: ObjectHeaders | undefined;
@@ -209,6 +220,16 @@ export class DirectoryNode extends NodeState {
   entryChanges = 0;
   /** One for each LIST or HEAD about entries that is under way. */
   #underWay: Set<NameChanges<ListedEntry>> | undefined;
+
+  /** The listing of its parent that was taken at `takenMs` has it. Where nobody looked into it, its times begin at `nowNs`. */
+  notePlace(takenMs: number, nowNs: bigint): void {
+    if (this.ctimeNs === 0n) {
+      this.touchCtime(nowNs);
+      this.mtimeNs = this.ctimeNs;
+      this.atimeNs = this.ctimeNs;
+    } else if (this.onlyListedMs === undefined) return;
+    this.onlyListedMs = Math.max(this.onlyListedMs ?? NEVER_MS, takenMs);
+  }
 
   /** An entry came or went: both times move (POSIX). What this one change did to them, for clients that cache the directory. */
   touchEntries(nowNs: bigint): EntryChange {

@@ -7,6 +7,7 @@ import { LRUCache } from 'lru-cache';
 import { kindOf } from './facts.js';
 import type { Freshness } from './freshness.js';
 import { DirectoryPages } from './directory-pages.js';
+import { isPlaceTold, listingTellsAll } from './known-places.js';
 import { firstAfter, type Continuation, type HeldPage } from './listed-page.js';
 import type { ListedNode } from './node-cache.js';
 import type { ListingWalk, PageSource } from './listing-walk.js';
@@ -32,10 +33,11 @@ export interface ScannedEntry {
   readonly node?: FsNode;
 }
 
-/** One call: how many entries it takes, and when it began (milliseconds since the epoch). */
-interface ScanCall {
+/** One call: how many entries it takes, when it began (milliseconds since the epoch), and what it has of them. */
+export interface ScanCall {
   readonly max: number;
   readonly begunMs: number;
+  readonly wanted: 'names' | 'attributes';
 }
 
 /** The entries of a listing in order, with the files that weren't published then, as long as neither has changed since. */
@@ -65,14 +67,13 @@ export class Scans {
     this.#walks = new ListingWalks(volume.clock, volume.budget);
   }
 
-  /** At most `max` entries after `cookie` (0n: from the start), without `.` and `..`. */
+  /** Entries after `cookie` (0n: from the start), without `.` and `..`. */
   async read(
     directory: DirectoryNode,
     cookie: bigint,
-    max: number,
+    call: ScanCall,
   ): Promise<{ readonly entries: readonly ScannedEntry[]; readonly end: boolean }> {
     this.#listed.set(directory.id, true);
-    const call = { max, begunMs: this.#volume.clock.nowMs() };
     return this.#readAfter(directory, this.#positionOf(cookie), call, cookie === 0n ? 'anew' : undefined);
   }
 
@@ -89,12 +90,16 @@ export class Scans {
       const { entries } = this.#orderOf(directory, listing);
       const from = firstAfter(entries, after);
       const taken = entries.slice(from, from + max);
+      if (this.#isWorthAsking(directory, taken, listing.takenMs, call)) {
+        await this.#freshness.directory(directory);
+        return this.#readAfter(directory, after, { ...call, wanted: 'names' }, undefined);
+      }
       return {
         entries: this.#scanned(directory, taken, listing.takenMs, call),
         end: from + max >= entries.length,
       };
     }
-    const { page, from } = await this.#taken(directory, after, begins);
+    const { page, from } = await this.#taken(directory, after, begins, call.begunMs);
     const { takenMs } = page;
     const taken = page.entries.slice(from, from + max);
     const end = page.more === undefined && from + max >= page.entries.length;
@@ -103,7 +108,28 @@ export class Scans {
     // What was removed since the page was taken is left out; with nothing left the scan goes on behind it.
     if (there.length === 0 && last !== undefined && !end)
       return this.#readAfter(directory, sortKeyOf(last), call, undefined);
+    if (begins !== 'anew' && this.#isWorthAsking(directory, there, takenMs, call))
+      return this.#readAfter(directory, after, call, 'anew');
     return { entries: this.#scanned(directory, there, takenMs, call), end };
+  }
+
+  /**
+   * What is held is too old to prove attributes that it would prove if it were asked for again: one LIST in place of a HEAD for each of them. With
+   * a time to live of 0 clients ask for each all the same.
+   */
+  #isWorthAsking(
+    directory: DirectoryNode,
+    entries: readonly ListedEntry[],
+    takenMs: number,
+    { begunMs, wanted }: ScanCall,
+  ): boolean {
+    const volume = this.#volume;
+    const { metadataTtlMs: ttlMs } = volume;
+    if (wanted === 'names' || ttlMs === 0 || takenMs >= begunMs) return false;
+    if (volume.clock.nowMs() - takenMs < ttlMs) return false;
+    if (volume.metadata === 'none') return entries.some(({ kind }) => kind === 'file');
+    const nodes = volume.nodes.listed(directory, entries);
+    return nodes.some(({ node }) => node?.kind === 'file' && node.proven && !volume.isFresh(node));
   }
 
   /** The page that holds what is behind the sort key. */
@@ -111,19 +137,24 @@ export class Scans {
     directory: DirectoryNode,
     after: string,
     begins: 'anew' | undefined,
+    sinceMs: number,
     reads = true,
   ): Promise<{ readonly page: HeldPage; readonly from: number }> {
     for (let anew = begins; ; anew = 'anew') {
-      const found = await this.#walkAt(directory, after, anew).take(after, reads);
+      const found = await this.#walkAt(directory, after, anew, sinceMs).take(after, reads);
       // Else what was to be gone on with is gone: a walk of its own finds it.
       if (found !== undefined) return found;
     }
   }
 
-  #walkAt(directory: DirectoryNode, after: string, begins: 'anew' | undefined): ListingWalk {
+  #walkAt(directory: DirectoryNode, after: string, begins: 'anew' | undefined, sinceMs: number): ListingWalk {
     const volume = this.#volume;
-    const source = (): PageSource => new DirectoryPages(volume, directory);
-    const options = { splits: volume.store.capabilities.orderedListing };
+    const source = (): PageSource => new DirectoryPages(volume, directory, sinceMs);
+    const { clock, metadataTtlMs } = volume;
+    const options = {
+      splits: volume.store.capabilities.orderedListing,
+      pace: { nowMs: (): number => clock.nowMs(), goodMs: metadataTtlMs },
+    };
     if (begins === 'anew') return this.#walks.anew(directory.id, after, source, options);
     return this.#walks.at(directory.id, after, source, options);
   }
@@ -146,7 +177,7 @@ export class Scans {
 
   /** A page of the directory: one that is held or under way, else LIST is asked, and READDIR finds it held. Fails with FsError. */
   async pageAfter(directory: DirectoryNode, from: Continuation): Promise<RoutePage> {
-    const { page, from: first } = await this.#taken(directory, from.after, undefined, false);
+    const { page, from: first } = await this.#taken(directory, from.after, undefined, Infinity, false);
     return routePage({ ...page, after: from.after, entries: page.entries.slice(first) });
   }
 
@@ -183,9 +214,10 @@ export class Scans {
     return entries.map((entry, at) => {
       directory.noteListed(entry.name, takenMs);
       const { id, cookie, node: known } = nodes[at] as ListedNode;
-      // With `--metadata none` a listing has the attributes of every file.
-      const isTold = proves && volume.metadata === 'none' && entry.kind === 'file';
+      // With `--metadata none` a listing has the attributes of every file, and all that there is of directories that nobody looked into.
+      const isTold = proves && listingTellsAll(volume, entry.kind);
       const node = known ?? (isTold ? volume.nodes.get(id) : undefined);
+      if (isTold && node?.kind === 'directory') node.notePlace(takenMs, volume.nowNs);
       const proven = node !== undefined && this.#isProven(node, entry, proves ? takenMs : undefined);
       const listed = proven || entry.version === undefined ? undefined : { version: entry.version, takenMs };
       if (node?.kind === 'file') node.listed = listed;
@@ -196,7 +228,7 @@ export class Scans {
 
   #isProven(node: FsNode, entry: ListedEntry, takenMs: number | undefined): boolean {
     const volume = this.#volume;
-    if (node.kind === 'directory') return volume.isFresh(node);
+    if (node.kind === 'directory') return volume.isFresh(node) || isPlaceTold(volume, node);
     if (node.unpublished || volume.isFresh(node)) return true;
     const seen = seenOf(entry.version);
     return takenMs !== undefined && seen !== undefined && this.#freshness.adopt(node, seen, takenMs);

@@ -25,6 +25,8 @@ export interface ReplyLimits {
   readonly directoryBytes: number;
   /** What one entry adds to each. */
   readonly cost: (entry: DirectoryEntry) => { readonly replyBytes: number; readonly directoryBytes: number };
+  /** What the reply has of entries. */
+  readonly wanted: 'names' | 'attributes';
   /** A typical entry's `replyBytes`: how many entries to ask for. */
   readonly entryBytesTypical: number;
 }
@@ -49,7 +51,8 @@ export async function directoryReply(
   let directoryBytes = 0;
   let resumeCookie = cookie;
   for (;;) {
-    const page = await fs.readdir(context, directory, resumeCookie, entriesToAsk(limits, replyBytes));
+    const entriesMax = entriesToAsk(limits, replyBytes);
+    const page = await fs.readdir(context, directory, resumeCookie, entriesMax, limits.wanted);
     for (const entry of page.entries) {
       const cost = limits.cost(entry);
       replyBytes += cost.replyBytes;

@@ -35,6 +35,7 @@ function limitsOf(count: number): ReplyLimits {
   return {
     replyBytes: Math.min(count, DATA_BYTES_MAX) - RESOK_FIXED_BYTES,
     directoryBytes: Infinity,
+    wanted: 'names',
     cost: (entry) => ({ replyBytes: entryBytes(entry), directoryBytes: 0 }),
     entryBytesTypical: 40,
   };

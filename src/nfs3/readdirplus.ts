@@ -34,6 +34,7 @@ function limitsOf(dircount: number, maxcount: number): ReplyLimits {
   return {
     replyBytes: Math.min(maxcount, DATA_BYTES_MAX) - RESOK_FIXED_BYTES,
     directoryBytes: dircount,
+    wanted: 'attributes',
     cost: entryCost,
     entryBytesTypical: 192,
   };

@@ -29,9 +29,8 @@ const ACTIONS: readonly Action[] = [
     run: async ({ nfs, root }) => namesIn(nfs, await nfs.lookupPath(root, 'many')),
     requests: [
       ROOT,
+      // The page that tells of the directory is the scan's first, and from there on it goes by tokens.
       'ListObjectsV2 many/ delimited',
-      'ListObjectsV2 many/ delimited',
-      // The first page again for the scan, and from there on by tokens.
       'ListObjectsV2 many/ delimited continued',
       'ListObjectsV2 many/ delimited continued',
     ],

@@ -191,7 +191,7 @@ await t.test('pages on which all keys are hidden lead on to what is behind them'
   const directory = await m.at('d');
   m.store.calls.length = 0;
   t.strictSame(await scan(m, directory, 100), ['a', 'b', 'z']);
-  t.equal(m.store.countOf('ListObjectsV2'), 3);
+  t.equal(m.store.countOf('ListObjectsV2'), 2, 'the first page told of the directory before');
 });
 
 await t.test('a directory that is renamed while it is listed is listed to its end', async (t) => {
