@@ -6,6 +6,8 @@ const SHARE_MAX = 0.5;
 const PAGES_MIN = 1;
 /** Of a new interval in the mean. */
 const WEIGHT = 0.25;
+/** What a client waits for the store, of the time that it takes itself, from which on the store is the slower one. */
+const WAITS_MIN = 0.25;
 
 export class ClientPace {
   readonly #nowMs: () => number;
@@ -14,12 +16,20 @@ export class ClientPace {
   #waitedMs = 0;
   /** Milliseconds a page. */
   #meanMs: number | undefined;
+  #takenMs = 0;
+  #waitedBeforeMs = 0;
+  #isStoreSlower = false;
 
   /** Pages are good for `goodMs` milliseconds. */
   constructor({ nowMs, goodMs }: { readonly nowMs: () => number; readonly goodMs: number }) {
     this.#nowMs = nowMs;
     this.#goodMs = goodMs;
     this.#lastMs = nowMs();
+  }
+
+  /** Asked one LIST after another, the store doesn't bring pages as fast as the client takes them: it has waited for some behind the first. */
+  get isStoreSlower(): boolean {
+    return this.#isStoreSlower;
   }
 
   /** The client waits for the store meanwhile. */
@@ -36,6 +46,12 @@ export class ClientPace {
   came(): number {
     const nowMs = this.#nowMs();
     const tookMs = Math.max(0, nowMs - this.#lastMs - this.#waitedMs);
+    // For its first page every client waits.
+    if (this.#meanMs !== undefined) {
+      this.#takenMs += tookMs;
+      this.#waitedBeforeMs += this.#waitedMs;
+    }
+    if (this.#waitedBeforeMs > WAITS_MIN * this.#takenMs) this.#isStoreSlower = true;
     this.#lastMs = nowMs;
     this.#waitedMs = 0;
     this.#meanMs = this.#meanMs === undefined ? tookMs : this.#meanMs + WEIGHT * (tookMs - this.#meanMs);

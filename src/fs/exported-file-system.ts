@@ -9,7 +9,7 @@ import { FsError } from './errors.js';
 import { EntryCalls } from './entry-calls.js';
 import { Export } from './exports.js';
 import type * as Fs from './file-system.js';
-import { knowsDirectory } from './known-places.js';
+import { directoryOnceAt } from './known-places.js';
 import type { LongOperations } from './long-operations.js';
 import { NAME_BYTES_MAX, parseName } from './names.js';
 import type { FileNode, FsNode } from './node.js';
@@ -333,7 +333,9 @@ export class ExportedFileSystem implements Fs.FileSystem {
     const { exported, node } = parent;
     const { volume } = exported.volume;
     const asksNothing =
-      node === volume.root && !volume.isFresh(node, nowMs) && knowsDirectory(volume, node, name.toString());
+      node === volume.root &&
+      !volume.isFresh(node, nowMs) &&
+      directoryOnceAt(volume, node, name.toString()) !== undefined;
     return asksNothing ? exported.attributes(node) : this.#places.fresh(parent, nowMs);
   }
 

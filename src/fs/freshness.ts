@@ -7,7 +7,7 @@
 import type { ObjectHead } from '../store/object-store.js';
 import { DirectoryLooks } from './directory-looks.js';
 import { FsError } from './errors.js';
-import { isPlaceTold, listingTellsAll } from './known-places.js';
+import { directoryOnceAt, isPlaceTold, listingTellsAll } from './known-places.js';
 import {
   NEVER_MS,
   type DirectoryNode,
@@ -131,13 +131,13 @@ export class Freshness {
     if (known !== undefined && this.#isTrusted(known, nowMs)) return known;
     if (known?.kind === 'file' && known.silly?.withheld === true)
       return this.#stillThere(known).then((there) => (there ? known : undefined));
-    // Of a directory the LIST of itself tells more than one of its parent.
-    const renewing =
-      known?.kind === 'directory'
-        ? undefined
-        : this.#renewed(parent, name, sinceMs, (since) => this.entryIfAny(parent, name, undefined, since));
-    if (renewing !== undefined) return renewing;
     const listing = this.#currentListing(parent, name, sinceMs);
+    // Of a directory the LIST of itself tells more than one of its parent.
+    const once = listing === undefined ? directoryOnceAt(volume, parent, name) : undefined;
+    const renewing =
+      once === undefined &&
+      this.#renewed(parent, name, sinceMs, (since) => this.entryIfAny(parent, name, undefined, since));
+    if (renewing instanceof Promise) return renewing;
     if (listing !== undefined) {
       const listed = listing.entries.get(name);
       if (known !== undefined && listed?.kind !== known.kind && volume.nodes.isHeld(known)) return known;
@@ -163,7 +163,7 @@ export class Freshness {
     }
     const absentMs = parent.negatives.get(name) ?? NEVER_MS;
     if (volume.clock.nowMs() - absentMs < volume.negativeTtlMs) return undefined;
-    return this.#requests.share(`entry ${parent.id}/${name}`, () => this.#probe(parent, name, known));
+    return this.#requests.share(`entry ${parent.id}/${name}`, () => this.#probe(parent, name, once ?? known));
   }
 
   /**

@@ -13,8 +13,15 @@ export function isPlaceTold(volume: Volume, node: DirectoryNode, nowMs = volume.
   return !node.gone && nowMs - onlyListedMs < volume.metadataTtlMs;
 }
 
-/** The name was found to be a directory's: whether it still is its own LIST tells. */
-export function knowsDirectory({ table, nodes }: Volume, parent: DirectoryNode, name: string): boolean {
+/** The directory that had the name when it was looked at or listed last, however long ago: whether it still is there its own LIST tells. */
+export function directoryOnceAt(
+  { table, nodes }: Volume,
+  parent: DirectoryNode,
+  name: string,
+): DirectoryNode | undefined {
   const id = table.childId(parent.id, name);
-  return id !== undefined && nodes.get(id)?.kind === 'directory';
+  const known = id === undefined ? undefined : nodes.get(id);
+  if (known !== undefined) return known.kind === 'directory' ? known : undefined;
+  const isListed = parent.listingOf(name)?.entries.get(name)?.kind === 'directory';
+  return isListed ? nodes.entry(parent, name, 'directory') : undefined;
 }

@@ -249,6 +249,8 @@ export class ListingWalk {
   /** Makes a run of what lies far ahead in another. */
   #split(): Run | undefined {
     if (!this.#options.splits || this.#takenPages < PAGES_BEFORE_SPLIT) return undefined;
+    // Where the client doesn't wait nothing is to be won by guesses.
+    if (this.#pace?.isStoreSlower === false) return undefined;
     if (this.#waste > this.#listedPages * WASTE_SHARE_MAX + 1 || this.#listedPages < this.#triesAgainAt)
       return undefined;
     const open = this.#runs.filter((run) => run.next !== undefined);
