@@ -1,4 +1,4 @@
-/** A module of the benchmarks that runs as a process of its own: it tells once that it is ready, and then answers one message with one. */
+/** A module of the benchmarks that runs as a process of its own: it sends one message when it is ready, and then one for each that it gets. */
 import { fork, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
@@ -6,7 +6,7 @@ import { cpuSeconds } from './usage.js';
 
 export class ChildProgram {
   readonly #process: ChildProcess;
-  /** What it told once it was ready. */
+  /** The message that it sent when it was ready. */
   readonly ready: unknown;
 
   private constructor(child: ChildProcess, ready: unknown) {
@@ -14,7 +14,7 @@ export class ChildProgram {
     this.ready = ready;
   }
 
-  /** `module`: a file of this directory, compiled. */
+  /** Resolves when it is ready. `module`: a compiled file of this directory. */
   static async start(
     module: string,
     programArguments: readonly string[],
@@ -31,13 +31,14 @@ export class ChildProgram {
     return this.#process.pid ?? 0;
   }
 
+  /** Sends a message and resolves to the answer. */
   async ask(message: string | object): Promise<unknown> {
     this.#process.send(message);
     const [answer] = (await once(this.#process, 'message')) as [unknown];
     return answer;
   }
 
-  /** User and kernel, since its start. */
+  /** User and system time since its start. */
   cpuSeconds(): number {
     return cpuSeconds(this.pid);
   }
@@ -50,5 +51,5 @@ export class ChildProgram {
   }
 }
 
-/** Environment of a program with the SDK, which otherwise tells what it thinks of this Node. */
+/** Environment of a program with the SDK, which otherwise prints a warning about old versions of Node. */
 export const SDK_ENVIRONMENT = { AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED: 'true' };

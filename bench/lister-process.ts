@@ -1,69 +1,55 @@
-/**
- * A directory's LISTs one after another, as a floor: `lister-process.js ENDPOINT sdk|direct`, by the SDK as it comes, or by the daemon's own transport
- * and its reading of the answers. Tells its parent when it is ready; for each prefix that it is sent, the LISTs and entries.
- */
-import { ListObjectsV2Command, S3Client } from '@aws-sdk/client-s3';
-import { pino } from 'pino';
-import { createS3Store } from '../src/store/s3/s3-store.js';
+/** LISTs one after another (lister.ts) as a process: the floors of listings. */
+import { ChildProgram, SDK_ENVIRONMENT } from './child-program.js';
+import type { Floor, Sample } from './measure.js';
+import type { Store } from './stores/store.js';
 
-const [endpoint = '', by = ''] = process.argv.slice(2);
-const bucket = 'bench';
-const credentials = { accessKeyId: 'BENCHBENCHBENCHBENCH', secretAccessKey: 'bench-secret-bench-secret' };
+export type ListedBy = 'sdk' | 'direct';
 
-type Page = { readonly entries: number; readonly token: string | undefined };
+export class Lister {
+  readonly #program: ChildProgram;
 
-function lister(): (prefix: string, token: string | undefined) => Promise<Page> {
-  if (by === 'sdk') {
-    const client = new S3Client({ endpoint, region: 'us-east-1', forcePathStyle: true, credentials });
-    return async (Prefix, ContinuationToken) => {
-      const page = await client.send(
-        new ListObjectsV2Command({
-          Bucket: bucket,
-          Prefix,
-          Delimiter: '/',
-          ContinuationToken,
-          EncodingType: 'url',
-        }),
-      );
-      const { Contents = [], CommonPrefixes = [], NextContinuationToken: token } = page;
-      return { entries: Contents.length + CommonPrefixes.length, token };
-    };
+  private constructor(program: ChildProgram) {
+    this.#program = program;
   }
-  const log = pino({ level: 'silent' });
-  const store = createS3Store({
-    ...{ bucket, credentials, log, region: 'us-east-1', endpointUrl: endpoint, forcePathStyle: true },
-  });
-  return async (prefix, token) => {
-    const page = await store.list({
-      prefix,
-      delimiter: '/',
-      maxKeys: 1000,
-      ...(token !== undefined && { continuationToken: token }),
-    });
-    return { entries: page.objects.length + page.prefixes.length, token: page.continuationToken };
+
+  static async start(endpoint: string, by: ListedBy): Promise<Lister> {
+    return new Lister(await ChildProgram.start('lister.js', [endpoint, by], SDK_ENVIRONMENT));
+  }
+
+  /** Lists the directory with this prefix. Rejects when a LIST fails. */
+  async list(prefix: string): Promise<{ readonly lists: number; readonly entries: number }> {
+    const told = (await this.#program.ask(prefix)) as { lists: number; entries: number; error?: string };
+    if (told.error !== undefined) throw new Error(`LIST failed: ${told.error}`);
+    return told;
+  }
+
+  cpuSeconds(): number {
+    return this.#program.cpuSeconds();
+  }
+
+  async close(): Promise<void> {
+    await this.#program.close();
+  }
+}
+
+/** The floor of a listing: its LISTs and nothing else. The lister's CPU counts as the client's. */
+export function listerFloor(
+  lister: Lister,
+  store: Store,
+  about: string,
+  prefixOf: (round: number) => string,
+): Floor {
+  return {
+    about: `${about}, one LIST after another`,
+    run: async (round): Promise<Sample> => {
+      const before = await store.use();
+      const cpuBefore = lister.cpuSeconds();
+      const beganMs = performance.now();
+      const { entries } = await lister.list(prefixOf(round));
+      const seconds = (performance.now() - beganMs) / 1000;
+      const clientCpu = lister.cpuSeconds() - cpuBefore;
+      const after = await store.use();
+      return { units: entries, seconds, storeCpu: after.cpuSeconds - before.cpuSeconds, clientCpu };
+    },
   };
 }
-
-const list = lister();
-
-async function listAll(prefix: string): Promise<{ readonly lists: number; readonly entries: number }> {
-  let lists = 0;
-  let entries = 0;
-  let token: string | undefined;
-  do {
-    const page = await list(prefix, token);
-    lists++;
-    entries += page.entries;
-    token = page.token;
-  } while (token !== undefined);
-  return { lists, entries };
-}
-
-process.on('message', (prefix: string) => {
-  listAll(prefix).then(
-    (done) => process.send?.(done),
-    (error: unknown) => process.send?.({ error: String(error) }),
-  );
-});
-process.on('disconnect', () => process.exit());
-process.send?.({ ready: true });

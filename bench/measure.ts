@@ -28,7 +28,7 @@ export interface Sample {
   readonly storeMiB?: number;
   /** Of the daemon: anonymous and shared memory. */
   readonly peakMiB?: number;
-  /** The greatest less what it was before. */
+  /** Of the daemon: the peak less what it had before the round. */
   readonly grownMiB?: number;
   /** Of a peer: what it keeps in files. */
   readonly cachedMiB?: number;

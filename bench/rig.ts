@@ -17,7 +17,7 @@ import { cpuSeconds, withPeak } from './usage.js';
 export interface Endpoint {
   readonly url: string;
   readonly bucket: string;
-  /** It looks at no signature: none is wanted in the environment. */
+  /** It checks no signatures: keys are made up, and none are taken from the environment. */
   readonly takesAnyKeys?: boolean;
 }
 

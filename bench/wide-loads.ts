@@ -1,4 +1,4 @@
-/** Loads of many files (stores/wide-store.ts): what their clients were given stays good over a restart, and what is known isn't asked for again. */
+/** Loads of many files (stores/wide-store.ts): handles stay good over a restart, and attributes that are known aren't asked for again. */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { NfsClient } from '../test/support/nfs-client.js';
 import type { Load } from './loads.js';
@@ -9,20 +9,21 @@ import { inFlight } from './transfers.js';
 
 const HANDLE_BYTES = 36;
 const DEPTH = 32;
-/** NFS3ERR_STALE, as LeanClient tells it. */
+/** How LeanClient's errors end for NFS3ERR_STALE. */
 const STALE = /status 70$/;
-/** Beyond the time for which attributes are believed. */
+/** Longer than --metadata-ttl, so that attributes have to be confirmed again. */
 const REST_MS = 4000;
 
-/** Handles in one piece: hundreds of thousands of them. */
+/** What `find` found. */
 interface Found {
+  /** All handles in one buffer, since there are hundreds of thousands. */
   readonly handles: Buffer;
   readonly files: number;
-  /** Without attributes. */
+  /** Numbers of the files that came without attributes. */
   readonly bare: readonly number[];
 }
 
-/** Everything below a directory. A store of large directories tells by their names which they are. */
+/** Finds everything below a directory. Directories are known by their names (stores/wide-names.ts). */
 async function find(nfs: NfsClient, directory: Buffer): Promise<Found> {
   const handles: Buffer[] = [];
   const bare: number[] = [];
@@ -42,7 +43,7 @@ async function find(nfs: NfsClient, directory: Buffer): Promise<Found> {
   return { handles: Buffer.concat(handles), files: handles.length, bare };
 }
 
-/** GETATTR by handle, as an open begins; how many were stale. */
+/** Makes a GETATTR by each handle, as an open begins with one; returns how many were stale. */
 async function open(rig: Rig, { handles }: Found, which: readonly number[]): Promise<number> {
   const client = await rig.client();
   let stale = 0;

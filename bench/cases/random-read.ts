@@ -8,7 +8,7 @@ import { Nginx } from '../stores/nginx.js';
 
 const FILE_BYTES = 512 * MIB;
 const PAGE_BYTES = 4 * KIB;
-/** Enough for the compiler: of 2,000 the first rounds take twice as much. */
+/** Enough for the daemon's code to be compiled: with 2,000 the first rounds take twice the CPU of later ones. */
 const READS = 10_000;
 const DEPTH = 32;
 const SEED = 2;

@@ -1,6 +1,6 @@
 /**
- * What `ls -l` and `find` ask, of directories that another S3 client filled: who compares servers has them. With `--metadata none` the daemon tells
- * what a listing tells, as rclone does; else modes, owners and times are looked for, which takes a HEAD a file.
+ * The calls of `ls -l` and `find`, over directories that another S3 client filled. With `--metadata none` the daemon tells what a listing tells, as
+ * rclone does; otherwise it looks for modes, owners and times on the objects, which takes a HEAD a file.
  */
 import { treeLoad } from '../clients/tree-load.js';
 import { daemonSample, serve, type Case } from '../measure.js';
@@ -9,8 +9,9 @@ import { WideStore } from '../stores/wide-store.js';
 interface Tree {
   readonly name: string;
   readonly about: string;
-  /** The shape of the directory (stores/wide-names.ts) with so many directories, 0 for a flat one, of so many files. */
+  /** Directories below the listed one; 0: it has the files itself (stores/wide-names.ts). */
   readonly directories: number;
+  /** Files of each directory. */
   readonly files: number;
   readonly reach: 'in it' | 'below';
   readonly serveArguments: readonly string[];

@@ -1,9 +1,9 @@
 /**
- * Large directories, over a store that has its answers ready (stores/wide-store.ts), near and 30 ms away. Each round has a daemon of its own, which
- * knows none of the names. The floors are LISTs one after another, by the daemon's own transport and by the SDK.
+ * Listings of large directories, over a store that has its answers ready (stores/wide-store.ts), near and 30 ms away. Each round has a daemon of its own,
+ * which knows none of the names. The floors are LISTs one after another, by the daemon's own transport and by the SDK.
  */
-import { nfsLoad, type NfsWork } from '../clients/nfs-load.js';
-import { Lister, listerFloor } from '../lister.js';
+import { nfsLoad } from '../clients/nfs-load.js';
+import { Lister, listerFloor } from '../lister-process.js';
 import { daemonSample, over, ownCpu, serve, time, type Case, type Round, type Setup } from '../measure.js';
 import { WideStore } from '../stores/wide-store.js';
 import { residentMiB } from '../usage.js';
@@ -16,22 +16,25 @@ interface Wide {
   readonly name: string;
   readonly about: string;
   readonly entries: number;
-  readonly names: 'numbers' | 'hashes' | 'unpadded' | 'times';
-  readonly mode: Extract<NfsWork, { readonly directory: Buffer }>['mode'] & ('list' | 'names');
+  /** What the files are named by (stores/wide-names.ts). */
+  readonly names: 'numbers' | 'hashes';
+  /** READDIRPLUS, or READDIR. */
+  readonly mode: 'list' | 'names';
+  /** Time that each LIST waits in the store. */
   readonly listMs: number;
 }
 
 function wide({ name, about, entries, names, mode, listMs }: Wide): Case {
   const prepare = async (setup: Setup) => {
-    // Whole pages: the last one of few would be told as requests beyond the least.
+    // Whole pages: a last page of few entries would count as a request beyond the least.
     const count = Math.ceil((entries * setup.size) / PAGE_ENTRIES) * PAGE_ENTRIES;
-    // The first round, which isn't counted, is for the compiler of the floors: each daemon is new.
+    // The first round, which isn't counted, warms up the floors' programs; a small directory is enough. Each round has a new daemon.
     const directoryOf = (round: number): string => (round === 0 ? `${names}-10000` : `${names}-${count}`);
     const store = await WideStore.start([directoryOf(0), directoryOf(1)], listMs);
     setup.defer(() => store.close());
     const direct = await Lister.start(store.url, 'direct');
     setup.defer(() => direct.close());
-    // Far away both wait alike.
+    // Far away both floors spend their time waiting: one is enough.
     const sdk = listMs > 0 ? undefined : await Lister.start(store.url, 'sdk');
     if (sdk !== undefined) setup.defer(() => sdk.close());
     const work = async (round: number) => {

@@ -1,11 +1,11 @@
-/** `ls -l` and `find` by the driver's own client: READDIRPLUS, and GETATTR of each entry whose attributes it didn't tell. */
+/** `ls -l` and `find` by a client in TypeScript: READDIRPLUS, then a GETATTR for each entry that came without attributes. */
 import pLimit from 'p-limit';
 import type { NfsClient } from '../../test/support/nfs-client.js';
 import type { NfsLoad } from './nfs-load.js';
 
-/** GETATTRs at a time: a kernel has one for each program that asks. */
+/** GETATTRs at a time. A kernel has one under way for each program that asks. */
 const DEPTH = 8;
-/** Of a kernel's READDIRPLUS, as a rule. */
+/** The size that the Linux kernel mostly asks for. */
 const REPLY_BYTES = 64 * 1024;
 const DIRECTORY = 'NF3DIR';
 

@@ -1,24 +1,22 @@
 /**
- * Directories whose names follow from their own: `numbers-1000000` has 1,000,000 files, numbered; `tree-100-1000` has 100 directories of 1,000
- * files each. A word behind makes another one of the same kind, such as `hashes-200000-second`. Pure.
+ * Directories whose content follows from their name: `numbers-1000000` has 1,000,000 numbered files; `hashes-200000` has 200,000 files named by MD5;
+ * `tree-100-1000` has 100 directories of 1,000 files each. A further word makes another directory of the same kind, such as `hashes-200000-second`. Pure.
  */
 import { createHash } from 'node:crypto';
 
 /** Names of a directory of `count` files, by what they are made of. All ASCII: JavaScript's order is that of their bytes. */
 const NAMES: Readonly<Record<string, (at: number) => string>> = {
   numbers: (at) => `file-${String(at).padStart(7, '0')}`,
-  unpadded: (at) => `img${at}.jpg`,
   hashes: (at) => createHash('md5').update(String(at)).digest('hex'),
-  times: (at) => `${new Date(1.7e12 + at * 37_000).toISOString().replaceAll(':', '-')}.log`,
 };
 
-const SHAPE = /^(numbers|unpadded|hashes|times)-(\d+)(?:-[a-z0-9]+)?$/;
+const SHAPE = /^(numbers|hashes)-(\d+)(?:-[a-z0-9]+)?$/;
 const TREE = /^tree-(\d+)-(\d+)(?:-[a-z0-9]+)?$/;
 /** Bytes of each file. */
 export const WIDE_FILE_BYTES = 1;
 const MODIFIED = '2026-01-01T00:00:00.000Z';
 
-/** The number of a file stands in its ETag. */
+/** The ETag of the file of that number, in hexadecimal. */
 export const etagOf = (at: number): string => at.toString(16).padStart(32, '0');
 
 export interface WideDirectory {

@@ -1,4 +1,4 @@
-/** A store of large directories (wide-store-process.ts) as a process. */
+/** A store of large directories (wide-store-server.ts) as a process. */
 import { ChildProgram } from '../child-program.js';
 import type { Store, StoreUse } from './store.js';
 
@@ -13,7 +13,7 @@ export class WideStore implements Store {
 
   /** A bucket with these directories (wide-names.ts); each LIST waits for so many milliseconds. */
   static async start(directories: readonly string[], listMs = 0): Promise<WideStore> {
-    const program = await ChildProgram.start('wide-store-process.js', [String(listMs), ...directories]);
+    const program = await ChildProgram.start('wide-store-server.js', [String(listMs), ...directories]);
     return new WideStore(program, (program.ready as { endpoint: string }).endpoint);
   }
 

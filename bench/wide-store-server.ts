@@ -1,7 +1,7 @@
 /**
- * A store that is nothing but large directories (stores/wide-names.ts): a LIST is a slice of bytes that lie there, so that what is measured is who
- * asks. Arguments: milliseconds that each LIST waits, all of them at the same time, and the directories of the bucket. Tells its parent the endpoint, and what it was asked whenever it
- * is sent a message.
+ * A store that has nothing but large directories (stores/wide-names.ts). The answer to a LIST is a slice of a prepared buffer, so that the measured cost
+ * is that of who asks. Arguments: milliseconds that each LIST waits (LISTs wait side by side), and the directories of the bucket. Tells its parent the
+ * endpoint when it is ready, and for each message the number of requests so far, by S3 operation.
  */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -15,10 +15,10 @@ import {
 } from './stores/wide-names.js';
 
 const BUCKET = 'bench';
-/** S3's default, and its greatest. */
+/** S3's default for max-keys, and the most that it gives. */
 const KEYS_MAX = 1000;
 const LAST_MODIFIED = 'Thu, 01 Jan 2026 00:00:00 GMT';
-/** Of directories that are held. One of a million entries takes some 300 MB. */
+/** Entries of the directories held in memory, at most. A directory of a million takes some 300 MB. */
 const ENTRIES_MAX = 1_100_000;
 
 const [wait = '0', ...top] = process.argv.slice(2);
