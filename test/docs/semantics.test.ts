@@ -5,6 +5,7 @@ import { dirname, join } from 'node:path';
 import { referencesOf, titlesOf } from './references.js';
 
 const SEMANTICS = 'docs/SEMANTICS.md';
+const COMPLAINTS = 'docs/testing.md';
 const DOCUMENTS = [
   'README.md',
   'CHANGELOG.md',
@@ -22,7 +23,9 @@ function promisesOf(document: string): readonly string[] {
 }
 
 await t.test('every test that a promise names exists', async (t) => {
-  const references = promisesOf(readFileSync(SEMANTICS, 'utf8')).flatMap(referencesOf);
+  const references = [SEMANTICS, COMPLAINTS].flatMap((document) =>
+    promisesOf(readFileSync(document, 'utf8')).flatMap(referencesOf),
+  );
   t.ok(references.length > 50, `${references.length} references`);
   const missing = references.filter(({ file, title }) => !titlesOf(file).has(title));
   t.same(missing, []);

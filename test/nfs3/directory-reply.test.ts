@@ -27,10 +27,10 @@ async function start(names: readonly string[], fs: MemoryFileSystem = new Memory
   return {
     fs,
     root,
-    readdir: async (cookie: bigint, count: number) =>
-      READDIR({ dir: root, cookie, cookieverf: VERIFIER, count }, directCall()),
-    readdirplus: async (cookie: bigint, dircount: number, maxcount: number) =>
-      READDIRPLUS({ dir: root, cookie, cookieverf: VERIFIER, dircount, maxcount }, directCall()),
+    readdir: async (cookie: bigint, count: number, cookieverf: Buffer = VERIFIER) =>
+      READDIR({ dir: root, cookie, cookieverf, count }, directCall()),
+    readdirplus: async (cookie: bigint, dircount: number, maxcount: number, cookieverf: Buffer = VERIFIER) =>
+      READDIRPLUS({ dir: root, cookie, cookieverf, dircount, maxcount }, directCall()),
   };
 }
 
@@ -53,6 +53,27 @@ async function walk(next: (cookie: bigint) => Promise<Page>): Promise<string[]> 
     assert.ok(entries.length > 0, 'a page without end has an entry');
   }
 }
+
+await t.test('a cookie is good with any verifier, and the verifier is always the same', async (t) => {
+  const { readdir, readdirplus } = await start(['a', 'b', 'c', 'd', 'e']);
+  const verifiers = [VERIFIER, Buffer.alloc(8, 0xff), Buffer.from('of older')];
+  const seen = new Set<string>();
+  for (const calls of [
+    async (cookie: bigint, verifier: Buffer) => readdir(cookie, 180, verifier),
+    async (cookie: bigint, verifier: Buffer) => readdirplus(cookie, 180, 500, verifier),
+  ]) {
+    let turn = 0;
+    const names = await walk(async (cookie) => {
+      const result = await calls(cookie, verifiers[turn++ % verifiers.length] ?? VERIFIER);
+      assert.ok(result.status === 'NFS3_OK');
+      seen.add(result.resok.cookieverf.toString('hex'));
+      return result.resok.reply;
+    });
+    t.same(names, ['.', '..', 'a', 'b', 'c', 'd', 'e']);
+    t.ok(turn > 2, `${turn} calls`);
+  }
+  t.equal(seen.size, 1);
+});
 
 const namesArbitrary = fc.uniqueArray(
   fc.string({ unit: fc.constantFrom('a', 'b', 'c'), minLength: 1, maxLength: 60 }),
