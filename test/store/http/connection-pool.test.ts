@@ -92,6 +92,16 @@ await t.test('a connection that the answer closes, or whose rest is over, is not
   }
 });
 
+await t.test('a connection that is never idle is not kept for ever', async (t) => {
+  const server = await serve(t, (socket) => socket.write(ok('x')));
+  let nowMs = 0;
+  const pool = poolOf(t, { now: () => nowMs });
+  for (nowMs = 0; nowMs < 200_000; nowMs += 10_000) await ask(pool, server.origin);
+  t.equal(server.connections.length, 1);
+  for (; nowMs < 440_000; nowMs += 10_000) await ask(pool, server.origin);
+  t.equal(server.connections.length, 2);
+});
+
 await t.test(
   'a kept connection that was closed meanwhile: what may be repeated goes over a new one',
   async (t) => {

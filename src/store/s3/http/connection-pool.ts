@@ -10,6 +10,11 @@ import { Connection, type ExchangeHandler, type ExchangeRequest, reset } from '.
 
 /** S3 closes connections after some 20 s without a request, many servers after 5 s or more. */
 const REST_MS = 15_000;
+/**
+ * A connection that was open for so long isn't used for another request: S3's addresses change all the time, and connections that are never idle would stay
+ * with those of the start. Up to a quarter less, so that they don't all end at once.
+ */
+const LIFE_MS = 300_000;
 /** Room for what a socket holds: fewer, larger reads. One for all connections. */
 const SCRATCH_BYTES = 256 * 1024;
 /** Bytes read in one turn of the event loop, a few milliseconds' work, shared by all connections; and of one of them at least and at most. */
@@ -24,6 +29,8 @@ export interface PoolOptions {
   /** PEM certificates to trust in place of the built-in ones. */
   readonly certificateAuthorities?: ResolvedOptions['certificateAuthorities'];
   readonly addresses?: Addresses;
+  /** Milliseconds, monotonic. */
+  readonly now?: () => number;
 }
 
 export class ConnectionPool {
@@ -32,7 +39,9 @@ export class ConnectionPool {
   readonly #scratch = Buffer.allocUnsafeSlow(SCRATCH_BYTES);
   /** By origin, the one used last at the end. */
   readonly #resting = new Map<string, Connection[]>();
-  readonly #all = new Set<Connection>();
+  /** Until when each may be used for another request. */
+  readonly #all = new Map<Connection, number>();
+  readonly #now: () => number;
   /** By origin: the TLS session to resume. */
   readonly #sessions = new Map<string, Buffer>();
   /** Exchanges under way. */
@@ -42,6 +51,7 @@ export class ConnectionPool {
   constructor(options: PoolOptions) {
     this.#options = options;
     this.#addresses = options.addresses ?? new Addresses();
+    this.#now = options.now ?? (() => performance.now());
   }
 
   /**
@@ -69,7 +79,7 @@ export class ConnectionPool {
 
   close(): void {
     this.#closed = true;
-    for (const connection of this.#all) connection.destroy();
+    for (const connection of this.#all.keys()) connection.destroy();
   }
 
   /** Fails where nothing is to begin any more. */
@@ -99,7 +109,8 @@ export class ConnectionPool {
       this.#busy -= 1;
     }
     if (!connection.reusable) return;
-    if (this.#closed || restMs <= 0) connection.destroy();
+    const isOld = this.#now() >= (this.#all.get(connection) ?? 0);
+    if (this.#closed || restMs <= 0 || isOld) connection.destroy();
     else this.#rest(connection, origin.origin, restMs);
   }
 
@@ -151,7 +162,7 @@ export class ConnectionPool {
   }
 
   #register(connection: Connection, origin: string): Connection {
-    this.#all.add(connection);
+    this.#all.set(connection, this.#now() + LIFE_MS * (1 - Math.random() / 4));
     connection.onClose(() => {
       this.#all.delete(connection);
       const resting = this.#resting.get(origin);
