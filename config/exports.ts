@@ -31,7 +31,7 @@ export interface ExportOptions {
   readonly exclusiveCreate: 'daemon' | 'bucket';
   /** Where modes, owners and times are kept, and whether those of objects are looked at. */
   readonly metadata: 'objects' | 'state' | 'none';
-  /** Empty directories are kept by objects of no bytes. */
+  /** Directories get marker objects (KEY/), which keep empty ones. */
   readonly directoryMarkers: boolean;
   /** What is fetched ahead of readers. */
   readonly readPolicy: 'adaptive' | 'sequential' | 'random';

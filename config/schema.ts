@@ -81,17 +81,17 @@ export const EXPORT_OPTIONS = {
   exclusiveCreate: option<'daemon' | 'bucket'>(
     choice('daemon', 'bucket'),
     'daemon',
-    'Among whom an exclusive create (O_EXCL) is one: the clients of this daemon, or all writers to the bucket, for a conditional PUT before the answer.',
+    'Among whom an exclusive create (O_EXCL) is exclusive: daemon, the clients of this daemon; bucket, all writers to the bucket, at the cost of a conditional PUT before each answer.',
   ),
   metadata: option<'objects' | 'state' | 'none'>(
     choice('objects', 'state', 'none'),
     'objects',
-    'Where modes, owners and times that clients set are kept: objects, on the objects; state, in the state directory alone; none, there as well, and objects are not asked for any: what a listing tells is believed, without HEADs.',
+    'Where modes, owners and times that clients set are kept: objects, in the metadata of the objects; state, in the state directory only; none, as state, and metadata of objects is not read either, so that a listing tells all and no file needs a HEAD.',
   ),
   directoryMarkers: option<'on' | 'off'>(
     choice('on', 'off'),
     'on',
-    'Keep empty directories by objects of no bytes (KEY/), which carry their modes and owners; off: in the state directory, and none is ever put.',
+    'Whether directories get marker objects (KEY/, no bytes), which keep empty ones and carry modes and owners; off: the state directory keeps both.',
   ),
   readPolicy: option<'adaptive' | 'sequential' | 'random'>(
     choice('adaptive', 'sequential', 'random'),
