@@ -126,6 +126,8 @@ export class Scans {
     const volume = this.#volume;
     const { metadataTtlMs: ttlMs } = volume;
     if (wanted === 'names' || ttlMs === 0 || takenMs >= begunMs) return false;
+    // Without order a page takes a listing of the whole directory.
+    if (!volume.store.capabilities.orderedListing) return false;
     if (volume.clock.nowMs() - takenMs < ttlMs) return false;
     if (volume.metadata === 'none') return entries.some(({ kind }) => kind === 'file');
     const nodes = volume.nodes.listed(directory, entries);

@@ -179,6 +179,15 @@ await t.test('pages that grew too old to prove attributes are asked for again, a
   }
 });
 
+await t.test('of a store without order no page is asked for again', async (t) => {
+  const m = await mounted(t, { capabilities: { orderedListing: false } }, files('d', 1500));
+  await longList(m, await m.at('d'));
+  m.clock.advance(LATER_MS);
+  const directory = await m.at('d');
+  const cost = await costOf(m, () => readdirplus(m, directory, () => m.clock.advance(TTL_MS)));
+  t.strictSame(cost, { ListObjectsV2: 2 });
+});
+
 await t.test('a first page that changed here since, or is too old, is asked for again', async (t) => {
   const m = await mounted(t, NONE, files('d', 1500));
   const directory = await m.at('d');
