@@ -9,19 +9,21 @@
  */
 import type { ObjectHeaders } from '../store/object-store.js';
 import { SpoolFullError } from '../write/spool-full.js';
+import { ConflictNews } from './conflict-news.js';
 import { FsError } from './errors.js';
 import { changeRef, createRef, keepLoser, noteSibling } from './journaling.js';
 import { NEVER_MS, type FileNode } from './node.js';
+import { siblingKey } from './sibling-key.js';
 import { isReplaced, toFsError } from './store-errors.js';
 import type { Volume } from './volume.js';
 
 /** A free key beside the file's, for the bytes written here. */
-async function siblingKey({ clock, store }: Volume, node: FileNode, key: string): Promise<string> {
+async function freeSibling({ clock, store }: Volume, node: FileNode, key: string): Promise<string> {
   const stamp = new Date(clock.nowMs()).toISOString().replace(/[-:]|\.\d+/g, '');
-  const first = `${key}.s3nfsd-conflict-${stamp}-${node.id.toString(36)}`;
+  const suffix = `.s3nfsd-conflict-${stamp}-${node.id.toString(36)}`;
   // The stamp has seconds: a file may lose twice within one.
   for (let at = 1; ; at++) {
-    const sibling = at === 1 ? first : `${first}-${at}`;
+    const sibling = siblingKey(key, at === 1 ? suffix : `${suffix}-${at}`);
     if ((await store.head(sibling)) === undefined) return sibling;
   }
 }
@@ -48,6 +50,7 @@ export async function resolveConflict(volume: Volume, node: FileNode, conflict: 
   const loser = await keepBytes(volume, node, conflict);
   const { session } = node;
   takeTheirs(volume, node, conflict.key);
+  if (loser.place === 'sibling') showSibling(volume, node, conflict.key, loser.key);
   if (loser.place !== 'upload') await session?.discard();
   const { key, cause } = conflict;
   const what = `"${key}" in ${volume.name} was changed by somebody else while it was changed here; their object stays`;
@@ -57,14 +60,15 @@ export async function resolveConflict(volume: Volume, node: FileNode, conflict: 
   }
   const message = `${what}; ${whereabouts(loser, key)}`;
   volume.log.error({ err: cause, ...(loser.place === 'sibling' && { kept: loser.key }) }, message);
-  node.conflict = new FsError('EIO', message, { cause });
-  throw node.conflict;
+  const error = new FsError('EIO', message, { cause });
+  node.conflict = new ConflictNews(error, node.takeWriters(), node.conflict);
+  throw error;
 }
 
 async function keepBytes(volume: Volume, node: FileNode, { key, headers }: Conflict): Promise<Loser> {
   if (node.session?.dirty !== true) return { place: 'no bytes' };
   try {
-    const sibling = await siblingKey(volume, node, key);
+    const sibling = await freeSibling(volume, node, key);
     const { etag } = await node.session.publish({ key: sibling, headers });
     if (volume.losersHaveAge) noteSibling(volume, sibling, etag);
     return { place: 'sibling', key: sibling };
@@ -92,6 +96,14 @@ function takeTheirs(volume: Volume, node: FileNode, key: string): void {
   parent.forgetListing();
   volume.readers.forget(key);
   volume.nodes.trackBusy(node);
+}
+
+/** What was listed of the directory that the sibling is in tells nothing of it. */
+function showSibling(volume: Volume, node: FileNode, key: string, sibling: string): void {
+  let directory = volume.parentOf(node);
+  for (let up = key.split('/').length - sibling.split('/').length; up > 0; up -= 1)
+    directory = volume.parentOf(directory);
+  directory.forgetListing();
 }
 
 function whereabouts(loser: Exclude<Loser, { readonly place: 'no bytes' }>, key: string): string {

@@ -4,14 +4,15 @@ import type { ReadPolicy } from '../read/options.js';
 import { fileBytesMax } from '../write/part-map.js';
 import { unlessAborted } from '../write/unless-aborted.js';
 import type { DurableRecord } from '../write/durable-record.js';
-import type { ChangeWitness as SessionWitness, WriteSessionOptions } from '../write/session-options.js';
+import type { ChangeWitness as SessionWitness } from '../write/session-options.js';
 import { WriteSession } from '../write/write-session.js';
 import { applyAttributes } from './apply-attributes.js';
 import { FsError } from './errors.js';
 import type { AttributeChanges } from './file-system.js';
 import type { FilesAhead } from './files-ahead.js';
 import type { Freshness } from './freshness.js';
-import { journal, sessionJournal, uploadJournal } from './journaling.js';
+import { durableOptions, sessionOptions } from './file-session.js';
+import { journal } from './journaling.js';
 import { NEVER_MS, type FileNode } from './node.js';
 import type { Publishing } from './publishing.js';
 import { withoutSetId } from './set-id.js';
@@ -29,6 +30,13 @@ export interface ChangeWitness {
   mayBegin(): void;
   before(): void;
   after(): void;
+}
+
+/** Who writes, and for how long the call may wait. */
+interface Writer {
+  /** Its address. */
+  readonly client: string;
+  readonly patience?: AbortSignal;
 }
 
 /** Bytes of a file, and what of it they are. */
@@ -148,16 +156,13 @@ export class Content {
 
   /**
    * Takes all of `data`, whose end the caller has checked (`requireWritable`). `patience` ends the waiting for others: then the promise rejects
-   * with its reason, nothing was or will be taken, and `data` is the caller's again.
+   * with its reason, nothing was or will be taken, and `data` is the caller's again. EIO for a client whose bytes lost a conflict, until it
+   * begins anew.
    */
-  async write(node: FileNode, offset: number, data: Buffer, patience?: AbortSignal): Promise<void> {
+  async write(node: FileNode, offset: number, data: Buffer, { client, patience }: Writer): Promise<void> {
     node.noteChange();
-    await this.#volume.touching(
-      node,
-      () =>
-        this.#change(node, (session, witness) => session.write(offset, data, patience, witness), patience),
-      patience,
-    );
+    const writing: Change = (session, witness) => session.write(offset, data, patience, witness);
+    await this.#volume.touching(node, () => this.#change(node, writing, patience, client), patience);
     if (!node.gone) this.#publishing.plan(node, IDLE_MS);
   }
 
@@ -257,24 +262,33 @@ export class Content {
   /** Gives a file back what an earlier run had made safe of it. Errors: the spool's. */
   async restoreSession(node: FileNode, record: DurableRecord): Promise<void> {
     // Whatever is said of the state directory today: the bytes are there.
-    const options = { ...this.#sessionOptions(node), durable: this.#durable(node) };
+    const options = { ...sessionOptions(this.#volume, node), durable: durableOptions(this.#volume, node) };
     node.session = await WriteSession.restore(options, record);
     node.size = node.session.size;
     this.#volume.nodes.trackBusy(node);
   }
 
-  async #change(node: FileNode, change: Change, patience: AbortSignal | undefined): Promise<void> {
-    do await this.#settle(node, patience);
-    while (!(await this.#changeSettled(node, change)));
+  /** `client`: whose bytes they are. */
+  async #change(
+    node: FileNode,
+    change: Change,
+    patience: AbortSignal | undefined,
+    client?: string,
+  ): Promise<void> {
+    do {
+      await this.#settle(node, patience);
+      const refusal = client === undefined ? undefined : this.#volume.refusal(node, client);
+      if (refusal !== undefined) throw refusal;
+    } while (!(await this.#changeSettled(node, change, client)));
   }
 
   /** False, and nothing was changed, where it isn't known whether the publication that was waited for reached the store. */
-  async #changeSettled(node: FileNode, change: Change): Promise<boolean> {
+  async #changeSettled(node: FileNode, change: Change, client?: string): Promise<boolean> {
     const volume = this.#volume;
     if (node.session?.dirty !== true) node.pace.changed(volume.clock.nowMs());
     node.writers++;
     volume.nodes.trackBusy(node);
-    const session = (node.session ??= new WriteSession(this.#sessionOptions(node)));
+    const session = (node.session ??= new WriteSession(sessionOptions(this.#volume, node)));
     try {
       await change(session, {
         mayBegin: () => {
@@ -282,6 +296,7 @@ export class Content {
         },
         changed: () => {
           const { nowNs } = volume;
+          if (client !== undefined) node.writtenBy([client]);
           node.size = session.size;
           node.mtimeNs = laterMtime(node.mtimeNs, nowNs);
           node.timesGiven = false;
@@ -340,37 +355,6 @@ export class Content {
   requireWritable(sizeBytes: number): void {
     const max = fileBytesMax(this.#volume.writeOptions?.partBytes);
     if (sizeBytes > max) throw new FsError('EFBIG', `a file that is written here holds at most ${max} bytes`);
-  }
-
-  #sessionOptions(node: FileNode): WriteSessionOptions {
-    const volume = this.#volume;
-    const { version } = node;
-    return {
-      store: volume.store,
-      budget: volume.budget,
-      spool: volume.spool,
-      log: volume.log,
-      readBase: (base, offset, count, signal) => volume.readers.read(base, offset, count, signal),
-      heldBase: (base, offset, count) =>
-        volume.readers.isHeld(base, offset, count)
-          ? volume.readers.readHeld(base, offset, count, 'random')
-          : volume.published.held(base, offset, count),
-      onPut: (published, body) => {
-        // A file that was there is likely to be changed again; of those that are made, few are.
-        if (node.version !== undefined || node.pace.isStreaming) volume.published.keep(published, body);
-      },
-      uploads: uploadJournal(volume),
-      target: () => ({ key: volume.keyOf(node), headers: volume.headersOf(node, 'without times') }),
-      ...(version !== undefined && {
-        base: { key: volume.keyOf(node), etag: version.etag, size: version.size },
-      }),
-      ...(volume.writeOptions !== undefined && { options: volume.writeOptions }),
-      ...(!volume.commit.isStateEphemeral && { durable: this.#durable(node) }),
-    };
-  }
-
-  #durable(node: FileNode): WriteSessionOptions['durable'] & object {
-    return { segments: this.#volume.segments, journal: sessionJournal(this.#volume, node) };
   }
 }
 

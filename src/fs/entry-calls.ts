@@ -32,6 +32,7 @@ export class EntryCalls {
       namespace.create(node, parseName(name), mode, ownerOf(parent, 'fileMode'), guard, patience),
     );
     this.#long.changed(callOf(context, 'CREATE', entryOf(node, name)));
+    made.node.conflict?.begunAnew(context.caller.address);
     await volume.nodes.settled();
     return { ...this.#places.found(exported, made.node), parent: report(exported, node, made.change) };
   }

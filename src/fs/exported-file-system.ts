@@ -12,7 +12,7 @@ import type * as Fs from './file-system.js';
 import { directoryOnceAt } from './known-places.js';
 import type { LongOperations } from './long-operations.js';
 import { NAME_BYTES_MAX, parseName } from './names.js';
-import type { FileNode, FsNode } from './node.js';
+import type { FsNode } from './node.js';
 import {
   permissionOf,
   requireRead,
@@ -123,6 +123,7 @@ export class ExportedFileSystem implements Fs.FileSystem {
           : volume.touching(node, () => markers.setattr(node, changes, witness), patience);
       return unlessAborted(setting, patience);
     });
+    if (node.kind === 'file' && changes.size !== undefined) node.conflict?.begunAnew(caller.address);
     return { ...(before !== undefined && { before }), ...(after !== undefined && { after }) };
   }
 
@@ -209,9 +210,9 @@ export class ExportedFileSystem implements Fs.FileSystem {
       const mode = data.length > 0 ? modeAfterWrite(node, caller) : undefined;
       if (mode !== undefined) await content.setattr(node, mode, undefined, patience);
       // Not left alone while it has `data`, which is used for another call when this one was answered.
-      if (data.length > 0) await content.write(node, offset, data, patience);
+      if (data.length > 0) await content.write(node, offset, data, { client: caller.address, patience });
       if (stability !== 'unstable') {
-        await answered(node, unlessAborted(exported.volume.committing.commit(node), patience));
+        await this.#answered(place, unlessAborted(exported.volume.committing.commit(node), patience));
       }
     });
     const committed = stability === 'unstable' ? 'unstable' : 'fileSync';
@@ -226,7 +227,7 @@ export class ExportedFileSystem implements Fs.FileSystem {
   async commit(context: Fs.Context, file: Fs.Handle): Promise<Fs.CommitResult> {
     const place = this.#places.file(this.#places.writable(context, file));
     if (place.node.type !== 'file') throw new FsError('EINVAL', 'COMMIT of a symlink');
-    await this.#commit(place);
+    await this.#answered(place, this.#committed(place));
     return { verifier: this.#verifier, file: { after: place.exported.attributes(place.node) } };
   }
 
@@ -357,9 +358,23 @@ export class ExportedFileSystem implements Fs.FileSystem {
   }
 
   /** Makes a file's bytes safe; past the client's patience it is told to come back, and joins. */
-  async #commit({ exported, node }: FilePlace): Promise<void> {
+  #committed({ exported, node }: FilePlace): Promise<void> {
     const committing = exported.volume.committing.commit(node);
-    await answered(node, this.#long.within(committing, `COMMIT of file ${node.id}`));
+    return this.#long.within(committing, `COMMIT of file ${node.id}`);
+  }
+
+  /** A publication's outcome for a client, which also hears of a conflict that one in the background met, or somebody else's. */
+  async #answered({ exported, node, caller }: FilePlace, publication: Promise<void>): Promise<void> {
+    const { volume } = exported.volume;
+    try {
+      await publication;
+    } catch (error) {
+      // What it is told now it isn't told as news again.
+      if (error === node.conflict?.error) volume.refusal(node, caller.address);
+      throw error;
+    }
+    const refusal = volume.refusal(node, caller.address);
+    if (refusal !== undefined) throw refusal;
   }
 }
 
@@ -371,17 +386,4 @@ function readResult(bytes: FileBytes, attributes: Fs.Attributes): Fs.ReadResult 
     attributes: bytes.current ? attributes : undefined,
     release: () => bytes.release(),
   };
-}
-
-/** A publication's outcome for a client. A conflict that one in the background met is told to the first who asks, once. */
-async function answered(node: FileNode, publication: Promise<void>): Promise<void> {
-  try {
-    await publication;
-  } catch (error) {
-    if (error === node.conflict) node.conflict = undefined;
-    throw error;
-  }
-  const { conflict } = node;
-  node.conflict = undefined;
-  if (conflict !== undefined) throw conflict;
 }

@@ -5,7 +5,7 @@
 import type { ObjectHeaders } from '../store/object-store.js';
 import type { WriteSession } from '../write/write-session.js';
 import { AbsentNames } from './absent-names.js';
-import type { FsError } from './errors.js';
+import type { ConflictNews } from './conflict-news.js';
 import { StreamPace } from './stream-pace.js';
 import type { FileType } from './file-system.js';
 import { covers, NameChanges } from './name-changes.js';
@@ -104,8 +104,8 @@ export class FileNode extends NodeState {
   session: WriteSession | undefined;
   /** WRITEs and truncations inside `session` now: it must not be let go under them. */
   writers = 0;
-  /** A conflict that no client has been told of yet: the next COMMIT answers it. */
-  conflict: FsError | undefined;
+  /** A conflict that clients are to hear of. */
+  conflict: ConflictNews | undefined;
   /** CREATE EXCLUSIVE's verifier, until the SETATTR that follows it. */
   exclusiveVerifier: string | undefined;
   /**
@@ -116,6 +116,8 @@ export class FileNode extends NodeState {
   // Both are made for those that are written: most files never are, and tens of thousands are in memory.
   #pace: StreamPace | undefined;
   #changeListeners: Set<() => void> | undefined;
+  /** Addresses of clients whose bytes are not published. */
+  #writtenBy: Set<string> | undefined;
   /** A crash left something of it unpublished, which isn't looked at yet: settles when it is. Never rejects. */
   recovering: Promise<void> | undefined;
   /** The publication that runs, if any. */
@@ -133,6 +135,19 @@ export class FileNode extends NodeState {
   /** Whether it is being streamed. */
   get pace(): StreamPace {
     return (this.#pace ??= new StreamPace());
+  }
+
+  /** Bytes by clients at these addresses are not published. */
+  writtenBy(clients: Iterable<string>): void {
+    const all = (this.#writtenBy ??= new Set());
+    for (const client of clients) all.add(client);
+  }
+
+  /** The clients whose bytes are not published: the caller publishes them, or says who lost, or gives them back. */
+  takeWriters(): ReadonlySet<string> {
+    const taken = this.#writtenBy ?? new Set();
+    this.#writtenBy = undefined;
+    return taken;
   }
 
   /** Told of each WRITE and SETATTR until it is taken away: by them who waits for the file to rest knows that it doesn't. */

@@ -252,6 +252,7 @@ export class Publishing {
     node.attributesDirty = isLacking;
     node.session = undefined;
     node.attempted = undefined;
+    node.takeWriters();
     await session?.discard();
     return true;
   }
@@ -285,7 +286,9 @@ export class Publishing {
     if (node.session?.dirty === true) {
       const { session } = node;
       const { headers: had } = node;
+      let writers: ReadonlySet<string> = new Set();
       const published = await session.publish(() => {
+        writers = node.takeWriters();
         // A WRITE that was being taken is in the object: so are its times.
         attributes = this.#attributesNow(node);
         const { headers } = attributes;
@@ -296,6 +299,7 @@ export class Publishing {
           acceptHeaders: (opened) => willDo(node, opened, headers),
           onLacking: ({ etag }) => this.#journalLacking(node, etag),
           onFailed: (error) => {
+            node.writtenBy(writers);
             if (mayHaveHadEffect(error))
               node.attempted = { session, size: session.size, metadata: headers.metadata };
           },

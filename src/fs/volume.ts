@@ -225,6 +225,14 @@ export class Volume {
     });
   }
 
+  /** What a client's WRITE or COMMIT of a file is answered with where bytes of it lost a conflict. */
+  refusal(node: FileNode, client: string): FsError | undefined {
+    const nowMs = this.clock.nowMs();
+    const refusal = node.conflict?.refusal(client, nowMs);
+    if (node.conflict?.isOver(nowMs) === true) node.conflict = undefined;
+    return refusal;
+  }
+
   /** Runs `task` while the node's key stays what it is: nobody renames or removes the node, or a directory above it. */
   touching<T>(node: FsNode, task: () => Promise<T>, patience?: AbortSignal): Promise<T> {
     return this.locks.run(

@@ -239,8 +239,8 @@ await t.test('two conflicts of one file within a second keep the bytes of both',
   const m = await mounted(t, SMALL_PARTS);
   const handle = await m.write('f', 'first');
   for (const loser of ['one', 'two']) {
-    await m.fs.write(m.context, handle, 0, Buffer.from(loser), 'unstable');
     await m.fs.setattr(m.context, handle, { size: 3 });
+    await m.fs.write(m.context, handle, 0, Buffer.from(loser), 'unstable');
     m.store.putNow('f', Buffer.from(`not ${loser}`));
     t.equal(await codeOf(m.fs.commit(m.context, handle)), 'EIO');
   }
