@@ -90,7 +90,7 @@ export type Intent =
       /** The object is still at the key of this name, beside `path`. Absent: there is none, or it is at the key of `path`. */
       readonly heldName?: string;
       /** That object. */
-      readonly version?: { readonly etag: string; readonly size: number };
+      readonly version?: { readonly etag: string; readonly size: number; readonly lastModifiedMs?: number };
       readonly withheld: boolean;
       /** When a client last used it (milliseconds since the epoch). */
       readonly usedMs: number;

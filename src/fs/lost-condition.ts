@@ -3,7 +3,7 @@
  * and the next call works on what is there. ESTALE and JUKEBOX would make clients repeat the call by themselves, and nobody would hear of it.
  */
 import { FsError } from './errors.js';
-import type { FileNode, PublishedVersion } from './node.js';
+import type { FileNode, PublishedVersion, SillyState } from './node.js';
 import { isReplaced, isUndecided, toFsError } from './store-errors.js';
 import type { Volume } from './volume.js';
 
@@ -57,9 +57,7 @@ export async function deleteObjectOf(
     return undefined;
   }
   try {
-    // Asked first, for stores that delete without a condition.
-    if (!store.capabilities.conditionalWrites && (await store.head(key))?.etag !== version.etag)
-      return silly.heldName;
+    if (await isTheirs(volume, key, version, silly)) return silly.heldName;
     await store.delete(key, { ifMatch: version.etag });
     return undefined;
   } catch (error) {
@@ -67,3 +65,25 @@ export async function deleteObjectOf(
     return silly.heldName;
   }
 }
+
+/**
+ * Somebody put another object at the key of a removed file: asked first where a store deletes without a condition, and where the time of the object
+ * is known, since the same bytes have the same ETag. (Conditions on the time are for directory buckets alone, where ETags are of no digest.)
+ */
+async function isTheirs(
+  { store }: Volume,
+  key: string,
+  { etag }: Pick<PublishedVersion, 'etag'>,
+  { taken }: SillyState,
+): Promise<boolean> {
+  const { conditionalWrites, orderedListing } = store.capabilities;
+  const isTimed = orderedListing && taken?.etag === etag;
+  if (conditionalWrites && !isTimed) return false;
+  const head = await store.head(key);
+  if (head === undefined) return false;
+  return head.etag !== etag || (isTimed && secondsOf(head) !== secondsOf(taken));
+}
+
+/** HEAD tells no milliseconds, and some servers' LIST does. */
+const secondsOf = ({ lastModifiedMs }: { readonly lastModifiedMs: number }): number =>
+  Math.floor(lastModifiedMs / 1000);

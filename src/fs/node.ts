@@ -25,6 +25,8 @@ export interface SillyState {
   readonly withheld: boolean;
   /** When a client last read it, wrote to it or committed it, or gave it the name (milliseconds since the epoch). */
   usedMs: number;
+  /** The object when the file got the name, where LIST or HEAD had told its LastModified. */
+  readonly taken?: { readonly etag: string; readonly lastModifiedMs: number } | undefined;
 }
 
 /** A publication of which it isn't known whether it reached the store. */

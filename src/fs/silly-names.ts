@@ -14,7 +14,13 @@
  */
 import { dropUnpublished, journal, unpublishedRefs } from './journaling.js';
 import { moveObject } from './move-object.js';
-import { NEVER_MS, type DirectoryNode, type FileNode, type PublishedVersion } from './node.js';
+import {
+  NEVER_MS,
+  type DirectoryNode,
+  type FileNode,
+  type PublishedVersion,
+  type SillyState,
+} from './node.js';
 import type { Publishing } from './publishing.js';
 import type { SillyIntent } from './silly-records.js';
 import { toFsError } from './store-errors.js';
@@ -46,13 +52,13 @@ export class SillyNames {
     await volume.silly.journal(node, path, {
       ...(version !== undefined && {
         heldName: volume.nameOf(node),
-        version: { etag: version.etag, size: version.size },
+        version: { etag: version.etag, size: version.size, ...modifiedOf(version) },
       }),
       withheld: true,
       usedMs,
     });
     move();
-    volume.silly.add(node, { heldName, withheld: true, usedMs });
+    volume.silly.add(node, { heldName, withheld: true, usedMs, taken: takenOf(version) });
     await this.#journalAgain(node);
     return true;
   }
@@ -145,7 +151,7 @@ export class SillyNames {
     if (volume.nameOf(node) !== name) volume.nodes.move(node, volume.parentOf(node), name);
     node.validatedMs = NEVER_MS;
     const { heldName, withheld, usedMs, version } = intent;
-    volume.silly.add(node, { heldName, withheld, usedMs });
+    volume.silly.add(node, { heldName, withheld, usedMs, taken: takenOf(version) });
     if (version !== undefined) {
       if (!(await this.#isPublished(node, version))) node.version = version;
       if (node.type === 'file') node.size = node.version?.size ?? 0;
@@ -180,4 +186,12 @@ export class SillyNames {
       else await volume.intents.put(ref, { ...intent, path });
     }
   }
+}
+
+const modifiedOf = ({ lastModifiedMs }: PublishedVersion): { readonly lastModifiedMs?: number } =>
+  lastModifiedMs === undefined ? {} : { lastModifiedMs };
+
+function takenOf(version: PublishedVersion | undefined): SillyState['taken'] {
+  if (version?.lastModifiedMs === undefined) return undefined;
+  return { etag: version.etag, lastModifiedMs: version.lastModifiedMs };
 }

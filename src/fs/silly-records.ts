@@ -106,12 +106,12 @@ export class SillyRecords {
   }
 
   /** From now on it is one. The file has its name already. */
-  add(node: FileNode, { heldName, withheld, usedMs }: SillyState): void {
+  add(node: FileNode, { heldName, withheld, usedMs, taken }: SillyState): void {
     const volume = this.#volume;
     const directory = volume.parentOf(node);
     const name = volume.nameOf(node);
     this.#letGo(node);
-    node.silly = { heldName, withheld, usedMs };
+    node.silly = { heldName, withheld, usedMs, taken };
     this.#files.set(node.id, { node, directory });
     if (heldName !== undefined) this.#held.set(volume.keyOf(node), node);
     if (withheld) directory.unpublishedFiles.set(name, node);

@@ -2,6 +2,7 @@
 import type { Clock } from '../../src/fs/clock.js';
 
 interface Task {
+  readonly delayMs: number;
   readonly dueMs: number;
   readonly run: () => void;
 }
@@ -19,12 +20,17 @@ export class FakeClock implements Clock {
     return this.#tasks.size;
   }
 
+  /** How long each of them was to wait, in milliseconds. */
+  get delays(): number[] {
+    return [...this.#tasks].map(({ delayMs }) => delayMs);
+  }
+
   nowMs(): number {
     return this.#nowMs;
   }
 
   after(delayMs: number, run: () => void): () => void {
-    const task = { dueMs: this.#nowMs + delayMs, run };
+    const task = { delayMs, dueMs: this.#nowMs + delayMs, run };
     this.#tasks.add(task);
     return () => this.#tasks.delete(task);
   }
