@@ -1,12 +1,12 @@
-/** How fast a client goes through pages, by its own doing: what it waits for the store doesn't count. */
+/** How fast a client goes through the pages of a listing. The time that it waits for the store doesn't count. */
 
-/** Of the time for which a page is good, what may pass until the client comes to it. */
+/** Share of the time for which a page is good that may pass until the client comes to it. */
 const SHARE_MAX = 0.5;
-/** Pages ahead, however slow the client. */
+/** Pages asked for ahead, however slow the client is. */
 const PAGES_MIN = 1;
-/** Of a new interval in the mean. */
+/** Weight of a new interval in the moving mean. */
 const WEIGHT = 0.25;
-/** What a client waits for the store, of the time that it takes itself, from which on the store is the slower one. */
+/** The store counts as slower than the client when the client waits for it longer than this share of the time that it takes itself. */
 const WAITS_MIN = 0.25;
 
 export class ClientPace {
@@ -27,12 +27,12 @@ export class ClientPace {
     this.#lastMs = nowMs();
   }
 
-  /** Asked one LIST after another, the store doesn't bring pages as fast as the client takes them: it has waited for some behind the first. */
+  /** By one LIST after another the store doesn't bring pages as fast as the client takes them: it had to wait for some behind the first. */
   get isStoreSlower(): boolean {
     return this.#isStoreSlower;
   }
 
-  /** The client waits for the store meanwhile. */
+  /** Called with a LIST that the client waits for; resolves when it has ended. Rejects as it does. */
   async waiting(asking: Promise<void>): Promise<void> {
     const beganMs = this.#nowMs();
     try {
@@ -42,11 +42,11 @@ export class ClientPace {
     }
   }
 
-  /** The client came to another page. How many pages ahead of it will be good when it comes to them. */
+  /** Called when the client has come to another page. Returns how many pages ahead would still be good when it comes to them. */
   came(): number {
     const nowMs = this.#nowMs();
     const tookMs = Math.max(0, nowMs - this.#lastMs - this.#waitedMs);
-    // For its first page every client waits.
+    // Every client waits for its first page: that tells nothing.
     if (this.#meanMs !== undefined) {
       this.#takenMs += tookMs;
       this.#waitedBeforeMs += this.#waitedMs;

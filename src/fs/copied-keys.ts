@@ -1,37 +1,39 @@
 /**
- * What the rename of a directory has copied: which version of each key, and which version the copy is. The journal hears of it some hundreds
- * at a time, beside the rename: after a crash a copy is known by its own ETag, and what somebody else put at the new name is not taken for it.
+ * The keys that a directory's rename has copied: for each, the ETag of the version that was copied and that of the copy. They are journaled some hundreds
+ * at a time while the rename goes on. After a crash a copy is known by its own ETag, and an object that somebody else put at the new name isn't taken for it.
  */
 import type { Volume } from './volume.js';
 
-/** Copies that the journal is told of at a time. One that it wasn't told of is compared after a crash. */
-const TOLD_AT_A_TIME = 256;
+/** Copies in one record of the journal. Those that a crash finds without a record are compared by their bytes. */
+const KEYS_A_RECORD = 256;
 
-interface Told {
+/** Of several keys, by index. */
+interface KeyRecord {
+  /** Below the directory. */
   readonly names: string[];
-  /** Of what was copied. */
+  /** ETags of the versions that were copied. */
   readonly etags: string[];
-  /** Of the copies; empty where it is the same. */
+  /** ETags of the copies; empty where it is the same. */
   readonly copies: string[];
 }
 
 export class CopiedKeys {
   readonly #volume: Volume;
-  /** Of the rename's intent. */
+  /** The ref of the rename's intent. */
   readonly #ref: string;
-  /** ETags of what has a copy, by its name below the directory. */
+  /** ETag of the version that was copied, by name below the directory. */
   readonly #sources = new Map<string, string>();
-  /** ETags of copies that have others. */
+  /** ETag of the copy, where it has another one than its source. */
   readonly #copies = new Map<string, string>();
   readonly #refs: string[] = [];
-  #untold: Told = { names: [], etags: [], copies: [] };
+  #unjournaled: KeyRecord = { names: [], etags: [], copies: [] };
 
   constructor(volume: Volume, ref: string) {
     this.#volume = volume;
     this.#ref = ref;
   }
 
-  /** What the journal has of an interrupted rename. */
+  /** The keys that the journal has of an interrupted rename. */
   static of(volume: Volume, ref: string): CopiedKeys {
     const copied = new CopiedKeys(volume, ref);
     for (const [each, intent] of volume.intents.live()) {
@@ -45,22 +47,22 @@ export class CopiedKeys {
     return copied;
   }
 
-  /** A name below the directory has a copy. */
+  /** Called when a name below the directory was copied. */
   note(name: string, etag: string, copyEtag: string): void {
     const copy = copyEtag === etag ? '' : copyEtag;
     this.#remember(name, etag, copy);
-    this.#untold.names.push(name);
-    this.#untold.etags.push(etag);
-    this.#untold.copies.push(copy);
-    if (this.#untold.names.length >= TOLD_AT_A_TIME) this.#tell();
+    this.#unjournaled.names.push(name);
+    this.#unjournaled.etags.push(etag);
+    this.#unjournaled.copies.push(copy);
+    if (this.#unjournaled.names.length >= KEYS_A_RECORD) this.#journal();
   }
 
-  /** The version that was copied. */
+  /** ETag of the version that was copied. */
   source(name: string): string | undefined {
     return this.#sources.get(name);
   }
 
-  /** The version that the copy was when it was made. */
+  /** ETag of the copy when it was made. */
   copy(name: string): string | undefined {
     return this.#copies.get(name) ?? this.#sources.get(name);
   }
@@ -69,7 +71,7 @@ export class CopiedKeys {
     return this.#sources.keys();
   }
 
-  /** The rename is over. */
+  /** Called when the rename is over: ends its records. */
   end(): void {
     for (const ref of this.#refs) this.#volume.intents.end(ref);
   }
@@ -80,18 +82,20 @@ export class CopiedKeys {
     else this.#copies.set(name, copy);
   }
 
-  /** Not waited for: nothing is promised by it. */
-  #tell(): void {
+  /** Doesn't wait: no promise rests on the record. */
+  #journal(): void {
     const { intents, name: volume, log } = this.#volume;
-    const told = this.#untold;
-    this.#untold = { names: [], etags: [], copies: [] };
+    const record = this.#unjournaled;
+    this.#unjournaled = { names: [], etags: [], copies: [] };
     const ref = `${this.#ref}:${this.#refs.length}`;
     this.#refs.push(ref);
-    intents.put(ref, { kind: 'copied-keys', volume, rename: this.#ref, ...told }).catch((error: unknown) => {
-      log.warn(
-        { err: error },
-        'copies of a directory rename were not journaled: after a crash they are compared',
-      );
-    });
+    intents
+      .put(ref, { kind: 'copied-keys', volume, rename: this.#ref, ...record })
+      .catch((error: unknown) => {
+        log.warn(
+          { err: error },
+          'copies of a directory rename were not journaled: after a crash they are compared',
+        );
+      });
   }
 }

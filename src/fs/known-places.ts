@@ -1,19 +1,19 @@
-/** What is known of a directory by its name alone, without a look into it. */
+/** What is known of an entry from listings alone, without a request of its own. */
 import { NEVER_MS, type DirectoryNode, type FsNode } from './node.js';
 import type { Volume } from './volume.js';
 
-/** No request tells more of such an entry than a listing. Directory buckets list prefixes that only an unfinished upload has. */
+/** Whether a listing tells as much of such an entry as any request. Not of directories in directory buckets: those list prefixes that only an unfinished upload has. */
 export function listingTellsAll({ metadata, store }: Volume, kind: FsNode['kind']): boolean {
   return metadata === 'none' && (kind === 'file' || store.capabilities.orderedListing);
 }
 
-/** Nobody looked into the directory, and a listing had it within the time to live. */
+/** Whether a listing showed the directory within the time to live, and nobody has looked into it. */
 export function isPlaceTold(volume: Volume, node: DirectoryNode, nowMs = volume.clock.nowMs()): boolean {
   const { onlyListedMs = NEVER_MS } = node;
   return !node.gone && nowMs - onlyListedMs < volume.metadataTtlMs;
 }
 
-/** The directory that had the name when it was looked at or listed last, however long ago: whether it still is there its own LIST tells. */
+/** The directory that had the name when it was last looked at or listed, however long ago. Whether it still exists is told by a LIST of its own. */
 export function directoryOnceAt(
   { table, nodes }: Volume,
   parent: DirectoryNode,

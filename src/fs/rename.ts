@@ -15,7 +15,7 @@ import { createRef, dropUnpublished, journal } from './journaling.js';
 import { finishMove, movesAlone, type NamedEntry } from './move-node.js';
 import { moveObject } from './move-object.js';
 import type { Markers } from './markers.js';
-import type { DirectoryNode, EntryChange, FileNode, FsNode } from './node.js';
+import type { DirectoryNode, EntryChange, FileNode, FsNode, PublishedVersion } from './node.js';
 import type { Claim } from './path-locks.js';
 import type { Publishing } from './publishing.js';
 import { isSillyName } from './names.js';
@@ -23,7 +23,7 @@ import type { SillyNames } from './silly-names.js';
 import { isReplaced, toFsError } from './store-errors.js';
 import type { Volume } from './volume.js';
 
-/** Somebody else writes at the source or the target: looked at again this often. */
+/** How often a rename is tried while somebody else keeps writing at the source or the target. */
 const ATTEMPTS_MAX = 3;
 
 type RenameIntent = Extract<Intent, { kind: 'rename-file' | 'rename-directory' }>;
@@ -36,6 +36,22 @@ export interface RenameRules {
   readonly target: Guard;
   /** A rename that would copy more is EXDEV. */
   readonly copyBytesMax: number;
+}
+
+interface FileRenameRules {
+  readonly to: Place;
+  /** Bytes; EXDEV where more would be copied. */
+  readonly copyBytesMax: number;
+  /** Called with the old key when only the store can still refuse the rename. */
+  readonly depart: (key: string) => Promise<void>;
+}
+
+interface FileMove {
+  readonly source: FileNode;
+  /** Of the source's object. */
+  readonly version: PublishedVersion;
+  readonly target: FsNode | undefined;
+  readonly to: Place;
 }
 
 /** What a rename did to its two directories; nothing, where source and target are one. */
@@ -157,7 +173,7 @@ export class Rename {
     }
   }
 
-  /** The directory that is left has the entry still, under its new name. */
+  /** Whether the entry stays below the directory that it leaves: then that is kept by it. */
   #isWithin(from: Place, to: Place): boolean {
     const volume = this.#volume;
     return volume.prefixOf(to.directory).startsWith(volume.prefixOf(from.directory));
@@ -184,35 +200,39 @@ export class Rename {
   async #renameFile(
     source: FileNode,
     target: FsNode | undefined,
-    {
-      to,
-      copyBytesMax,
-      depart,
-    }: {
-      readonly to: Place;
-      readonly copyBytesMax: number;
-      readonly depart: (key: string) => Promise<void>;
-    },
+    { to, copyBytesMax, depart }: FileRenameRules,
   ): Promise<void> {
     const volume = this.#volume;
-    // It has nothing to copy: it is published at its new name.
-    if (movesAlone(volume, source)) {
-      if (target === undefined) {
-        await this.#journalMove(source, to);
-        volume.nodes.move(source, to.directory, to.name);
-        return;
-      }
-      if (target.kind === 'file' && (await this.#replaceUnpublished(source, target, to))) return;
-    }
+    if (await this.#moveUnpublished(source, target, to)) return;
     await this.#publishing.publishHeld(source);
     const { version } = source;
     if (version === undefined) throw new FsError('EIO', 'the file to rename has no object');
     const fromKey = volume.keyOf(source);
     if (version.size > copyBytesMax && !canRename(volume.store))
       throw copiesTooMuch(volume, fromKey, copyBytesMax);
-    const toKey = volume.entryKey(to.directory, to.name);
     if (target?.kind === 'file') await this.#publishing.settleAttempt(target);
     await depart(fromKey);
+    await this.#moveUnderIntent({ source, version, target, to });
+    volume.readers.forget(fromKey);
+    volume.nodes.save(source);
+  }
+
+  /** A file that the store doesn't have is published at its new name: there is nothing to copy. False where that can't be. */
+  async #moveUnpublished(source: FileNode, target: FsNode | undefined, to: Place): Promise<boolean> {
+    const volume = this.#volume;
+    if (!movesAlone(volume, source)) return false;
+    if (target !== undefined)
+      return target.kind === 'file' && (await this.#replaceUnpublished(source, target, to));
+    await this.#journalMove(source, to);
+    volume.nodes.move(source, to.directory, to.name);
+    return true;
+  }
+
+  /** Moves the object of a published file, under an intent in the journal. */
+  async #moveUnderIntent({ source, version, target, to }: FileMove): Promise<void> {
+    const volume = this.#volume;
+    const fromKey = volume.keyOf(source);
+    const toKey = volume.entryKey(to.directory, to.name);
     const replaced = target?.kind === 'file' ? target.version : undefined;
     const ref = `rename:${source.id}`;
     await volume.intents.put(ref, {
@@ -245,8 +265,6 @@ export class Rename {
       // Whoever asked hears of a failure; the intent is for a crash alone.
       volume.intents.end(ref);
     }
-    volume.readers.forget(fromKey);
-    volume.nodes.save(source);
   }
 
   /** Somebody else's object is at the target: the next call finds it, and what isn't published of the file there before is kept beside it. */

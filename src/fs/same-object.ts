@@ -1,16 +1,16 @@
 /**
- * Whether an object is as good as a copy of another: the same bytes under the same headers. An ETag alone tells it only of what was put in one
- * piece and is not encrypted by a key; what was uploaded in parts has another one than its copy, and its bytes are compared.
+ * Whether an object is as good as a copy of another: the same bytes with the same headers. Equal ETags prove equal bytes. But an object that was uploaded
+ * in parts, or is encrypted with a KMS key, has another ETag than its copy: then the bytes are compared.
  */
 import { isDeepStrictEqual } from 'node:util';
 import type { ObjectHead } from '../store/object-store.js';
 import { isReplaced } from './store-errors.js';
 import type { Volume } from './volume.js';
 
-/** Bytes of either object that are compared at a time. */
+/** Two objects are compared in pieces of this many bytes. */
 const PIECE_BYTES = 1024 * 1024;
 
-/** What a copy always takes along. Storage class and encryption may be the bucket's own, by its rules. */
+/** Headers that a copy always takes along. Storage class and encryption may differ, by the rules of the bucket. */
 const headersOf = (head: ObjectHead): readonly unknown[] => [
   head.metadata,
   head.contentType,
@@ -20,7 +20,7 @@ const headersOf = (head: ObjectHead): readonly unknown[] => [
   head.cacheControl,
 ];
 
-/** False where either was replaced meanwhile. Errors: StoreError. */
+/** Whether `there` is as good as a copy of `source`; false where either was replaced meanwhile. Errors: StoreError. */
 export async function isAsGoodAs(volume: Volume, there: ObjectHead, source: ObjectHead): Promise<boolean> {
   const { size } = source;
   if (there.size !== size || !isDeepStrictEqual(headersOf(there), headersOf(source))) return false;
