@@ -26,10 +26,101 @@ function pageOf(bucket: ReadonlyMap<string, ListedEntry>, max: number): readonly
   return all.slice(0, max);
 }
 
+type Step = typeof step extends fc.Arbitrary<infer T> ? T : never;
+
+/** When the LIST is asked for, evaluated by the store, and answered: numbers of steps. */
+interface ListTimes {
+  readonly asked: number;
+  readonly evaluated: number;
+  readonly answered: number;
+}
+
+/** Longer than any steps, with the answers to their changes. */
+const STEPS_MAX = 40;
+
+/** A bucket, the directory that is kept of it here, and one LIST under way while names change. */
+class History {
+  readonly bucket = new Map<string, ListedEntry>();
+  readonly directory = new DirectoryNode(16n);
+  /** Names that somebody else changed so late that nothing is expected of them. */
+  readonly theirs = new Set<string>();
+  readonly #times: ListTimes;
+  readonly #pageMax: number;
+  /** Changes made here that are answered later. */
+  readonly #due: { readonly at: number; readonly tell: () => void }[] = [];
+  /** When the last change of a name is answered: the next one begins after that. */
+  readonly #busy = new Map<string, number>();
+  #page: readonly ListedEntry[] = [];
+  /** The page doesn't have all names. */
+  isTruncated = false;
+  #answer: () => void = () => undefined;
+  #asking: Promise<void> | undefined;
+
+  constructor(times: ListTimes, pageMax: number) {
+    this.#times = times;
+    this.#pageMax = pageMax;
+  }
+
+  async play(steps: readonly Step[]): Promise<void> {
+    const { asked, evaluated, answered } = this.#times;
+    for (let at = 0; at <= STEPS_MAX; at++) {
+      for (const due of this.#due) if (due.at === at) due.tell();
+      if (at === asked) this.#asking = this.directory.during((changes) => this.#list(changes));
+      const step = steps[at];
+      if (step?.kind === 'theirs') this.#theirs(step.name, step.there, at);
+      else if (step !== undefined) this.#ours(step, at);
+      if (at === evaluated) {
+        this.#page = pageOf(this.bucket, this.#pageMax);
+        this.isTruncated = this.bucket.size > this.#pageMax;
+      }
+      if (at === answered) {
+        this.#answer();
+        await this.#asking;
+      }
+    }
+  }
+
+  async #list(changes: NameChanges<ListedEntry>): Promise<void> {
+    await new Promise<void>((resolve) => (this.#answer = resolve));
+    const last = this.#page.at(-1);
+    const until = this.isTruncated && last !== undefined ? sortKeyOf(last) : undefined;
+    const entries = new Map(this.#page.map((entry) => [entry.name, entry]));
+    changes.putOver(entries, until);
+    if (changes.isUnknown) throw new Error('all changes are known by name');
+    this.directory.listing = until === undefined ? { takenMs: 0, entries } : undefined;
+    this.directory.beginning = until === undefined ? undefined : { takenMs: 0, entries, until };
+  }
+
+  #theirs(name: string, isThere: boolean, at: number): void {
+    // After a change here that isn't answered yet, nobody knows that theirs followed it.
+    if (at >= this.#times.asked || this.#isBusy(name, at)) this.theirs.add(name);
+    if (isThere) this.bucket.set(name, entryOf(name, 'file', `"theirs-${at}"`));
+    else this.bucket.delete(name);
+  }
+
+  #ours({ kind, name, late }: Exclude<Step, { kind: 'theirs' }>, at: number): void {
+    if (this.#isBusy(name, at)) return;
+    const entry = entryOf(name, kind === 'mkdir' ? 'directory' : 'file', `"ours-${at}"`);
+    if (kind === 'remove') this.bucket.delete(name);
+    else this.bucket.set(name, entry);
+    this.#busy.set(name, at + late);
+    const tell = (): void => {
+      if (kind === 'remove') this.directory.noteAbsent(name, 0);
+      else this.directory.noteEntry(entry);
+    };
+    if (late === 0) tell();
+    else this.#due.push({ at: at + late, tell });
+  }
+
+  #isBusy(name: string, at: number): boolean {
+    return (this.#busy.get(name) ?? -1) >= at;
+  }
+}
+
 await t.test(
   'a LIST with what was changed here put over it tells what a LIST from afterwards would, but for what others changed',
   async (t) => {
-    let pages = 0;
+    let truncated = 0;
     await fc.assert(
       fc.asyncProperty(
         fc.array(step, { maxLength: 24 }),
@@ -37,73 +128,19 @@ await t.test(
         fc.constantFrom(3, 1000),
         async (steps, times, pageMax) => {
           const [asked = 0, evaluated = 0, answered = 0] = [...times].sort((a, b) => a - b);
-          const bucket = new Map<string, ListedEntry>();
-          const directory = new DirectoryNode(16n);
-          const due: { readonly at: number; readonly name: string; readonly tell: () => void }[] = [];
-          const theirs = new Set<string>();
-          // A change of a name begins when the one before has been answered.
-          const busy = new Map<string, number>();
-          let evaluatedPage: readonly ListedEntry[] = [];
-          let truncated = false;
-          let listed: Map<string, ListedEntry> | undefined;
-          let until: string | undefined;
-          let release: () => void = () => undefined;
-          let asking: Promise<void> | undefined;
-          for (let at = 0; at <= 40; at++) {
-            for (const each of due) if (each.at === at) each.tell();
-            if (at === asked) {
-              asking = directory.during(async (changes: NameChanges<ListedEntry>) => {
-                await new Promise<void>((resolve) => (release = resolve));
-                until = truncated ? sortKeyOf(evaluatedPage.at(-1) ?? entryOf('', 'file', '')) : undefined;
-                listed = new Map(evaluatedPage.map((entry) => [entry.name, entry]));
-                changes.putOver(listed, until);
-                t.notOk(changes.isUnknown);
-                directory.listing = truncated ? undefined : { takenMs: 0, entries: listed };
-                directory.beginning =
-                  until === undefined ? undefined : { takenMs: 0, entries: listed, until };
-              });
-            }
-            const now = steps[at];
-            if (now?.kind === 'theirs') {
-              // Of a change here whose answer comes later nobody knows that theirs followed it.
-              if (at >= asked || (busy.get(now.name) ?? -1) >= at) theirs.add(now.name);
-              if (now.there) bucket.set(now.name, entryOf(now.name, 'file', `"theirs-${at}"`));
-              else bucket.delete(now.name);
-            } else if (now !== undefined && (busy.get(now.name) ?? -1) < at) {
-              const { name, kind } = now;
-              const entry = entryOf(name, kind === 'mkdir' ? 'directory' : 'file', `"ours-${at}"`);
-              if (kind === 'remove') bucket.delete(name);
-              else bucket.set(name, entry);
-              busy.set(name, at + now.late);
-              const tell = (): void => {
-                if (kind === 'remove') directory.noteAbsent(name, 0);
-                else directory.noteEntry(entry);
-              };
-              if (now.late === 0) tell();
-              else due.push({ at: at + now.late, name, tell });
-            }
-            if (at === evaluated) {
-              evaluatedPage = pageOf(bucket, pageMax);
-              truncated = bucket.size > pageMax;
-            }
-            if (at === answered) {
-              release();
-              await asking;
-            }
-          }
-          if (truncated) pages++;
+          const history = new History({ asked, evaluated, answered }, pageMax);
+          await history.play(steps);
+          if (history.isTruncated) truncated++;
           for (const name of NAMES) {
-            if (theirs.has(name)) continue;
-            const listing = directory.listingOf(name);
-            if (listing === undefined) continue;
-            t.same(listing.entries.get(name), bucket.get(name), name);
+            const listing = history.directory.listingOf(name);
+            if (history.theirs.has(name) || listing === undefined) continue;
+            t.same(listing.entries.get(name), history.bucket.get(name), name);
           }
-          t.ok([...(directory.beginning?.entries.keys() ?? [])].every((name) => NAMES.includes(name)));
         },
       ),
       { numRuns: 500 },
     );
-    t.ok(pages > 0, 'pages that don’t tell of all names were among them');
+    t.ok(truncated > 0, 'pages that don’t tell of all names were among them');
   },
 );
 
