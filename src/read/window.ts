@@ -74,11 +74,16 @@ export class Window {
     return this.#streams;
   }
 
-  /** Streams that have bytes left to read ahead: those that share the memory for it. */
+  /**
+   * Streams that have bytes left to read ahead: those that share the memory for it. One that has come to the end has none, whatever of it is to be
+   * fetched again.
+   */
   get sequentialStreams(): number {
     let streams = 0;
-    for (const stream of this.#streams)
-      if (stream.sequential && !stream.abandoned && stream.ahead < this.#size) streams += 1;
+    for (const stream of this.#streams) {
+      const hasMore = Math.max(stream.ahead, stream.next) < this.#size;
+      if (stream.sequential && !stream.abandoned && hasMore) streams += 1;
+    }
     return streams;
   }
 

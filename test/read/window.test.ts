@@ -283,6 +283,20 @@ await t.test('interleaved streams are told apart, and the longest unused is drop
   t.equal(reader.window.streams.length, 4);
 });
 
+await t.test('a stream that has come to the end shares no memory any more, whatever it misses', async (t) => {
+  const size = 8 * MIB;
+  const window = new Window(size, options());
+  // No memory for readahead: each READ finds nothing, and fetches for itself.
+  for (let start = 0; start < size; start += MIB) {
+    t.equal(window.sequentialStreams, start > MIB ? 1 : 0, `at ${start / MIB} MiB`);
+    window.observe({ start, end: start + MIB }, met());
+  }
+  t.equal(window.sequentialStreams, 0);
+  // One that was overtaken comes late.
+  window.observe({ start: size - 2 * MIB, end: size - MIB }, met());
+  t.equal(window.sequentialStreams, 0);
+});
+
 await t.test('a stream with all of its file under way takes no share of the memory', async (t) => {
   const reader = new Fetched(64 * MIB);
   const counts = [];
