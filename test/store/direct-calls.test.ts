@@ -278,7 +278,14 @@ await t.test('any page of LIST reads as the SDK reads it', async (t) => {
   t.teardown(() => client.destroy());
   const pages = fc.record({
     entries: fc.array(
-      fc.record({ key: texts, size: fc.maxSafeNat(), ms: fc.nat({ max: 4e12 }), etag: texts }),
+      fc.record({
+        key: texts,
+        size: fc.maxSafeNat(),
+        ms: fc.nat({ max: 4e12 }),
+        etag: texts,
+        // S3's own order of elements, with what may stand between them, and others.
+        form: fc.constantFrom('usual', 'more', 'other order', 'other time', 'spaced'),
+      }),
       { maxLength: 6 },
     ),
     prefixes: fc.array(texts, { maxLength: 4 }),
@@ -295,11 +302,20 @@ await t.test('any page of LIST reads as the SDK reads it', async (t) => {
           ? ''
           : `<NextContinuationToken>${escaped(token.trim())}</NextContinuationToken>`) +
         entries
-          .map(
-            ({ key, size, ms, etag }) =>
-              `<Contents><Key>k${escaped(key)}k</Key><LastModified>${new Date(ms).toISOString()}</LastModified>` +
-              `<ETag>&quot;${escaped(etag)}&quot;</ETag><Size>${size}</Size></Contents>`,
-          )
+          .map(({ key, size, ms, etag, form }) => {
+            const seconds = new Date(ms - (ms % 1000)).toISOString().replace('.000', '');
+            const time = form === 'other time' ? seconds : new Date(ms).toISOString();
+            const elements = [
+              `<Key>k${escaped(key)}k</Key>`,
+              `<LastModified>${time}</LastModified>`,
+              `<ETag>&quot;${escaped(etag)}&quot;</ETag>`,
+              ...(form === 'more' ? ['<ChecksumAlgorithm>CRC32</ChecksumAlgorithm>'] : []),
+              `<Size>${size}</Size>`,
+              ...(form === 'more' ? ['<Owner><ID>o</ID></Owner><StorageClass>STANDARD</StorageClass>'] : []),
+            ];
+            if (form === 'other order') elements.reverse();
+            return `<Contents>${elements.join(form === 'spaced' ? '\n ' : '')}</Contents>`;
+          })
           .join('') +
         prefixes
           .map((prefix) => `<CommonPrefixes><Prefix>p${escaped(prefix)}/</Prefix></CommonPrefixes>`)
@@ -323,7 +339,7 @@ await t.test('any page of LIST reads as the SDK reads it', async (t) => {
       t.equal(own.nextContinuationToken, sdk.NextContinuationToken);
       t.equal(own.isTruncated, sdk.IsTruncated);
     }),
-    { numRuns: 60 },
+    { numRuns: 150 },
   );
 });
 

@@ -51,9 +51,9 @@ async function askPage(
 
 function toPage(context: S3Context, page: ListedPage): ListPage {
   const objects: ObjectSummary[] = [];
-  for (const { key: listed, ...summary } of page.contents) {
+  for (const { key: listed, size, etag, lastModifiedMs } of page.contents) {
     const key = decodeListed(listed, page.encoded, context.log);
-    if (key !== undefined) objects.push({ key, ...summary });
+    if (key !== undefined) objects.push({ key, size, etag, lastModifiedMs });
   }
   const prefixes: string[] = [];
   for (const listed of page.prefixes) {
