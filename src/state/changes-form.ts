@@ -7,6 +7,7 @@
  * Numbers are big-endian, lengths in bytes. `facts` are the distinct facts of the names, as V8 serializes them.
  */
 import { deserialize, serialize } from 'node:v8';
+import { NAME_HEAD_BYTES } from './listed-names.js';
 import {
   NodeChanges,
   type ChildChanges,
@@ -14,9 +15,10 @@ import {
   type NodeRecord,
   type Removal,
 } from './node-changes.js';
+import type { NameBatch } from './staged-names.js';
 
 const FORM = 1;
-const NAME_HEAD_BYTES = 8 + 1 + 2;
+const GROUP_HEAD_BYTES = 8 + 4;
 /** Bytes of UTF-8 that one UTF-16 code unit takes at most. */
 const UNIT_BYTES_MAX = 3;
 const NAME_BYTES_MAX = 0xffff;
@@ -27,9 +29,12 @@ interface NewName {
   readonly facts: number;
 }
 
-/** The bytes that `decodeChanges` reads. */
-export function encodeChanges({ nodes, children, removals, burials }: NodeChanges): Buffer {
-  const numbers = new Map<unknown, number>();
+/** The bytes that `decodeChanges` reads; of the listed names as well, if any. */
+export function encodeChanges(
+  { nodes, children, removals, burials }: NodeChanges,
+  listed?: NameBatch,
+): Buffer {
+  const numbers = new Map(listed?.names.facts.map((facts, number) => [facts, number]));
   const named = new Map<bigint, NewName[]>();
   const otherNodes = new Map(nodes);
   const otherChildren = new Map<bigint, ChildChanges>();
@@ -50,16 +55,20 @@ export function encodeChanges({ nodes, children, removals, burials }: NodeChange
     if (names.length > 0) named.set(parent, names);
     if (others.size > 0) otherChildren.set(parent, others);
   }
+  const groups = listed === undefined ? [] : [...listed.names.groups(listed.from, listed.end)];
+  for (const group of groups) bytes += GROUP_HEAD_BYTES + group.bytes.length;
   const facts = serialize([...numbers.keys()]);
-  const head = Buffer.allocUnsafe(1 + 4 + facts.length + 12 * named.size + bytes + 8);
+  const head = Buffer.allocUnsafe(1 + 4 + facts.length + GROUP_HEAD_BYTES * named.size + bytes + 8);
   head.writeUInt8(FORM, 0);
   head.writeUInt32BE(facts.length, 1);
   facts.copy(head, 5);
   let at = 5 + facts.length;
+  for (const group of groups) {
+    at = writeGroupHead(head, at, group.parent, group.count);
+    at += group.bytes.copy(head, at);
+  }
   for (const [parent, names] of named) {
-    head.writeBigUInt64BE(parent, at);
-    head.writeUInt32BE(names.length, at + 8);
-    at += 12;
+    at = writeGroupHead(head, at, parent, names.length);
     for (const name of names) at = writeName(head, at, name);
   }
   head.writeBigUInt64BE(0n, at);
@@ -84,7 +93,11 @@ export function decodeChanges(bytes: Buffer): NodeChanges {
 }
 
 /** Whether the change fits the short form: a new node with the first id of its path, of which nothing is known but its name and facts. */
-function isNewName(record: NodeChange | undefined, parent: bigint, name: string): record is NodeRecord {
+export function isNewName(
+  record: NodeChange | undefined,
+  parent: bigint,
+  name: string,
+): record is NodeRecord {
   return (
     typeof record === 'object' &&
     record.parent === parent &&
@@ -104,6 +117,13 @@ function numberOf(facts: unknown, numbers: Map<unknown, number>): number | undef
   if (known !== undefined || numbers.size === FACTS_MAX) return known;
   numbers.set(facts, numbers.size);
   return numbers.size - 1;
+}
+
+/** Writes what a directory's names begin with; returns where the first of them stands. */
+function writeGroupHead(bytes: Buffer, at: number, parent: bigint, count: number): number {
+  bytes.writeBigUInt64BE(parent, at);
+  bytes.writeUInt32BE(count, at + 8);
+  return at + GROUP_HEAD_BYTES;
 }
 
 /** Writes one name at `at`; returns where the next one begins. */

@@ -1,6 +1,7 @@
 /** The inode tree in LMDB: nodes by id, children by parent and name, removals by time. node-form.ts has the keys and values. */
 import { join } from 'node:path';
 import { open, type Database, type RootDatabase } from 'lmdb';
+import type { ListedNames } from './listed-names.js';
 import { GONE, type NodeChange, type NodeChanges, type Removal } from './node-changes.js';
 import {
   BURIED,
@@ -15,6 +16,8 @@ import {
 
 /** Key of the number of the last changes of the log that LMDB has. */
 const LOG_NUMBER = Buffer.from('log');
+/** Key of the number of the last changes of the log of which LMDB has the listed names (staged-names.ts): where there is none, all that it has. */
+const LISTED_NUMBER = Buffer.from('listed');
 const NOTHING = Buffer.alloc(0);
 /** For fewer names than this, a search of the range costs more than looking them up one by one. */
 const RANGE_NAMES_MIN = 8;
@@ -28,6 +31,8 @@ export class NodeDatabase {
   readonly #removals: Database<Buffer, Buffer>;
   /** Number of the last changes of the log that the database had when it was opened. */
   readonly logNumber: bigint;
+  /** Of the last changes of which the names that listings showed are here, when it was opened. */
+  readonly listedNumber: bigint;
 
   constructor(directory: string) {
     this.#database = open<unknown, Buffer>({
@@ -48,6 +53,8 @@ export class NodeDatabase {
       encoding: 'binary',
     });
     this.logNumber = BigInt((this.#database.get(LOG_NUMBER) as bigint | number | undefined) ?? 0n);
+    const listed = this.#database.get(LISTED_NUMBER) as bigint | number | undefined;
+    this.listedNumber = listed === undefined ? this.logNumber : BigInt(listed);
   }
 
   /** Resolves when what was written is on the disk. */
@@ -101,9 +108,17 @@ export class NodeDatabase {
     }
   }
 
-  /** One event turn's puts are one transaction (lmdb's eventTurnBatching), so a node and its name go together. */
-  async write({ nodes, children, removals, burials }: NodeChanges, number: bigint): Promise<void> {
+  /**
+   * One event turn's puts are one transaction (lmdb's eventTurnBatching), so a node and its name go together. With them goes the number of the
+   * changes, and that it is true of listed names as well where it is.
+   */
+  async write(
+    { nodes, children, removals, burials }: NodeChanges,
+    number: bigint,
+    withListed: boolean,
+  ): Promise<void> {
     let last = this.#database.put(LOG_NUMBER, number);
+    if (withListed) last = this.#database.put(LISTED_NUMBER, number);
     for (const [id, change] of nodes) {
       const key = nodeKey(id);
       last = change === 'dropped' ? this.#nodes.remove(key) : this.#nodes.put(key, storedForm(change));
@@ -117,6 +132,33 @@ export class NodeDatabase {
       }
     }
     await last;
+  }
+
+  /** Puts these names, without their nodes: as one transaction. */
+  async putNames(listed: ListedNames, places: Uint32Array): Promise<void> {
+    let last: Promise<boolean> | undefined;
+    for (const at of places) {
+      const record = listed.recordAt(at);
+      if (record !== undefined)
+        last = this.#children.put(childKey(record.parent, record.name), nodeKey(record.id));
+    }
+    await last;
+  }
+
+  /** Puts the nodes of these names, as one transaction. */
+  async putNodes(listed: ListedNames, places: Uint32Array): Promise<void> {
+    let last: Promise<boolean> | undefined;
+    for (const at of places) {
+      const record = listed.recordAt(at);
+      if (record !== undefined) last = this.#nodes.put(nodeKey(record.id), storedForm(record));
+    }
+    await last;
+  }
+
+  /** The listed names of the log's changes up to this number are here, and all else of them where `all`. */
+  async putListedNumber(number: bigint, all: boolean): Promise<void> {
+    if (all) void this.#database.put(LOG_NUMBER, number);
+    await this.#database.put(LISTED_NUMBER, number);
   }
 
   /** Lists nodes that were removed before removals were listed (layout 1) as removed at `atMs`. */

@@ -15,6 +15,7 @@ import { basename, join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { decodeChanges, encodeChanges } from './changes-form.js';
 import type { NodeChanges } from './node-changes.js';
+import type { NameBatch } from './staged-names.js';
 
 const NAME = /^names-(\d+)\.log$/;
 /** length and CRC-32. */
@@ -26,8 +27,10 @@ const FILE_BYTES_MAX = 4 * 1024 * 1024;
 /** What the log has of changes that LMDB lacks. */
 export interface Replayed {
   readonly log: NodeLog;
-  /** In their order. */
+  /** In their order; the first is the one behind what was committed. */
   readonly changes: readonly NodeChanges[];
+  /** Changes before those of which LMDB may lack listed names, and has all else. */
+  readonly listed: readonly NodeChanges[];
 }
 
 interface LogFile {
@@ -60,17 +63,23 @@ export class NodeLog {
   }
 
   /**
-   * Reads what an earlier life left behind `committed`, the number of the last changes that LMDB has, and cuts off what is behind a gap.
-   * `fileBytesMax` is for tests.
+   * Reads what an earlier life left behind `committed`, the number of the last changes that LMDB has, and cuts off what is behind a gap. Of
+   * listed names LMDB may have those of the changes up to `listedNumber` alone. `fileBytesMax` is for tests.
    */
-  static open(directory: string, committed: bigint, fileBytesMax = FILE_BYTES_MAX): Replayed {
+  static open(
+    directory: string,
+    committed: bigint,
+    fileBytesMax = FILE_BYTES_MAX,
+    listedNumber = committed,
+  ): Replayed {
     const paths = readdirSync(directory)
       .filter((name) => NAME.test(name))
       .map((name) => join(directory, name))
       .sort((a, b) => numberOf(a) - numberOf(b));
     const changes: NodeChanges[] = [];
+    const listed: NodeChanges[] = [];
     const full: LogFile[] = [];
-    let last = committed;
+    let last = listedNumber < committed ? listedNumber : committed;
     let gap = false;
     for (const path of paths) {
       if (gap) {
@@ -80,9 +89,10 @@ export class NodeLog {
       const bytes = readFileSync(path);
       let at = 0;
       for (let frame = frameAt(bytes, at); frame !== undefined; frame = frameAt(bytes, at)) {
-        if (frame.number > last + 1n) break;
-        if (frame.number === last + 1n) {
-          changes.push(decodeChanges(frame.changes));
+        // A power cut may have taken some that LMDB has all the same: what they told of listed names is lost with them.
+        if (frame.number > (last < committed ? committed : last) + 1n) break;
+        if (frame.number > last) {
+          (frame.number > committed ? changes : listed).push(decodeChanges(frame.changes));
           last = frame.number;
         }
         at = frame.end;
@@ -91,15 +101,16 @@ export class NodeLog {
       if (gap) truncateSync(path, at);
       full.push({ path, lastNumber: last });
     }
-    return { log: new NodeLog(directory, fileBytesMax, full, last), changes };
+    const lastNumber = last < committed ? committed : last;
+    return { log: new NodeLog(directory, fileBytesMax, full, lastNumber), changes, listed };
   }
 
   /**
    * Resolves when a kill of this process loses none of them. One call at a time. After a failure nothing of them counts, and they may be
    * given again.
    */
-  async append(changes: NodeChanges): Promise<void> {
-    const payload = encodeChanges(changes);
+  async append(changes: NodeChanges, listed?: NameBatch): Promise<void> {
+    const payload = encodeChanges(changes, listed);
     const number = this.lastNumber + 1n;
     const frame = Buffer.allocUnsafe(FRAME_BYTES + NUMBER_BYTES + payload.length);
     frame.writeUInt32BE(NUMBER_BYTES + payload.length, 0);

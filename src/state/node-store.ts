@@ -6,6 +6,8 @@
  *                        log: settled()                    flushed()
  *   get -> recent, then the layers from the newest to the oldest
  *
+ * Names that a listing shows go to LMDB another way, from the log on (staged-names.ts).
+ *
  * lmdb's own cache doesn't do this for keys that are buffers. What could not be appended goes back under the growing changes, and what could not be
  * committed under the logged ones: nothing that was put is forgotten, and it is tried again.
  */
@@ -17,15 +19,12 @@ import {
   type NodeRecord,
   type Removal,
 } from './node-changes.js';
+import { NodeCommitter } from './node-committer.js';
 import { NodeDatabase } from './node-database.js';
 import { NodeLog } from './node-log.js';
 import { Recent } from './recent.js';
-
-/** What was appended to the log meanwhile goes into one transaction. */
-const COMMIT_REST_MS = 10;
-const COMMIT_RETRY_MS = 1000;
-/** Changed nodes beyond which a listing waits: each is 300 bytes here, and mostly a page of 4 KiB in LMDB's transaction. */
-const UNCOMMITTED_MAX = 4096;
+import { replayListed, replayed } from './replayed-names.js';
+import { StagedNames } from './staged-names.js';
 
 interface Waiter {
   readonly resolve: () => void;
@@ -46,34 +45,26 @@ export class NodeStore {
   /** The directory that was last asked about, as its children's keys in the cache begin: names are asked for directory by directory. */
   #cachePrefix = { parent: 0n, text: '0/' };
   readonly #log: NodeLog;
+  readonly #committer: NodeCommitter;
+  readonly #staged: StagedNames;
   #growing = new NodeChanges();
   #growingWaiters: Waiter[] = [];
   #appending = new NodeChanges();
   #appendingWaiters: Waiter[] = [];
   #appendScheduled = false;
-  #logged = new NodeChanges();
-  /** Number of the last changes among the logged ones. */
-  #loggedNumber: bigint;
-  #committing = new NodeChanges();
-  readonly #commitWaiters: Waiter[] = [];
-  #committer: Promise<void> | undefined;
-  /** Number of the last changes that LMDB has. */
-  #databaseNumber: bigint;
-  #hurry: (() => void) | undefined;
-  #removing: Promise<void> = Promise.resolve();
   #closed = false;
 
   constructor({ directory, cachedMax }: NodeStoreOptions) {
     this.#database = new NodeDatabase(directory);
     this.#nodeCache = new Recent(cachedMax);
     this.#childCache = new Recent(cachedMax);
-    const { logNumber } = this.#database;
-    const { log, changes } = NodeLog.open(directory, logNumber);
+    const { logNumber, listedNumber } = this.#database;
+    const { log, changes, listed } = NodeLog.open(directory, logNumber, undefined, listedNumber);
     this.#log = log;
-    this.#databaseNumber = logNumber;
-    this.#loggedNumber = log.lastNumber;
-    for (const each of changes) this.#logged.putOver(each);
-    this.#commitSoon();
+    this.#committer = new NodeCommitter(this.#database, log);
+    this.#staged = new StagedNames(this.#database, (number) => this.#committer.listedMerged(number));
+    replayListed(listed, logNumber, this.#staged, (id) => this.#database.node(id) !== undefined);
+    this.#committer.add(replayed(changes, logNumber, this.#staged), this.#staged);
   }
 
   node(id: bigint): NodeRecord | undefined {
@@ -103,11 +94,13 @@ export class NodeStore {
 
   /** Not put into the cache. */
   #findUnkept(id: bigint): NodeChange | undefined {
+    const [logged, committing] = this.#committer.layers;
     const held =
       this.#growing.nodes.get(id) ??
       this.#appending.nodes.get(id) ??
-      this.#logged.nodes.get(id) ??
-      this.#committing.nodes.get(id);
+      logged.nodes.get(id) ??
+      committing.nodes.get(id) ??
+      this.#staged.record(id);
     if (held !== undefined) return held;
     return this.#database.node(id);
   }
@@ -117,7 +110,7 @@ export class NodeStore {
    * together, and nothing is put into the cache.
    */
   childIdsOf(parent: bigint, names: readonly string[]): (bigint | undefined)[] {
-    const newer = [this.#growing, this.#appending, this.#logged, this.#committing]
+    const newer = [this.#growing, this.#appending, ...this.#committer.layers]
       .map(({ children }) => children.get(parent))
       .filter((changes) => changes !== undefined);
     const stored = this.#database.childIds(parent, names);
@@ -126,34 +119,53 @@ export class NodeStore {
         const id = changes.get(name);
         if (id !== undefined) return id === GONE ? undefined : id;
       }
-      return stored(name);
+      return this.#staged.idOf(parent, name) ?? stored(name);
     });
   }
 
   /** As `childId`, of names that are not on their way to the log yet. For a name that comes twice in one page of a listing. */
   growingChildId(parent: bigint, name: string): bigint | undefined {
     const id = this.#growing.children.get(parent)?.get(name);
-    return id === GONE ? undefined : id;
+    return id === GONE ? undefined : (id ?? this.#staged.idOf(parent, name));
   }
 
-  /** Puts a node and its name, as `putNode` and `putChild`, without the cache: a listing showed it, and nobody asked for it by name. */
+  /** Puts a new node and its name without the cache: a listing showed it, and nobody asked for it by name. */
   putListed(record: NodeRecord): void {
-    this.#growing.nodes.set(record.id, record);
-    this.#growing.setChild(record.parent, record.name, record.id);
+    // Where the name was another node's, that it is gone may be on its way.
+    if (this.#hasChange(record.parent, record.name) || !this.#staged.add(record)) {
+      this.#growing.nodes.set(record.id, record);
+      this.#growing.setChild(record.parent, record.name, record.id);
+    }
     this.#schedule();
+  }
+
+  #hasChange(parent: bigint, name: string): boolean {
+    for (const { children } of [this.#growing, this.#appending, ...this.#committer.layers])
+      if (children.get(parent)?.has(name) === true) return true;
+    return false;
+  }
+
+  /** What is changed of a listed name that isn't in the database yet goes there with the other changes. */
+  #unstage(id: bigint): void {
+    const record = this.#staged.take(id);
+    if (record === undefined) return;
+    this.#growing.nodes.set(id, record);
+    if (this.#growing.children.get(record.parent)?.has(record.name) !== true)
+      this.#growing.setChild(record.parent, record.name, id);
   }
 
   /** The id under which `name` is live in `parent`. */
   childId(parent: bigint, name: string): bigint | undefined {
     const cacheKey = this.#childCacheKey(parent, name);
+    const [logged, committing] = this.#committer.layers;
     let id =
       this.#childCache.get(cacheKey) ??
       this.#growing.children.get(parent)?.get(name) ??
       this.#appending.children.get(parent)?.get(name) ??
-      this.#logged.children.get(parent)?.get(name) ??
-      this.#committing.children.get(parent)?.get(name);
+      logged.children.get(parent)?.get(name) ??
+      committing.children.get(parent)?.get(name);
     if (id === undefined) {
-      id = this.#database.childId(parent, name);
+      id = this.#staged.idOf(parent, name) ?? this.#database.childId(parent, name);
       if (id === undefined) return undefined;
       this.#childCache.set(cacheKey, id);
     }
@@ -162,14 +174,17 @@ export class NodeStore {
 
   /** Live children of `parent` as they are when the iteration starts. In no promised order. */
   *childIds(parent: bigint): Generator<bigint> {
-    const changes: ChildChanges = new Map(this.#committing.children.get(parent));
-    for (const newer of [this.#logged, this.#appending, this.#growing])
+    const [logged, committing] = this.#committer.layers;
+    const changes: ChildChanges = new Map(committing.children.get(parent));
+    for (const newer of [logged, this.#appending, this.#growing])
       for (const [name, id] of newer.children.get(parent) ?? []) changes.set(name, id);
+    for (const [name, id] of this.#staged.childrenOf(parent)) if (!changes.has(name)) changes.set(name, id);
     for (const [name, id] of this.#database.children(parent)) if (!changes.has(name)) yield id;
     for (const id of changes.values()) if (id !== GONE) yield id;
   }
 
   putNode(record: NodeRecord): void {
+    this.#unstage(record.id);
     this.#growing.nodes.set(record.id, record);
     this.#nodeCache.set(record.id, record);
     this.#schedule();
@@ -207,22 +222,30 @@ export class NodeStore {
 
   /** Makes `name` in `parent` mean `id`. */
   putChild(parent: bigint, name: string, id: bigint): void {
+    this.#unstageName(parent, name);
     this.#growing.setChild(parent, name, id);
     this.#childCache.set(this.#childCacheKey(parent, name), id);
     this.#schedule();
   }
 
   deleteChild(parent: bigint, name: string): void {
+    this.#unstageName(parent, name);
     this.#growing.setChild(parent, name, GONE);
     // Dropped rather than set to GONE: `putListed` doesn't touch the cache, and GONE would hide what it puts.
     this.#childCache.delete(this.#childCacheKey(parent, name));
     this.#schedule();
   }
 
+  #unstageName(parent: bigint, name: string): void {
+    const id = this.#staged.idOf(parent, name);
+    if (id !== undefined) this.#unstage(id);
+  }
+
   /** Resolves when all puts so far are in the log: a kill of this process loses none of them. */
   settled(): Promise<void> {
-    if (!this.#growing.empty) return this.#appended(this.#growingWaiters);
-    return this.#appending.empty ? Promise.resolve() : this.#appended(this.#appendingWaiters);
+    if (!this.#growing.empty || this.#staged.growing) return this.#appended(this.#growingWaiters);
+    const isAppending = !this.#appending.empty || this.#staged.appending;
+    return isAppending ? this.#appended(this.#appendingWaiters) : Promise.resolve();
   }
 
   /**
@@ -230,15 +253,14 @@ export class NodeStore {
    * their way.
    */
   named(): Promise<void> {
-    if (this.#growing.children.size > 0) return this.#appended(this.#growingWaiters);
-    return this.#appending.children.size > 0 ? this.#appended(this.#appendingWaiters) : Promise.resolve();
+    if (this.#growing.children.size > 0 || this.#staged.growing) return this.#appended(this.#growingWaiters);
+    const isAppending = this.#appending.children.size > 0 || this.#staged.appending;
+    return isAppending ? this.#appended(this.#appendingWaiters) : Promise.resolve();
   }
 
   /** Where many changes wait for LMDB, resolves when it has taken some or has failed to; undefined otherwise. For callers that make changes faster than it takes them. */
   room(): Promise<void> | undefined {
-    if (this.#logged.nodes.size + this.#committing.nodes.size < UNCOMMITTED_MAX) return undefined;
-    this.#hurry?.();
-    return new Promise((resolve) => this.#commitWaiters.push({ resolve, reject: () => resolve() }));
+    return this.#committer.room() ?? this.#staged.room();
   }
 
   #appended(waiters: Waiter[]): Promise<void> {
@@ -248,19 +270,16 @@ export class NodeStore {
     });
   }
 
-  /** Resolves when all puts so far are in LMDB. */
+  /** Resolves when all puts so far are in LMDB, but for names of listings. */
   async committed(): Promise<void> {
     await this.settled();
-    const { lastNumber } = this.#log;
-    while (this.#committer !== undefined && this.#databaseNumber < lastNumber) {
-      this.#hurry?.();
-      await new Promise<void>((resolve, reject) => this.#commitWaiters.push({ resolve, reject }));
-    }
+    await this.#committer.committed();
   }
 
   /** Resolves when all puts so far are on the disk: a crash of the machine loses none of them. */
   async flushed(): Promise<void> {
     await this.committed();
+    await this.#staged.flushed();
     await this.#database.flushed;
   }
 
@@ -273,13 +292,11 @@ export class NodeStore {
     try {
       await this.flushed();
       this.#log.turn();
-      await this.#removing;
-      await this.#log.removeUpTo(this.#databaseNumber);
+      await this.#committer.removed();
     } finally {
       this.#closed = true;
-      this.#hurry?.();
-      await this.#committer;
-      await this.#removing;
+      await this.#committer.close();
+      await this.#staged.close();
       await this.#log.close();
       await this.#database.close();
     }
@@ -300,16 +317,18 @@ export class NodeStore {
 
   /** Appends to the log until nothing is left. Never rejects: who waits learns how it ended. */
   async #append(): Promise<void> {
-    while (!this.#growing.empty) {
+    while (!this.#growing.empty || this.#staged.growing) {
       const changes = this.#growing;
+      const listed = this.#staged.begin();
       const waiters = this.#growingWaiters;
       this.#appending = changes;
       this.#appendingWaiters = waiters;
       this.#growing = new NodeChanges();
       this.#growingWaiters = [];
       try {
-        await this.#log.append(changes);
+        await this.#log.append(changes, listed);
       } catch (cause) {
+        this.#staged.failed();
         const failed = [...waiters, ...this.#growingWaiters.splice(0)];
         this.#growing.putUnder(changes);
         this.#appending = new NodeChanges();
@@ -318,69 +337,11 @@ export class NodeStore {
         for (const waiter of failed) waiter.reject(error);
         return;
       }
-      // Mostly nothing else is logged: no copying then.
-      if (this.#logged.empty) this.#logged = changes;
-      else this.#logged.putOver(changes);
-      this.#loggedNumber = this.#log.lastNumber;
       this.#appending = new NodeChanges();
-      this.#commitSoon();
+      this.#staged.logged(this.#log.lastNumber);
+      this.#committer.add(changes, this.#staged);
       for (const waiter of waiters) waiter.resolve();
     }
     this.#appendScheduled = false;
-  }
-
-  #commitSoon(): void {
-    if (this.#committer !== undefined || this.#logged.empty) return;
-    this.#committer = this.#commitAll().finally(() => {
-      this.#committer = undefined;
-    });
-  }
-
-  /** Commits what is in the log until nothing is left. Never rejects. */
-  async #commitAll(): Promise<void> {
-    let restMs = COMMIT_REST_MS;
-    while (!this.#logged.empty && !this.#closed) {
-      await this.#rest(restMs);
-      const number = this.#loggedNumber;
-      this.#committing = this.#logged;
-      this.#logged = new NodeChanges();
-      try {
-        await this.#database.write(this.#committing, number);
-      } catch (cause) {
-        this.#logged.putUnder(this.#committing);
-        this.#committing = new NodeChanges();
-        restMs = COMMIT_RETRY_MS;
-        const error = new Error('the node table could not be committed', { cause });
-        for (const waiter of this.#commitWaiters.splice(0)) waiter.reject(error);
-        continue;
-      }
-      restMs = COMMIT_REST_MS;
-      this.#committing = new NodeChanges();
-      this.#databaseNumber = number;
-      // Who waits for a later one looks again.
-      for (const waiter of this.#commitWaiters.splice(0)) waiter.resolve();
-      const onDisk = this.#database.flushed;
-      this.#removing = this.#removing
-        .then(async () => {
-          await onDisk;
-          await this.#log.removeUpTo(number);
-        })
-        // What could not be removed is read and passed over by the next life, and removed by it.
-        .catch(() => undefined);
-    }
-  }
-
-  /** Until the time has come, or somebody waits for a commit. */
-  async #rest(ms: number): Promise<void> {
-    if (this.#commitWaiters.length > 0) return;
-    await new Promise<void>((resolve) => {
-      const timer = setTimeout(resolve, ms);
-      timer.unref();
-      this.#hurry = () => {
-        clearTimeout(timer);
-        resolve();
-      };
-    });
-    this.#hurry = undefined;
   }
 }

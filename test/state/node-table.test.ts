@@ -228,7 +228,7 @@ interface ModelNode {
 }
 
 type Step = readonly [
-  'intern' | 'list' | 'move' | 'remove' | 'facts' | 'cookie' | 'settle' | 'reopen' | 'collect',
+  'intern' | 'list' | 'move' | 'remove' | 'facts' | 'cookie' | 'settle' | 'merge' | 'reopen' | 'collect',
   number,
   number,
   number,
@@ -242,7 +242,16 @@ const step: fc.Arbitrary<Step> = fc.tuple(
       weight: 4,
       arbitrary: fc.constantFrom('move' as const, 'remove' as const, 'facts' as const, 'cookie' as const),
     },
-    { weight: 1, arbitrary: fc.constantFrom('settle' as const, 'reopen' as const, 'collect' as const) },
+    {
+      weight: 2,
+      arbitrary: fc.constantFrom(
+        'settle' as const,
+        'merge' as const,
+        'merge' as const,
+        'reopen' as const,
+        'collect' as const,
+      ),
+    },
   ),
   fc.nat(1000),
   fc.nat(1000),
@@ -344,6 +353,12 @@ void t.test('any sequence of changes, settling and reopening reads like a map of
               model.delete(at);
               collected.add(at);
             }
+          } else if (what === 'merge') {
+            // Listed names go to LMDB meanwhile, some turns of which are waited for.
+            const merged = table.flushed();
+            for (let turn = 0; turn < b % 8; turn++) await new Promise(setImmediate);
+            if (b % 3 === 0) await merged;
+            else merged.catch((error: unknown) => t.error(error));
           } else if (what === 'reopen') {
             await table.close();
             table = NodeTable.open(directory, { secret, cachedNodesMax });
