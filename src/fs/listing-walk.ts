@@ -15,7 +15,8 @@ import { ClientPace } from './client-pace.js';
 import { namesAhead, type SeenPage } from './name-spread.js';
 import { runEnd } from './run-end.js';
 import { sortKeyOf, type ListedEntry } from './node.js';
-import { heldPage, PackedEntries, type WaitingPage } from './packed-entries.js';
+import { PackedEntries } from './packed-entries.js';
+import { letGoOf, openPage, type PageMemory, type WalkPage } from './walk-page.js';
 import { firstAfter, type Continuation, type HeldPage, type ListedPage } from './listed-page.js';
 
 /** What a LIST told, as far as it can be told. */
@@ -38,12 +39,6 @@ export interface PageSource {
     after: string,
     last: string | undefined,
   ): readonly ListedEntry[];
-}
-
-/** Memory for pages ahead: each page is asked for, and given back. */
-export interface PageMemory {
-  take(): boolean;
-  give(): void;
 }
 
 export interface WalkOptions {
@@ -71,10 +66,6 @@ interface Run {
   listedPages: number;
   /** As many as it was made for. */
   plannedPages: number;
-}
-
-interface WalkPage extends WaitingPage {
-  readonly isAccounted: boolean;
 }
 
 /** Pages ahead of the client, at most: some 200 KiB each. */
@@ -138,7 +129,7 @@ export class ListingWalk {
       const found = run.pages.findLast(({ after }) => compareKeys(after, key) < 0);
       if (found === undefined || (found.more !== undefined && compareKeys(key, found.more.after) > 0))
         continue;
-      const page = heldPage(found);
+      const page = this.#opened(run, found);
       const last = page.entries.at(-1);
       if (last !== undefined && compareKeys(key, sortKeyOf(last)) <= 0) return page;
     }
@@ -156,7 +147,7 @@ export class ListingWalk {
       const found = pageAt(run, position);
       const next = goesOnAt(run, position);
       if (found !== undefined) {
-        const page = heldPage(found);
+        const page = this.#opened(run, found);
         const from = firstAfter(page.entries, position);
         if (from < page.entries.length || page.more === undefined) {
           this.#taken(page, reads, after);
@@ -175,6 +166,12 @@ export class ListingWalk {
   end(): void {
     this.#ended = true;
     for (const run of this.#runs) this.#letGo(run, run.pages);
+  }
+
+  #opened(run: Run, page: WalkPage): HeldPage {
+    const { held, isKept } = openPage(page, this.#memory, () => this.#ended);
+    if (!isKept) this.#letGo(run, [page]);
+    return held;
   }
 
   /** Where the run is in which the sort key lies: the entries behind it are there or later. */
@@ -219,7 +216,7 @@ export class ListingWalk {
   }
 
   #letGo(run: Run, pages: readonly WalkPage[]): void {
-    for (const page of pages) if (page.isAccounted) this.#memory.give();
+    for (const page of pages) letGoOf(page, this.#memory);
     run.pages = run.pages.filter((page) => !pages.includes(page));
   }
 
@@ -328,7 +325,7 @@ export class ListingWalk {
     // A page that leaves all of its entries to the next one covers nothing. Any other page without entries is kept, to lead on to what is behind it.
     if (more !== undefined && compareKeys(more.after, next.after) <= 0) return;
     const held = isHeld ? new PackedEntries(entries) : entries;
-    run.pages.push({ after: next.after, entries: held, more, takenMs, isAccounted: isHeld });
+    run.pages.push({ after: next.after, entries: held, more, takenMs, isAccounted: isHeld, heldBytes: 0 });
   }
 
   /** What of a page belongs to the run. */

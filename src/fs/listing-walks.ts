@@ -6,7 +6,8 @@
 import type { MemoryBudget } from '../memory/memory-budget.js';
 import type { Clock } from './clock.js';
 import type { HeldPage } from './listed-page.js';
-import { ListingWalk, type PageMemory, type PageSource, type WalkOptions } from './listing-walk.js';
+import { ListingWalk, type PageSource, type WalkOptions } from './listing-walk.js';
+import type { PageMemory } from './walk-page.js';
 
 /** Directories with walks, and walks of one. */
 const DIRECTORIES_MAX = 32;
@@ -33,6 +34,8 @@ export class ListingWalks {
     this.#memory = {
       take: () => budget.tryReserveFree(PAGE_BYTES),
       give: () => budget.release(PAGE_BYTES),
+      hold: (bytes) => budget.tryReserve(bytes),
+      release: (bytes) => budget.release(bytes),
     };
     // All of it can be listed again.
     budget.addRelief((bytes) => {

@@ -2,7 +2,7 @@
  * Packs the entries of a page into a few buffers. Up to a hundred pages wait ahead of a client; as objects and strings they would be a hundred thousand of
  * each, a third of the heap and more than a third of the collector's work. Packed, a page of 1,000 entries takes some 70 KB outside of the heap.
  */
-import type { Continuation, HeldPage } from './listed-page.js';
+import type { Continuation } from './listed-page.js';
 import type { ListedEntry } from './node.js';
 
 /** No name contains it. */
@@ -68,10 +68,12 @@ export interface WaitingPage {
   readonly takenMs: number;
 }
 
-/** The page with its entries unpacked. It stays unpacked, since a client reads a page by several calls. */
-export function heldPage(page: WaitingPage): HeldPage {
-  const { after, more, takenMs } = page;
-  const entries = page.entries instanceof PackedEntries ? page.entries.unpacked() : page.entries;
-  page.entries = entries;
-  return more === undefined ? { after, entries, takenMs } : { after, entries, takenMs, more };
+/** What an entry takes as objects beside its name: itself, its version and its ETag. 1,000 entries with names of 50 bytes were measured to take 200 KB. */
+const ENTRY_BYTES = 150;
+
+/** Bytes that entries take as objects, roughly. */
+export function bytesOfEntries(entries: readonly ListedEntry[]): number {
+  let bytes = 0;
+  for (const { name } of entries) bytes += ENTRY_BYTES + name.length;
+  return bytes;
 }

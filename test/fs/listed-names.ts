@@ -5,10 +5,10 @@ import { firstAfter } from '../../src/fs/listed-page.js';
 import {
   ListingWalk,
   type FetchedPage,
-  type PageMemory,
   type PageSource,
   type WalkOptions,
 } from '../../src/fs/listing-walk.js';
+import type { PageMemory } from '../../src/fs/walk-page.js';
 import { compareKeys } from '../../src/fs/names.js';
 import { sortKeyOf, type ListedEntry } from '../../src/fs/node.js';
 import { mayBeShadowed } from '../../src/fs/unordered.js';
@@ -127,13 +127,17 @@ const withHeld = (read: Continuation['read'], entries: readonly ListedEntry[]): 
 /** Counts the pages that a walk has memory for. */
 export class CountedMemory implements PageMemory {
   readonly #limit: number;
+  readonly #holds: boolean;
+  /** For pages that are read. */
+  heldBytes = 0;
   /** Taken and not given back. */
   pages = 0;
   /** The most at a time. */
   pagesMax = 0;
 
-  constructor(limit = Infinity) {
+  constructor(limit = Infinity, holds = true) {
     this.#limit = limit;
+    this.#holds = holds;
   }
 
   take(): boolean {
@@ -144,6 +148,15 @@ export class CountedMemory implements PageMemory {
 
   give(): void {
     this.pages--;
+  }
+
+  hold(bytes: number): boolean {
+    if (this.#holds) this.heldBytes += bytes;
+    return this.#holds;
+  }
+
+  release(bytes: number): void {
+    this.heldBytes -= bytes;
   }
 }
 
@@ -157,10 +170,16 @@ export interface WalkedThrough {
 export async function walkThrough(
   names: ListedNames,
   options: WalkOptions,
-  client: { readonly entriesAtATime?: number; readonly msAPage?: number; readonly memoryPages?: number } = {},
+  client: {
+    readonly entriesAtATime?: number;
+    readonly msAPage?: number;
+    readonly memoryPages?: number;
+    /** Pages that are read are kept for the next call. */
+    readonly holds?: boolean;
+  } = {},
 ): Promise<WalkedThrough> {
-  const { entriesAtATime = 500, msAPage = 0, memoryPages = Infinity } = client;
-  const memory = new CountedMemory(memoryPages);
+  const { entriesAtATime = 500, msAPage = 0, memoryPages = Infinity, holds = true } = client;
+  const memory = new CountedMemory(memoryPages, holds);
   let walk = new ListingWalk(names, memory, '', options);
   const keys: string[] = [];
   for (let after = ''; ;) {
@@ -185,5 +204,6 @@ export async function walkThrough(
   }
   walk.end();
   if (memory.pages !== 0) throw new Error(`${memory.pages} pages of memory were not given back`);
+  if (memory.heldBytes !== 0) throw new Error(`${memory.heldBytes} bytes were not given back`);
   return { keys, pagesMax: memory.pagesMax };
 }

@@ -33,7 +33,8 @@ await t.test(
         fc.integer({ min: 0, max: 20 }),
         fc.stringMatching(/^[a-c!n0-3]{0,3}$/),
         fc.array(fc.boolean(), { maxLength: 30 }),
-        async (named, pages, guessed, entriesAtATime, memoryPages, hidden, failing) => {
+        fc.boolean(),
+        async (named, pages, guessed, entriesAtATime, memoryPages, hidden, failing, holds) => {
           const keys = named.map(([each, isDirectory]) => (isDirectory ? `${each}/` : each));
           const isHidden = ({ name: [first = ''] }: ListedEntry): boolean => hidden.includes(first);
           const pageEntries = (list: number): number => pages[list % pages.length] ?? 1;
@@ -44,7 +45,7 @@ await t.test(
             const found = guessed[guesses++ % guessed.length] ?? undefined;
             return found === undefined ? undefined : { name: found, errorEntries: 0 };
           };
-          const client = { entriesAtATime, memoryPages };
+          const client = { entriesAtATime, memoryPages, holds };
           const walked = await names.run(walkThrough(names, { splits: true, guess }, client));
           const expected = names.entries.filter((entry) => !isHidden(entry)).map(sortKeyOf);
           if (walked.keys.join('\n') !== expected.join('\n'))
@@ -144,6 +145,66 @@ await t.test('who waits for a page of a walk that is ended meanwhile gets it', a
   t.equal(memory.pages, 0);
   t.notOk(walk.covers(decimal(1500)), 'nobody else goes on with it');
 });
+
+await t.test(
+  'a page that there is no memory for serves the call that it was asked for, and is not kept',
+  async (t) => {
+    const names = new ListedNames({ keys: Array.from({ length: 5000 }, (_, at) => decimal(at)) });
+    const walk = new ListingWalk(names, new CountedMemory(0, false), '', { splits: true });
+    const found = await names.run(walk.take('', true));
+    const last = found?.page.entries.at(-1);
+    t.ok((found?.page.entries.length ?? 0) > 990);
+    t.notOk(walk.covers(decimal(499)), 'who goes on within it asks again');
+    t.ok(last !== undefined && walk.covers(sortKeyOf(last)), 'and behind it goes on');
+    const memory = new CountedMemory(0, true);
+    const held = new ListingWalk(names, memory, '', { splits: true });
+    await names.run(held.take('', true));
+    t.ok(held.covers(decimal(499)));
+    t.ok(memory.heldBytes > 1000 * 150, 'what is kept is taken from the budget');
+    held.end();
+    t.equal(memory.heldBytes, 0);
+  },
+);
+
+await t.test(
+  'clients that hold many listings open take memory of the budget, and no more than it has',
+  async (t) => {
+    const m = await Mounted.start();
+    t.teardown(() => m.end());
+    const directories = Array.from({ length: 24 }, (_, at) => `d${at}`);
+    const files = 1500;
+    for (const directory of directories)
+      for (let at = 0; at < files; at++) m.store.putNow(`${directory}/${decimal(at)}`, Buffer.alloc(0));
+    const handles = await Promise.all(directories.map((each) => m.at(each)));
+    const { budget } = m;
+    const before = budget.usedBytes;
+    let heldMax = 0;
+    /** Each client reads some of its directory, and goes on when all others were there. */
+    const readAll = async (): Promise<void> => {
+      const cookies = handles.map(() => 0n);
+      const seen = handles.map((): string[] => []);
+      for (let turn = 0; seen.some((names) => names.length < files + 2); turn++) {
+        t.ok(turn < 20);
+        for (const [at, handle] of handles.entries()) {
+          const page = await m.fs.readdir(m.context, handle, cookies[at] ?? 0n, 300);
+          seen[at]?.push(...page.entries.map(({ name }) => name.toString()));
+          cookies[at] = page.entries.at(-1)?.cookie ?? 0n;
+        }
+        heldMax = Math.max(heldMax, budget.usedBytes - before);
+      }
+      for (const names of seen) t.equal(new Set(names).size, files + 2, 'each entry once');
+    };
+    await readAll();
+    t.ok(heldMax > directories.length * 1000 * 150, `${heldMax} bytes are held`);
+    // Others take nearly all of it, and give nothing back.
+    const others = budget.limitBytes - before - 500_000;
+    await budget.reserve(others);
+    t.ok(budget.usedBytes <= budget.limitBytes, 'listings gave back what they had');
+    await readAll();
+    t.ok(budget.usedBytes <= budget.limitBytes);
+    budget.release(others);
+  },
+);
 
 await t.test('a store that does not list in order is asked by one LIST after another', async (t) => {
   const names = new ListedNames({ keys: Array.from({ length: 50_000 }, (_, at) => decimal(at)) });
