@@ -63,7 +63,7 @@ export interface Prepared {
 
 /** What a case is prepared with. */
 export interface Setup {
-  /** Fraction of the full size: the short form moves less. */
+  /** Of the full size: the short form moves less, and what is to run longer moves more. */
   readonly size: number;
   /** Counted rounds. */
   readonly rounds: number;
