@@ -153,6 +153,9 @@ interface Entry {
   readonly intent?: JournaledIntent;
 }
 
+/** What is told so that something can be published or removed, which gives room back: that is told on a full disk, too. */
+const GIVES_ROOM: ReadonlySet<Intent['kind']> = new Set(['upload', 'remove-file']);
+
 /** The journal is rewritten when it is larger than this, twice what it was then, and mostly dead. */
 const COMPACT_BYTES_MIN = 4 * 1024 * 1024;
 
@@ -199,7 +202,7 @@ export class IntentLog {
     const before = this.#live.get(ref);
     this.#apply(ref, intent);
     try {
-      await this.#journal.append({ ref, intent: journaled });
+      await this.#journal.append({ ref, intent: journaled }, GIVES_ROOM.has(intent.kind));
     } catch (error) {
       // Not promised: nothing is to be carried out, nor to be ended.
       if (this.#live.get(ref) === intent) this.#apply(ref, before);
@@ -248,7 +251,7 @@ export class IntentLog {
   async #appendEnd(ref: string): Promise<void> {
     this.#unended.delete(ref);
     try {
-      await this.#journal.append({ ref });
+      await this.#journal.append({ ref }, true);
       this.#gone(ref);
     } catch (error) {
       if (!this.#live.has(ref)) this.#unended.add(ref);

@@ -6,13 +6,14 @@
  *
  * A crash leaves at most one torn record, the last, whose entries nobody was told of: replay stops there and cuts it off. A whole record
  * behind a broken one is another matter: the disk changed what was promised, and the journal doesn't open. A write that finds no room
- * is taken back, and the next append may succeed. After a failed sync nothing is known of the file's end, so every later append fails
+ * is taken back, and the next append may succeed; what tells that something is over finds room in a reserve (reserve-file.ts). After a failed sync nothing is known of the file's end, so every later append fails
  * too: the daemon must stop promising.
  */
 import { open, rename, rm, type FileHandle } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { crc32 } from 'node:zlib';
-import { syncDirectory } from './durable-file.js';
+import { isErrorCode, syncDirectory } from './durable-file.js';
+import { ReserveFile } from './reserve-file.js';
 
 /** What JSON carries: plain objects, arrays, strings, numbers, booleans, null. A bigint goes as a string. */
 export type JournalEntry = object | string | number | boolean | null;
@@ -31,11 +32,9 @@ interface Pending {
   readonly reject: (cause: Error) => void;
 }
 
-type Step = Pending &
-  (
-    | { readonly kind: 'append'; readonly entry: string }
-    | { readonly kind: 'compact'; readonly entries: readonly string[] }
-  );
+type Append = Pending & { readonly kind: 'append'; readonly entry: string; readonly endsSomething: boolean };
+
+type Step = Append | (Pending & { readonly kind: 'compact'; readonly entries: readonly string[] });
 
 export interface OpenedJournal {
   readonly journal: Journal;
@@ -47,6 +46,7 @@ export interface OpenedJournal {
 
 export class Journal {
   readonly #path: string;
+  readonly #reserve: ReserveFile;
   #file: FileHandle;
   #bytes: number;
   readonly #steps: Step[] = [];
@@ -57,6 +57,7 @@ export class Journal {
 
   private constructor(path: string, file: FileHandle, bytes: number) {
     this.#path = path;
+    this.#reserve = new ReserveFile(`${path}.reserve`);
     this.#file = file;
     this.#bytes = bytes;
   }
@@ -89,10 +90,13 @@ export class Journal {
     return this.#bytes;
   }
 
-  /** Resolves when the entry is on the disk. Rejects with JournalError once a write has failed. */
-  append(entry: JournalEntry): Promise<void> {
+  /**
+   * Resolves when the entry is on the disk. Rejects with JournalError where it finds no room, and once a sync has failed. `endsSomething`: room is given
+   * back for it, on this disk or soon; the reserve is for such entries.
+   */
+  append(entry: JournalEntry, endsSomething = false): Promise<void> {
     const encoded = encodeEntry(entry);
-    return this.#enqueue((pending) => ({ kind: 'append', entry: encoded, ...pending }));
+    return this.#enqueue((pending) => ({ kind: 'append', entry: encoded, endsSomething, ...pending }));
   }
 
   /**
@@ -111,6 +115,7 @@ export class Journal {
     while (this.#running !== undefined) await this.#running;
     this.#failure ??= new JournalError(`journal ${this.#path} is closed`);
     await this.#file.close();
+    await this.#reserve.close();
   }
 
   #enqueue(makeStep: (pending: Pending) => Step): Promise<void> {
@@ -130,27 +135,19 @@ export class Journal {
         this.#steps.shift();
         await this.#compactTo(head);
       } else {
-        await this.#appendBatch(this.#steps.splice(0, batchLength(this.#steps)));
+        const batch = this.#steps.splice(0, batchLength(this.#steps));
+        await this.#appendBatch(batch.filter((step) => step.kind === 'append'));
       }
     }
     this.#running = undefined;
   }
 
-  async #appendBatch(batch: readonly Step[]): Promise<void> {
-    const entries = batch.flatMap((step) => (step.kind === 'append' ? [step.entry] : []));
-    this.#inFlight = entries;
+  async #appendBatch(batch: readonly Append[]): Promise<void> {
+    let written: readonly Append[];
     try {
       if (this.#failure !== undefined) throw this.#failure;
-      const bytes = encodeRecords(entries);
-      try {
-        await writeFully(this.#file, bytes);
-      } catch (cause) {
-        const error = await this.#takeBack(cause);
-        for (const { reject } of batch) reject(error);
-        return;
-      }
-      await this.#file.datasync();
-      this.#bytes += bytes.length;
+      written = await this.#write(batch);
+      if (written.length > 0) await this.#file.datasync();
     } catch (cause) {
       const failure = this.#fail(cause);
       for (const { reject } of batch) reject(failure);
@@ -158,7 +155,31 @@ export class Journal {
     } finally {
       this.#inFlight = [];
     }
-    for (const { resolve } of batch) resolve();
+    for (const { resolve } of written) resolve();
+    // Nobody waits; and there is room, for something that needs more of it was written.
+    if (this.#steps.length === 0 && written.some(({ endsSomething }) => !endsSomething))
+      await this.#reserve.fill();
+  }
+
+  /** Those that were written: all, or where the disk is full those for which there is the reserve. The others are rejected. */
+  async #write(batch: readonly Append[]): Promise<readonly Append[]> {
+    for (let left = batch; left.length > 0;) {
+      this.#inFlight = left.map(({ entry }) => entry);
+      const bytes = encodeRecords(this.#inFlight);
+      try {
+        await writeFully(this.#file, bytes);
+        this.#bytes += bytes.length;
+        return left;
+      } catch (cause) {
+        const error = await this.#takeBack(cause);
+        const isFull = this.#failure === undefined && isErrorCode(cause, 'ENOSPC', 'EDQUOT');
+        const hasRoom =
+          isFull && left.some(({ endsSomething }) => endsSomething) && (await this.#reserve.cut());
+        for (const { reject, endsSomething } of left) if (!hasRoom || !endsSomething) reject(error);
+        left = hasRoom ? left.filter(({ endsSomething }) => endsSomething) : [];
+      }
+    }
+    return [];
   }
 
   async #compactTo(step: Extract<Step, { kind: 'compact' }>): Promise<void> {
