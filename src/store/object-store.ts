@@ -194,7 +194,7 @@ export interface GetOptions {
   readonly signal?: AbortSignal;
   readonly room?: Room;
   /** The range is all of the version that `ifMatch` names. */
-  readonly whole?: WholeGet;
+  readonly whole?: WholeGet | undefined;
 }
 
 /** Told of the multipart uploads that copies are made by, so that a crash in the middle of one leaves none that nobody knows of. */

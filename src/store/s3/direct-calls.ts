@@ -1,11 +1,19 @@
 /** The calls over our own transport: headers to values and back, as the SDK reads and writes them. */
-import type { Body, ListRequest, ObjectHeaders, PartChecksum, WriteCondition } from '../object-store.js';
+import type {
+  Body,
+  ListRequest,
+  ObjectChecksum,
+  ObjectHeaders,
+  PartChecksum,
+  WriteCondition,
+} from '../object-store.js';
 import type { Attempt } from './attempt.js';
 import { checksumHeader, checksumsOfHeaders } from './checksum.js';
 import { decodeMetadata, encodeMetadata, encryptionOf, tagCountOf } from './headers.js';
 import { fullChecksumOf } from './full-checksum.js';
 import type { AnswerHead } from './http/answer-parser.js';
 import { ListAnswerError, parseListAnswer } from './http/list-answer.js';
+import { queryOf } from './http/sigv4.js';
 import type { Transport } from './http/transport.js';
 import type {
   AnsweredObject,
@@ -18,6 +26,10 @@ import type {
 
 /** A page of 1,000 keys of 1,024 bytes, each byte encoded in three, and room for the rest. */
 const LIST_BYTES_MAX = 8 * 1024 * 1024;
+// As the SDK names them: the parameter tells servers and logs which operation this is.
+const GET_OBJECT = queryOf({ 'x-id': 'GetObject' });
+const PUT_OBJECT = queryOf({ 'x-id': 'PutObject' });
+const DELETE_OBJECT = queryOf({ 'x-id': 'DeleteObject' });
 const METADATA = 'x-amz-meta-';
 /** What the SDK says of a body without a type. */
 const UNTYPED = 'application/octet-stream';
@@ -34,19 +46,15 @@ export class DirectCalls implements ObjectCalls {
       {
         method: 'GET',
         key,
-        // As the SDK names it: the parameter tells servers and logs which operation this is.
-        query: { 'x-id': 'GetObject' },
-        headers: {
-          ...(options.whole
-            ? { 'x-amz-checksum-mode': 'ENABLED' }
-            : { range: `bytes=${String(options.first)}-${String(options.last)}` }),
-          'if-match': options.ifMatch,
-        },
+        query: GET_OBJECT,
+        headers: options.whole
+          ? { 'x-amz-checksum-mode': 'ENABLED', 'if-match': options.ifMatch }
+          : { range: `bytes=${options.first}-${options.last}`, 'if-match': options.ifMatch },
         repeatable: true,
       },
       attempt,
       {
-        head: (head) => handler.head(objectOf(head, options.whole)),
+        head: (head) => handler.head(new HeadAnswer(head, options.whole)),
         body: (chunk) => handler.body(chunk),
         room: () => handler.room?.(),
       },
@@ -60,7 +68,7 @@ export class DirectCalls implements ObjectCalls {
   ): Promise<AnsweredObject> {
     const headers = options.checksums ? { 'x-amz-checksum-mode': 'ENABLED' } : {};
     const head = await this.#transport.send({ method: 'HEAD', key, headers, repeatable: true }, attempt);
-    return objectOf(head, options.checksums);
+    return new HeadAnswer(head, options.checksums);
   }
 
   async list(request: ListRequest, attempt: Attempt): Promise<ListedPage> {
@@ -69,7 +77,7 @@ export class DirectCalls implements ObjectCalls {
     await this.#transport.send(
       {
         method: 'GET',
-        query: {
+        query: queryOf({
           'list-type': '2',
           // Keys hold characters that XML 1.0 can't.
           'encoding-type': 'url',
@@ -78,7 +86,7 @@ export class DirectCalls implements ObjectCalls {
           'start-after': request.startAfter,
           'continuation-token': request.continuationToken,
           'max-keys': request.maxKeys === undefined ? undefined : String(request.maxKeys),
-        },
+        }),
         repeatable: true,
       },
       attempt,
@@ -117,7 +125,7 @@ export class DirectCalls implements ObjectCalls {
       {
         method: 'PUT',
         key,
-        query: { 'x-id': 'PutObject' },
+        query: PUT_OBJECT,
         headers: {
           ...headersOf(options.headers),
           'x-amz-tagging': options.tagging,
@@ -140,7 +148,7 @@ export class DirectCalls implements ObjectCalls {
       {
         method: 'DELETE',
         key,
-        query: { 'x-id': 'DeleteObject' },
+        query: DELETE_OBJECT,
         headers: { 'if-match': ifMatch },
         // With a condition a repeated request may fail because the first one took effect: delete.ts decides, as with PUT.
         repeatable: ifMatch === undefined,
@@ -159,7 +167,11 @@ export class DirectCalls implements ObjectCalls {
       {
         method: 'PUT',
         key,
-        query: { partNumber: String(part.partNumber), uploadId: part.uploadId, 'x-id': 'UploadPart' },
+        query: queryOf({
+          partNumber: String(part.partNumber),
+          uploadId: part.uploadId,
+          'x-id': 'UploadPart',
+        }),
         headers: { 'content-type': UNTYPED, ...checksumOf(part.checksum) },
         body,
         repeatable: true,
@@ -174,18 +186,49 @@ function checksumOf(checksum: PartChecksum | undefined): Readonly<Record<string,
   return checksum === undefined ? {} : { [checksumHeader(checksum.algorithm)]: checksum.value };
 }
 
-function objectOf({ headers }: AnswerHead, asked: boolean): AnsweredObject {
-  const length = headers.get('content-length');
-  return {
-    headers: objectHeadersOf(headers),
-    etag: owned(headers.get('etag')),
-    contentLength: length === undefined ? undefined : Number(length.split(',')[0]),
-    contentRange: headers.get('content-range'),
-    lastModifiedMs: timeOf(headers.get('last-modified')),
-    dateMs: timeOf(headers.get('date')),
-    checksums: checksumsOfHeaders(headers),
-    fullChecksum: asked ? fullChecksumOf((name) => headers.get(name)) : undefined,
-  };
+/** Read from the headers when it is asked: of most GETs nobody wants more than to know that the answer is the right one. */
+class HeadAnswer implements AnsweredObject {
+  readonly #headers: ReadonlyMap<string, string>;
+  readonly #asked: boolean;
+
+  /** `asked`: for the checksum of all bytes in one. */
+  constructor({ headers }: AnswerHead, asked: boolean) {
+    this.#headers = headers;
+    this.#asked = asked;
+  }
+
+  get headers(): ObjectHeaders {
+    return objectHeadersOf(this.#headers);
+  }
+
+  get etag(): string | undefined {
+    return owned(this.#headers.get('etag'));
+  }
+
+  get contentLength(): number | undefined {
+    const length = this.#headers.get('content-length');
+    return length === undefined ? undefined : Number(length.split(',')[0]);
+  }
+
+  get contentRange(): string | undefined {
+    return this.#headers.get('content-range');
+  }
+
+  get lastModifiedMs(): number | undefined {
+    return timeOf(this.#headers.get('last-modified'));
+  }
+
+  get dateMs(): number | undefined {
+    return timeOf(this.#headers.get('date'));
+  }
+
+  get checksums(): readonly PartChecksum[] {
+    return checksumsOfHeaders(this.#headers);
+  }
+
+  get fullChecksum(): ObjectChecksum | undefined {
+    return this.#asked ? fullChecksumOf((name) => this.#headers.get(name)) : undefined;
+  }
 }
 
 /** A text by itself: what is cut out of another one keeps all of that in memory, here 300 bytes of headers for each file that is known. */

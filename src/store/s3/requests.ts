@@ -3,11 +3,11 @@
  * A slot is held during an attempt and given back while backing off.
  */
 import { setTimeout as delay } from 'node:timers/promises';
-import pLimit, { type LimitFunction } from 'p-limit';
 import type { Logger } from '../../telemetry/log.js';
 import type { StoreError } from '../errors.js';
 import { Attempt } from './attempt.js';
 import { type About, retryClassOf, storeError, toStoreError } from './error-map.js';
+import { RequestSlots } from './request-slots.js';
 import { RetryBudget, type RetryPolicy } from './retry.js';
 
 /** Thrown through a call unchanged: the caller's own failure (a sink that throws), never retried. */
@@ -28,8 +28,8 @@ export interface RunOptions {
 
 export class Requests {
   readonly #retry: RetryPolicy;
-  readonly #limit: LimitFunction;
-  readonly #slowLimit: LimitFunction;
+  readonly #slots: RequestSlots;
+  readonly #slowSlots: RequestSlots;
   readonly #log: Logger;
   readonly #attempts = new Set<Attempt>();
   readonly #bucket: string;
@@ -43,8 +43,8 @@ export class Requests {
   }) {
     this.#bucket = options.bucket;
     this.#retry = options.retry;
-    this.#limit = pLimit(options.maxRequests);
-    this.#slowLimit = pLimit(Math.max(1, Math.floor(options.maxRequests / 2)));
+    this.#slots = new RequestSlots(options.maxRequests);
+    this.#slowSlots = new RequestSlots(Math.max(1, Math.floor(options.maxRequests / 2)));
     this.#log = options.log;
   }
 
@@ -99,23 +99,46 @@ export class Requests {
    * Waits for a slot, then makes the attempt. A cut-off ends either at once: the SDK heeds no signal while it looks for
    * credentials or a region. The slot stays taken until the SDK has let go.
    */
-  async #inSlot<T>(
+  #inSlot<T>(
     attempt: Attempt,
     call: (attempt: Attempt) => Promise<T>,
     { firstByteMs, wholeMs, slow }: RunOptions,
   ): Promise<T> {
     return new Promise<T>((resolve, reject) => {
+      const { signal } = attempt;
       const onAbort = (): void => reject(new Error('cut off'));
-      if (attempt.signal.aborted) return onAbort();
-      attempt.signal.addEventListener('abort', onAbort, { once: true });
-      const run = async (): Promise<void> => {
-        if (attempt.signal.aborted) return;
+      if (signal.aborted) return onAbort();
+      signal.addEventListener('abort', onAbort, { once: true });
+      const begin = (leave: () => void): boolean => {
+        if (signal.aborted) return false;
         if (firstByteMs !== undefined) attempt.limit(firstByteMs);
         if (wholeMs !== undefined) attempt.limitWhole(wholeMs);
-        await call(attempt).then(resolve, reject);
-        attempt.signal.removeEventListener('abort', onAbort);
+        const settled = (): void => {
+          signal.removeEventListener('abort', onAbort);
+          leave();
+        };
+        const result = call(attempt);
+        result.then(resolve, reject);
+        result.then(settled, settled);
+        return true;
       };
-      void (slow === true ? this.#slowLimit(() => this.#limit(run)) : this.#limit(run));
+      if (slow === true) this.#enterSlow(begin);
+      else this.#slots.enter(begin);
+    });
+  }
+
+  /** With a slot of the slow ones', and then one of all. */
+  #enterSlow(begin: (leave: () => void) => boolean): void {
+    this.#slowSlots.enter((leaveSlow) => {
+      this.#slots.enter((leave) => {
+        const began = begin(() => {
+          leave();
+          leaveSlow();
+        });
+        if (!began) leaveSlow();
+        return began;
+      });
+      return true;
     });
   }
 }

@@ -22,6 +22,7 @@ const SINGLE: ReadonlySet<string> = new Set([
 ]);
 const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 
+const NOTHING = Buffer.alloc(0);
 const END_OF_HEAD = Buffer.from('\r\n\r\n');
 const END_OF_LINE = Buffer.from('\r\n');
 
@@ -58,7 +59,7 @@ export class AnswerParser {
   /** Bytes of the body, or of the chunk, that are still to come. */
   #left = 0;
   /** The part of a head or line that came so far. */
-  #pending: Buffer = Buffer.alloc(0);
+  #pending: Buffer = NOTHING;
 
   constructor(handler: AnswerHandler) {
     this.#handler = handler;
@@ -123,7 +124,7 @@ export class AnswerParser {
     const text = this.#upTo(bytes, from, END_OF_HEAD, HEAD_BYTES_MAX, trailers ? END_OF_LINE : undefined);
     if (text === undefined) return bytes.length;
     if (trailers) this.#finish();
-    else this.#begun(text.head.toString('latin1'));
+    else this.#begun(text.head);
     return text.next;
   }
 
@@ -154,7 +155,7 @@ export class AnswerParser {
   #takeLine(bytes: Buffer, from: number): number {
     const line = this.#upTo(bytes, from, END_OF_LINE, CHUNK_LINE_BYTES_MAX);
     if (line === undefined) return bytes.length;
-    const text = line.head.toString('latin1');
+    const text = line.head;
     if (this.#state === 'chunk-end') {
       if (text !== '') throw new HttpAnswerError('a chunk longer than its size');
       this.#state = 'chunk-size';
@@ -182,7 +183,7 @@ export class AnswerParser {
     end: Buffer,
     bytesMax: number,
     atOnce?: Buffer,
-  ): { readonly head: Buffer; readonly next: number } | undefined {
+  ): { readonly head: string; readonly next: number } | undefined {
     const kept = this.#pending.length;
     const rest = bytes.subarray(from, from + bytesMax + end.length);
     const text = kept === 0 ? rest : Buffer.concat([this.#pending, rest]);
@@ -193,36 +194,50 @@ export class AnswerParser {
       this.#pending = Buffer.from(text);
       return undefined;
     }
-    this.#pending = Buffer.alloc(0);
-    const head = Buffer.from(text.subarray(0, length));
+    this.#pending = NOTHING;
+    // Latin-1, a character for each byte: a text is what both are read as, and doesn't need a copy of the bytes.
+    const head = text.toString('latin1', 0, length);
     return { head, next: from + length + (empty ? (atOnce?.length ?? 0) : end.length) - kept };
   }
 }
 
 function parseHead(text: string): AnswerHead {
-  const [statusLine = '', ...lines] = text.split('\r\n');
-  const [, minor, status] = /^HTTP\/1\.([01]) (\d{3})(?: |$)/.exec(statusLine) ?? [];
+  const end = lineEnd(text, 0);
+  const [, minor, status] = /^HTTP\/1\.([01]) (\d{3})(?: |$)/.exec(text.slice(0, end)) ?? [];
   if (status === undefined) throw new HttpAnswerError('an answer without an HTTP/1 status line');
   const headers = new Map<string, string>();
-  for (const line of lines) {
-    const colon = line.indexOf(':');
-    const name = line.slice(0, Math.max(colon, 0)).toLowerCase();
-    const value = withoutBlanks(line, colon + 1);
-    if (!TOKEN.test(name) || /[\0\r\n]/.test(value))
-      throw new HttpAnswerError('a line in the head that is no header');
-    const before = headers.get(name);
-    if (before === undefined) headers.set(name, value);
-    else if (!SINGLE.has(name)) headers.set(name, `${before}, ${value}`);
+  for (let at = end + 2; at < text.length;) {
+    const next = lineEnd(text, at);
+    addHeader(headers, text, at, next);
+    at = next + 2;
   }
   const connection = (headers.get('connection') ?? '').toLowerCase();
   const keepAlive = minor === '1' ? !connection.includes('close') : connection.includes('keep-alive');
   return { status: Number(status), headers, keepAlive };
 }
 
-/** The line from there on, without the blanks at both ends. By hand: an expression takes the square of their number. */
-function withoutBlanks(line: string, from: number): string {
+/** Where the line that begins at `from` ends. */
+function lineEnd(text: string, from: number): number {
+  const end = text.indexOf('\r\n', from);
+  return end === -1 ? text.length : end;
+}
+
+/** The header in `text` from `start` to `end`. */
+function addHeader(headers: Map<string, string>, text: string, start: number, end: number): void {
+  const colon = text.indexOf(':', start);
+  const name = colon === -1 || colon > end ? '' : text.slice(start, colon).toLowerCase();
+  const value = withoutBlanks(text, colon + 1, end);
+  if (!TOKEN.test(name) || /[\0\r\n]/.test(value))
+    throw new HttpAnswerError('a line in the head that is no header');
+  const before = headers.get(name);
+  if (before === undefined) headers.set(name, value);
+  else if (!SINGLE.has(name)) headers.set(name, `${before}, ${value}`);
+}
+
+/** The text from `from` to `until`, without the blanks at both ends. By hand: an expression takes the square of their number. */
+function withoutBlanks(line: string, from: number, until: number): string {
   let start = from;
-  let end = line.length;
+  let end = until;
   while (start < end && isBlank(line.charCodeAt(start))) start += 1;
   while (end > start && isBlank(line.charCodeAt(end - 1))) end -= 1;
   return line.slice(start, end);
@@ -249,10 +264,9 @@ function framingOf(
     return { state: 'chunk-size', bytes: 0 };
   }
   if (length === undefined) return { state: 'until-close', bytes: Infinity };
-  const lengths = new Set(length.split(/, */));
-  const [only = ''] = lengths;
+  const [only = length, ...others] = length.includes(',') ? new Set(length.split(/, */)) : [];
   const bytes = Number(only);
-  if (lengths.size !== 1 || !/^\d+$/.test(only) || !Number.isSafeInteger(bytes))
+  if (others.length > 0 || !/^\d+$/.test(only) || !Number.isSafeInteger(bytes))
     throw new HttpAnswerError(`a Content-Length of ${length.slice(0, 100)}`);
   return { state: 'length', bytes };
 }

@@ -94,21 +94,15 @@ export class ConnectionPool {
     request: ExchangeRequest,
     handler: ExchangeHandler,
   ): Promise<void> {
-    let restMs = REST_MS;
     this.#busy += 1;
+    let head: AnswerHead;
     try {
-      await connection.exchange(request, {
-        head: (head) => {
-          restMs = Math.min(restMs, restAllowed(head));
-          handler.head(head);
-        },
-        body: (chunk) => handler.body(chunk),
-        room: () => handler.room?.(),
-      });
+      head = await connection.exchange(request, handler);
     } finally {
       this.#busy -= 1;
     }
     if (!connection.reusable) return;
+    const restMs = Math.min(REST_MS, restAllowed(head));
     const isOld = this.#now() >= (this.#all.get(connection) ?? 0);
     if (this.#closed || restMs <= 0 || isOld) connection.destroy();
     else this.#rest(connection, origin.origin, restMs);
@@ -176,7 +170,9 @@ export class ConnectionPool {
 
 /** `Keep-Alive: timeout=5` (RFC 2068 19.7.1): a second less, so that the two sides don't meet. */
 function restAllowed(head: AnswerHead): number {
-  const seconds = /(?:^|[\s,])timeout=(\d{1,6})/i.exec(head.headers.get('keep-alive') ?? '')?.[1];
+  const keepAlive = head.headers.get('keep-alive');
+  if (keepAlive === undefined) return Infinity;
+  const seconds = /(?:^|[\s,])timeout=(\d{1,6})/i.exec(keepAlive)?.[1];
   return seconds === undefined ? Infinity : (Number(seconds) - 1) * 1000;
 }
 

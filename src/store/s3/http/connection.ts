@@ -44,13 +44,14 @@ export interface ExchangeRequest {
 
 interface Exchange {
   readonly handler: ExchangeHandler;
-  readonly settle: (error?: Error) => void;
+  readonly resolve: (head: AnswerHead) => void;
+  readonly fail: (error: Error) => void;
+  readonly signal: AbortSignal;
   /** All of the request has left. */
   sent: boolean;
   /** All of the answer has come. */
   answered: boolean;
-  status: number;
-  keepAlive: boolean;
+  head: AnswerHead | undefined;
 }
 
 /**
@@ -73,6 +74,7 @@ export class Connection {
   #heard = false;
   #burst = 0;
   #error: Error | undefined;
+  readonly #onAbort = (): void => this.#fail(new Error('cut off'));
 
   private constructor(
     peer: Peer,
@@ -87,8 +89,7 @@ export class Connection {
       head: (head) => {
         const exchange = this.#exchange;
         if (exchange === undefined) return;
-        exchange.status = head.status;
-        exchange.keepAlive = head.keepAlive;
+        exchange.head = head;
         exchange.handler.head(head);
       },
       body: (chunk) => this.#exchange?.handler.body(chunk),
@@ -141,33 +142,29 @@ export class Connection {
   }
 
   /**
-   * Sends a request and hands its answer on. Resolves when the answer is whole; fails with the socket's error, HttpAnswerError,
+   * Sends a request and hands its answer on; its head, when the answer is whole. Fails with the socket's error, HttpAnswerError,
    * ETIMEDOUT, the handler's failure, or the signal's reason: the connection is closed then.
    */
-  async exchange(request: ExchangeRequest, handler: ExchangeHandler): Promise<void> {
-    return new Promise<void>((resolve, reject) => {
+  exchange(request: ExchangeRequest, handler: ExchangeHandler): Promise<AnswerHead> {
+    return new Promise<AnswerHead>((resolve, reject) => {
       if (!this.reusable) {
         reject(reset('the connection was closed'));
         return;
       }
-      const onAbort = (): void => this.#fail(new Error('cut off'));
-      const settle = (error?: Error): void => {
-        request.signal.removeEventListener('abort', onAbort);
-        if (error === undefined) resolve();
-        else reject(error);
-      };
+      const { signal } = request;
       const exchange: Exchange = {
         handler,
-        settle,
+        resolve,
+        fail: reject,
+        signal,
         sent: false,
         answered: false,
-        status: 0,
-        keepAlive: false,
+        head: undefined,
       };
       this.#exchange = exchange;
       this.#heard = false;
-      if (request.signal.aborted) return onAbort();
-      request.signal.addEventListener('abort', onAbort, { once: true });
+      if (signal.aborted) return this.#onAbort();
+      signal.addEventListener('abort', this.#onAbort, { once: true });
       this.#parser.begin(request.method);
       this.#socket.ref();
       this.#socket.setTimeout(request.silenceMs);
@@ -246,12 +243,15 @@ export class Connection {
     const exchange = this.#exchange;
     if (exchange === undefined) return;
     exchange.answered = true;
+    const { head, sent } = exchange;
+    if (head === undefined) return;
     // Success of what isn't there yet is none. As a rule it is: node:tls tells that bytes have left a turn later than they did.
-    if (!exchange.sent && exchange.status < 300) return;
+    if (!sent && head.status < 300) return;
     this.#exchange = undefined;
     // An answer that came before the whole request had left is an error's: what is still to be sent would be taken for the next.
-    if (!exchange.keepAlive || !exchange.sent) this.#socket.destroy();
-    exchange.settle();
+    if (!head.keepAlive || !sent) this.#socket.destroy();
+    exchange.signal.removeEventListener('abort', this.#onAbort);
+    exchange.resolve(head);
   }
 
   #ended(): void {
@@ -272,7 +272,8 @@ export class Connection {
   #settle(error: Error): void {
     const exchange = this.#exchange;
     this.#exchange = undefined;
-    exchange?.settle(error);
+    exchange?.signal.removeEventListener('abort', this.#onAbort);
+    exchange?.fail(error);
   }
 }
 

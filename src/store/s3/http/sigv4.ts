@@ -2,7 +2,8 @@
  * AWS Signature Version 4 in the Authorization header, for S3 (path encoded once, never normalised). The signing key of a day,
  * region and service is derived once: four HMACs of five.
  */
-import { createHash, createHmac } from 'node:crypto';
+import { createHmac, hash } from 'node:crypto';
+import { OneShotHmac } from './one-shot-hmac.js';
 
 export interface SigningCredentials {
   readonly accessKeyId: string;
@@ -32,7 +33,7 @@ const ALGORITHM = 'AWS4-HMAC-SHA256';
 
 export class SigV4 {
   /** One key: credentials and days change rarely, and old ones aren't needed again. */
-  #cached: { readonly id: string; readonly secret: string; readonly key: Buffer } | undefined;
+  #cached: { readonly id: string; readonly secret: string; readonly key: OneShotHmac } | undefined;
 
   /** The value of `Authorization`. `amzDate` is the request's `x-amz-date`, which is among the headers. */
   authorization(
@@ -43,37 +44,28 @@ export class SigV4 {
   ): string {
     const day = amzDate.slice(0, 8);
     const credentialScope = `${day}/${scope.region}/${scope.service}/aws4_request`;
-    const names = [...request.headers.keys()].sort();
-    const signedHeaders = names.join(';');
-    const canonical = [
-      request.method,
-      request.path,
-      request.query,
-      ...names.map((name) => `${name}:${canonicalValue(request.headers.get(name) ?? '')}`),
-      '',
-      signedHeaders,
-      request.payloadHash,
-    ].join('\n');
-    const toSign = [
-      ALGORITHM,
-      amzDate,
-      credentialScope,
-      createHash('sha256').update(canonical, 'latin1').digest('hex'),
-    ].join('\n');
-    const signature = createHmac('sha256', this.#key(credentials, credentialScope, day, scope))
-      .update(toSign)
-      .digest('hex');
+    let lines = '';
+    let signedHeaders = '';
+    for (const name of inOrder(request.headers.keys())) {
+      lines += `${name}:${canonicalValue(request.headers.get(name) ?? '')}\n`;
+      signedHeaders += signedHeaders === '' ? name : `;${name}`;
+    }
+    const canonical = `${request.method}\n${request.path}\n${request.query}\n${lines}\n${signedHeaders}\n${request.payloadHash}`;
+    const canonicalHash = hash('sha256', Buffer.from(canonical, 'latin1'), 'hex');
+    const toSign = `${ALGORITHM}\n${amzDate}\n${credentialScope}\n${canonicalHash}`;
+    const signature = this.#key(credentials, credentialScope, day, scope).hexOf(toSign);
     return `${ALGORITHM} Credential=${credentials.accessKeyId}/${credentialScope}, SignedHeaders=${signedHeaders}, Signature=${signature}`;
   }
 
-  #key(credentials: SigningCredentials, id: string, day: string, scope: SigningScope): Buffer {
+  #key(credentials: SigningCredentials, id: string, day: string, scope: SigningScope): OneShotHmac {
     const secret = credentials.secretAccessKey;
     if (this.#cached?.id === id && this.#cached.secret === secret) return this.#cached.key;
     let key: Buffer = Buffer.from(`AWS4${secret}`);
     for (const part of [day, scope.region, scope.service, 'aws4_request'])
       key = createHmac('sha256', key).update(part).digest();
-    this.#cached = { id, secret, key };
-    return key;
+    const signing = new OneShotHmac(key);
+    this.#cached = { id, secret, key: signing };
+    return signing;
   }
 }
 
@@ -105,6 +97,19 @@ export function queryOf(parameters: Readonly<Record<string, string | undefined>>
     .join('&');
 }
 
+/** A few names that are nearly in order: sorting them in place makes nothing. */
+function inOrder(names: Iterable<string>): string[] {
+  const sorted: string[] = [];
+  for (const name of names) {
+    let at = sorted.length;
+    for (let before = sorted[at - 1]; before !== undefined && before > name; before = sorted[at - 1])
+      sorted[at--] = before;
+    sorted[at] = name;
+  }
+  return sorted;
+}
+
 function canonicalValue(value: string): string {
-  return value.trim().replace(/ +/g, ' ');
+  const trimmed = value.trim();
+  return trimmed.includes('  ') ? trimmed.replace(/ +/g, ' ') : trimmed;
 }

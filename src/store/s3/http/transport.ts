@@ -15,13 +15,14 @@ import { SESSION_ENDED, type Session } from '../sessions.js';
 import { ERROR_BYTES_MAX, S3AnswerError } from './answer-error.js';
 import type { AnswerHead } from './answer-parser.js';
 import { ConnectionPool } from './connection-pool.js';
-import { amzDateOf, pathEncode, queryOf, SigV4, type SigningCredentials } from './sigv4.js';
+import { amzDateOf, pathEncode, SigV4, type SigningCredentials } from './sigv4.js';
 
 export interface DirectRequest {
   readonly method: 'GET' | 'HEAD' | 'PUT' | 'DELETE';
   /** Undefined: the bucket. */
   readonly key?: string;
-  readonly query?: Readonly<Record<string, string | undefined>>;
+  /** As `queryOf` makes it. */
+  readonly query?: string;
   /** By lower-case name. */
   readonly headers?: Readonly<Record<string, string | undefined>>;
   readonly body?: Body;
@@ -59,6 +60,8 @@ export class Transport {
   /** Added to this machine's clock in signatures. */
   #clockOffsetMs = 0;
   #dated: { readonly second: number; readonly amzDate: string } | undefined;
+  /** The latest key as a path. A URL is the endpoint's for as long as that is resolved. */
+  #pathed: { readonly url: URL; readonly key: string; readonly path: string } | undefined;
   #refreshCredentials = false;
   /** The session of a directory bucket that requests are signed with. */
   #session: Session | undefined;
@@ -101,78 +104,89 @@ export class Transport {
     attempt: Attempt,
     sink: AnswerSink,
   ): Promise<{ readonly head: AnswerHead; readonly error?: S3AnswerError }> {
-    const head = await this.#head(endpoint, request);
+    const credentials = this.#options.noSignRequest ? undefined : await this.#credentials(endpoint);
+    const head = this.#head(endpoint, request, credentials);
     let answer: AnswerHead | undefined;
     let refused = false;
     const errorBody: Buffer[] = [];
     let errorBytes = 0;
-    const exchanged = this.#pool.exchange(
-      endpoint.url,
-      {
-        method: request.method,
-        head,
-        body: request.body ?? [],
-        signal: attempt.signal,
-        silenceMs: this.#options.timeouts.idleMs,
-      },
-      {
-        head: (received) => {
-          answer = received;
-          refused = received.status >= 300;
-          attempt.alive();
-          if (!refused) sink.head?.(received);
+    try {
+      await this.#pool.exchange(
+        endpoint.url,
+        {
+          method: request.method,
+          head,
+          body: request.body ?? [],
+          signal: attempt.signal,
+          silenceMs: this.#options.timeouts.idleMs,
         },
-        body: (chunk) => {
-          if (!refused) {
+        {
+          head: (received) => {
+            answer = received;
+            refused = received.status >= 300;
             attempt.alive();
-            sink.body?.(chunk);
-            return;
-          }
-          if (errorBytes >= ERROR_BYTES_MAX) throw new ErrorTooLong();
-          errorBytes += chunk.length;
-          errorBody.push(Buffer.from(chunk));
+            if (!refused) sink.head?.(received);
+          },
+          body: (chunk) => {
+            if (!refused) {
+              attempt.alive();
+              sink.body?.(chunk);
+              return;
+            }
+            if (errorBytes >= ERROR_BYTES_MAX) throw new ErrorTooLong();
+            errorBytes += chunk.length;
+            errorBody.push(Buffer.from(chunk));
+          },
+          room: () => (answer === undefined || refused ? undefined : sink.room?.()),
         },
-        room: () => (answer === undefined || refused ? undefined : sink.room?.()),
-      },
-      request.repeatable,
-    );
-    await exchanged.catch((error: unknown) => {
+        request.repeatable,
+      );
+    } catch (error) {
       if (!(error instanceof ErrorTooLong)) throw error;
-    });
+    }
     if (answer === undefined) throw new Error('an exchange without an answer');
     if (!refused) return { head: answer };
     return { head: answer, error: new S3AnswerError(answer, Buffer.concat(errorBody).toString('utf8')) };
   }
 
-  /** Request line and headers, signed. */
-  async #head(endpoint: Endpoint, request: DirectRequest): Promise<string> {
-    const { url } = endpoint;
-    const root = url.pathname.endsWith('/') ? url.pathname : `${url.pathname}/`;
-    const path = root + pathEncode(request.key ?? '');
-    const query = queryOf(request.query ?? {});
-    const headers = new Map<string, string>([['host', url.host]]);
-    for (const [name, value] of Object.entries(request.headers ?? {}))
+  /** Request line and headers, signed with the credentials where there are any. */
+  #head(endpoint: Endpoint, request: DirectRequest, credentials: SigningCredentials | undefined): string {
+    const { method, query = '' } = request;
+    const path = this.#path(endpoint.url, request.key ?? '');
+    const headers = new Map<string, string>([['host', endpoint.url.host]]);
+    for (const name in request.headers) {
+      const value = request.headers[name];
       if (value !== undefined) headers.set(name, sendable(name, value));
+    }
     if (this.#options.requesterPays === true) headers.set('x-amz-request-payer', 'requester');
     if (this.#options.expectedBucketOwner !== undefined)
       headers.set('x-amz-expected-bucket-owner', this.#options.expectedBucketOwner);
-    if (!this.#options.noSignRequest) await this.#sign(endpoint, request, path, query, headers);
+    if (credentials !== undefined) this.#sign(endpoint, request, path, headers, credentials);
     headers.set('user-agent', 's3nfsd');
-    if (request.method === 'PUT') headers.set('content-length', String(bodyLength(request.body ?? [])));
-    const lines = [...headers].map(([name, value]) => `${name}: ${value}\r\n`).join('');
-    return `${request.method} ${path}${query === '' ? '' : `?${query}`} HTTP/1.1\r\n${lines}\r\n`;
+    if (method === 'PUT') headers.set('content-length', String(bodyLength(request.body ?? [])));
+    let head = `${method} ${path}${query === '' ? '' : `?${query}`} HTTP/1.1\r\n`;
+    for (const [name, value] of headers) head += `${name}: ${value}\r\n`;
+    return `${head}\r\n`;
   }
 
-  async #sign(
+  /** Encoded once for requests of one key that follow each other. */
+  #path(url: URL, key: string): string {
+    if (this.#pathed?.key !== key || this.#pathed.url !== url) {
+      const root = url.pathname.endsWith('/') ? url.pathname : `${url.pathname}/`;
+      this.#pathed = { url, key, path: root + pathEncode(key) };
+    }
+    return this.#pathed.path;
+  }
+
+  #sign(
     endpoint: Endpoint,
-    request: DirectRequest,
+    { method, query = '', body = [] }: DirectRequest,
     path: string,
-    query: string,
     headers: Map<string, string>,
-  ): Promise<void> {
-    const credentials = await this.#credentials(endpoint);
+    credentials: SigningCredentials,
+  ): void {
     const amzDate = this.#amzDate(Date.now() + this.#clockOffsetMs);
-    const payloadHash = this.#options.signPayload ? sha256Of(request.body ?? []) : 'UNSIGNED-PAYLOAD';
+    const payloadHash = this.#options.signPayload ? sha256Of(body) : 'UNSIGNED-PAYLOAD';
     headers.set('x-amz-date', amzDate);
     headers.set('x-amz-content-sha256', payloadHash);
     if (credentials.sessionToken !== undefined)
@@ -181,7 +195,7 @@ export class Transport {
         credentials.sessionToken,
       );
     const authorization = this.#signer.authorization(
-      { method: request.method, path, query, headers, payloadHash },
+      { method, path, query, headers, payloadHash },
       credentials,
       { region: endpoint.signingRegion, service: endpoint.signingName },
       amzDate,
@@ -196,13 +210,16 @@ export class Transport {
     return this.#dated.amzDate;
   }
 
-  async #credentials(endpoint: Endpoint): Promise<SigningCredentials> {
-    const { config } = this.#clients.client;
+  #credentials(endpoint: Endpoint): Promise<SigningCredentials> {
     const refresh = this.#refreshCredentials;
     this.#refreshCredentials = false;
-    const identity = await config.credentials(refresh ? { forceRefresh: true } : undefined);
-    if (endpoint.scheme !== 'sigv4-s3express') return identity;
-    const session = await config.s3ExpressIdentityProvider.getS3ExpressIdentity(identity, {
+    const identity = this.#clients.client.config.credentials(refresh ? { forceRefresh: true } : undefined);
+    return endpoint.scheme === 'sigv4-s3express' ? this.#sessionOf(identity) : identity;
+  }
+
+  async #sessionOf(identity: ReturnType<S3Clients['client']['config']['credentials']>): Promise<Session> {
+    const { s3ExpressIdentityProvider } = this.#clients.client.config;
+    const session = await s3ExpressIdentityProvider.getS3ExpressIdentity(await identity, {
       Bucket: this.#options.bucket,
     });
     this.#session = session;
@@ -241,7 +258,7 @@ export class Transport {
     return undefined;
   }
 
-  async #resolved(): Promise<Endpoint> {
+  #resolved(): Promise<Endpoint> {
     this.#endpoint ??= resolveEndpoint(this.#clients.client, this.#options).catch((error: unknown) => {
       this.#endpoint = undefined;
       throw error;
