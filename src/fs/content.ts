@@ -98,7 +98,8 @@ export class Content {
           await this.#settleConflict(node);
           continue;
         }
-        const version = { key, ...node.version };
+        const { etag, size: objectBytes } = node.version;
+        const version = { key, etag, size: objectBytes };
         this.#small?.gets.reading(version, offset, wanted);
         const reading = this.#volume.readers.read(version, offset, wanted, signal, policy);
         // Told not to, nothing is fetched that wasn't asked for.

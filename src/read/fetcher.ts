@@ -196,18 +196,19 @@ export class Fetcher {
   }
 
   #extend(fetch: Fetch, piece: Span, buffer: Buffer, consumed: boolean): void {
-    const offset = piece.start;
-    const length = lengthOf(piece);
-    const state = {
+    const block: Block = {
+      offset: piece.start,
+      length: lengthOf(piece),
+      buffer,
+      fetch,
       filled: 0,
       pins: 1,
       consumed,
       readBytes: 0,
       passing: false,
       detached: false,
-      use: 'none' as const,
+      use: 'none',
     };
-    const block: Block = { offset, length, buffer, fetch, ...state };
     if (piece.end === fetch.span.start && lengthOf(fetch.span) > 0) fetch.prepend(block);
     else fetch.append(block);
     this.#index.add(block);
@@ -265,11 +266,7 @@ export class Fetcher {
     const { start, end } = fetch.rest;
     const range = { offset: start, length: end - start };
     const timing = range.length < pace.bytesMin ? undefined : new GetTiming(options.now);
-    const whole = check?.whole;
-    const how = {
-      ...{ ifMatch: etag, signal: fetch.signal, room: () => fetch.room() },
-      ...(whole !== undefined && { whole }),
-    };
+    const how = { ifMatch: etag, signal: fetch.signal, room: () => fetch.room(), whole: check?.whole };
     const lastBytes = lastBytesOf(pace.wanted.worthBytes);
     const result = await store.get(key, range, how, (chunk) => {
       timing?.received(chunk.length);

@@ -93,7 +93,7 @@ export class Readers {
    * Fails with StoreError: `precondition-failed` when the version is gone, `aborted` by the signal or by `close`. `policy`: what the reader
    * is told to do; as the options have it by default.
    */
-  async read(
+  read(
     version: ObjectVersion,
     offset: number,
     count: number,
@@ -102,14 +102,15 @@ export class Readers {
   ): Promise<ByteSlices> {
     if (this.#closing.signal.aborted || signal?.aborted === true) {
       const about = { operation: 'GetObject', bucket: this.#shared.store.bucket, key: version.key };
-      throw new StoreError('aborted', `GetObject ${version.key}: read aborted`, about, {
-        cause: signal?.reason,
-      });
+      const cause: unknown = signal?.reason;
+      return Promise.reject(
+        new StoreError('aborted', `GetObject ${version.key}: read aborted`, about, { cause }),
+      );
     }
     const end = Math.min(offset + count, version.size);
-    if (offset >= end) return { slices: [], count: 0, release: () => undefined };
+    if (offset >= end) return Promise.resolve({ slices: [], count: 0, release: () => undefined });
     const asked: Span = { start: offset, end };
-    return await this.#readerOf(version).read(asked, signal, policy ?? this.#shared.options.policy);
+    return this.#readerOf(version).read(asked, signal, policy ?? this.#shared.options.policy);
   }
 
   /** `count` bytes from `offset` on, which lie within the version and aren't none, are in memory. */

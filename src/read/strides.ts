@@ -12,34 +12,49 @@ const REMEMBERED = 16;
 const PIECES_MIN = 5;
 
 export class Strides {
-  /** Start and bytes of the latest READs, the oldest first. */
-  readonly #seen = new Map<number, number>();
+  /** Start and bytes of the latest READs, the oldest first. Two rows of numbers: going through a map makes an array for each entry. */
+  readonly #starts: number[] = [];
+  readonly #lengths: number[] = [];
 
   /** The run that this READ makes whole, and where it lies; the READ is remembered otherwise. */
   find(read: Span): (Stride & Span) | undefined {
     const bytes = read.end - read.start;
-    for (const [start, length] of this.#seen) {
-      const every = Math.abs(read.start - start);
+    for (let at = 0; at < this.#starts.length; at++) {
+      const every = Math.abs(read.start - (this.#starts[at] ?? 0));
       // Closer together they are a sequential run with small gaps.
-      if (length !== bytes || every < 2 * bytes) continue;
+      if (this.#lengths[at] !== bytes || every < 2 * bytes) continue;
       const below = this.#piecesFrom(read.start, -every, bytes);
       const above = this.#piecesFrom(read.start, every, bytes);
       if (below + 1 + above < PIECES_MIN) continue;
       const lowest = read.start - below * every;
-      for (let piece = 0; piece <= below + above; piece++) this.#seen.delete(lowest + piece * every);
+      for (let piece = 0; piece <= below + above; piece++) this.#forget(lowest + piece * every);
       return { every, bytes, start: lowest, end: lowest + (below + above) * every + bytes };
     }
-    this.#seen.delete(read.start);
-    this.#seen.set(read.start, bytes);
-    const [oldest] = this.#seen.keys();
-    if (this.#seen.size > REMEMBERED && oldest !== undefined) this.#seen.delete(oldest);
+    this.#forget(read.start);
+    this.#starts.push(read.start);
+    this.#lengths.push(bytes);
+    if (this.#starts.length > REMEMBERED) {
+      this.#starts.shift();
+      this.#lengths.shift();
+    }
     return undefined;
   }
 
   /** Remembered READs of that length behind `start`, at each `step`, without a gap. */
   #piecesFrom(start: number, step: number, bytes: number): number {
     let pieces = 0;
-    while (pieces < REMEMBERED && this.#seen.get(start + (pieces + 1) * step) === bytes) pieces++;
+    while (pieces < REMEMBERED) {
+      const at = this.#starts.indexOf(start + (pieces + 1) * step);
+      if (at === -1 || this.#lengths[at] !== bytes) break;
+      pieces++;
+    }
     return pieces;
+  }
+
+  #forget(start: number): void {
+    const at = this.#starts.indexOf(start);
+    if (at === -1) return;
+    this.#starts.splice(at, 1);
+    this.#lengths.splice(at, 1);
   }
 }
