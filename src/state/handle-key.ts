@@ -38,6 +38,10 @@ export class HandleKey {
   /** By node id: of a node in several exports the last one's. */
   readonly #sealed = new Recent<bigint, Known>(REMEMBERED_MAX);
 
+  /** Of the handle that is being made. */
+  readonly #body = new DataView(new ArrayBuffer(BODY_BYTES));
+  readonly #bodyBytes = new Uint8Array(this.#body.buffer);
+
   /** Memory for the handles kept next, and how many were kept so far. */
   #slab = Buffer.alloc(0);
   #slabUsed = 0;
@@ -58,11 +62,13 @@ export class HandleKey {
 
   /** The same bytes as `seal`, not remembered: for listings, which may have a million of them. */
   sealOnce({ exportId, nodeId }: HandleFields): Buffer {
+    // A view of its own: Buffer's methods make several bigints of each.
+    this.#body.setUint32(0, VERSION << 24);
+    this.#body.setBigUint64(4, exportId);
+    this.#body.setBigUint64(12, nodeId);
+    const words = this.#key.words(this.#bodyBytes);
     const handle = Buffer.allocUnsafe(HANDLE_BYTES);
-    handle.writeUInt32BE(VERSION << 24, 0);
-    handle.writeBigUInt64BE(exportId, 4);
-    handle.writeBigUInt64BE(nodeId, 12);
-    const words = this.#key.words(handle.subarray(0, BODY_BYTES));
+    handle.set(this.#bodyBytes);
     for (let at = 0; at < MAC_BYTES; at += 4) handle.writeInt32BE(words[at / 4] ?? 0, BODY_BYTES + at);
     return handle;
   }

@@ -81,7 +81,9 @@ export class ListedNames {
     const start = this.#used;
     const bytes = this.#bytes;
     const length = bytes.write(name, start + NAME_HEAD_BYTES);
-    bytes.writeBigUInt64BE(id, start);
+    this.#id[0] = id;
+    bytes.writeUInt32BE(this.#halves.getUint32(4, true), start);
+    bytes.writeUInt32BE(this.#halves.getUint32(0, true), start + 4);
     bytes[start + 8] = factsNumber;
     bytes.writeUInt16BE(length, start + 9);
     this.#starts[at] = start;
@@ -111,6 +113,21 @@ export class ListedNames {
     return facts === undefined
       ? { id, drawn: false, parent, name, removed: false }
       : { id, drawn: false, parent, name, removed: false, facts };
+  }
+
+  /** As `recordAt`, the keys of its name and of its node in the database (node-form.ts). */
+  keysAt(at: number): { readonly child: Buffer; readonly node: Buffer } | undefined {
+    const parent = this.#parents[this.#parentOf[at] ?? TAKEN];
+    if (parent === undefined) return undefined;
+    const start = this.#starts[at] ?? 0;
+    const from = start + NAME_HEAD_BYTES;
+    const end = from + this.#bytes.readUInt16BE(start + 9);
+    const child = Buffer.allocUnsafe(8 + end - from);
+    child.writeBigUInt64BE(parent);
+    this.#bytes.copy(child, 8, from, end);
+    const node = Buffer.allocUnsafe(8);
+    this.#bytes.copy(node, 0, start, start + 8);
+    return { child, node };
   }
 
   /** The id of a name. */

@@ -138,9 +138,8 @@ export class NodeDatabase {
   async putNames(listed: ListedNames, places: Uint32Array): Promise<void> {
     let last: Promise<boolean> | undefined;
     for (const at of places) {
-      const record = listed.recordAt(at);
-      if (record !== undefined)
-        last = this.#children.put(childKey(record.parent, record.name), nodeKey(record.id));
+      const keys = listed.keysAt(at);
+      if (keys !== undefined) last = this.#children.put(keys.child, keys.node);
     }
     await last;
   }

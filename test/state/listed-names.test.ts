@@ -7,6 +7,7 @@ import t from 'tap';
 import { decodeChanges, encodeChanges } from '../../src/state/changes-form.js';
 import { ListedNames } from '../../src/state/listed-names.js';
 import { NodeChanges, type NodeRecord } from '../../src/state/node-changes.js';
+import { childKey, nodeKey } from '../../src/state/node-form.js';
 import { NodeLog } from '../../src/state/node-log.js';
 import { NodeTable } from '../../src/state/node-table.js';
 
@@ -61,6 +62,11 @@ await t.test('any names are found by id and by name, and come back from the log'
       }
       const behind = [...listed.byId()].map((at) => listed.recordAt(at)).filter((each) => each !== undefined);
       t.strictSame(new Set(behind.map(({ id }) => id)), new Set(model.keys()));
+      for (let at = 0; at < count; at++) {
+        const record = listed.recordAt(at);
+        const keys = record && { child: childKey(record.parent, record.name), node: nodeKey(record.id) };
+        t.strictSame(listed.keysAt(at), keys);
+      }
       const first = Math.min(from, count);
       const decoded = decodeChanges(
         encodeChanges(new NodeChanges(), { names: listed, from: first, end: count }),
