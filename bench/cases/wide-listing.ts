@@ -1,6 +1,8 @@
 /**
  * Listings of large directories, over a store that has its answers ready (stores/wide-store.ts), near and 30 ms away. Each round has a daemon of its own,
- * which knows none of the names. The floors are LISTs one after another, by the daemon's own transport and by the SDK.
+ * which knows none of the names. The floors are the LISTs alone (lister.ts): the same pages of the same store, each asked for once the one before has been
+ * read to objects, by a warm process that does nothing with them. One asks by the daemon's own transport and its reading of the answers, so that what
+ * makes these faster makes that floor faster too; the other by the SDK with its defaults.
  */
 import { nfsLoad } from '../clients/nfs-load.js';
 import { Lister, listerFloor } from '../lister-process.js';
