@@ -34,16 +34,17 @@ export function sharesOf({ gets }: GetsWanted): number {
 }
 
 /**
- * The GETs of the first `bytes` of a file that is fetched before it is read: a few, for nobody waits yet. Not smaller than `partBytesMin`, but
- * for the last one.
+ * The GETs of the first `bytes` of a file that is fetched before it is read: a few, for nobody waits yet, and as few as CPU likes best where the store is near. Not
+ * smaller than `partBytesMin`, but for the last one.
  */
 export function partsAhead(
   bytes: number,
-  { worthBytes }: GetsWanted,
+  { gets, worthBytes }: GetsWanted,
   options: Pick<ReadOptions, 'partBytesMin' | 'partBytesEfficient'>,
 ): Span[] {
   const { partBytesMin, partBytesEfficient } = options;
-  const most = Math.min(Math.max(worthBytes, partBytesMin), Math.max(partBytesEfficient, partBytesMin));
+  const efficient = Math.max(partBytesEfficient, partBytesMin);
+  const most = gets <= GETS_MIN ? efficient : Math.min(Math.max(worthBytes, partBytesMin), efficient);
   const each = Math.max(1, Math.round(most / partBytesMin)) * partBytesMin;
   const spans: Span[] = [];
   for (let start = 0; start < bytes; start += each) spans.push({ start, end: Math.min(start + each, bytes) });
