@@ -22,6 +22,7 @@ import { s3Error, ScriptedServer, status, type Answer } from '../support/scripte
 
 const TRANSPORTS = ['direct', 'sdk'] as const;
 const HOUR_MS = 3_600_000;
+const LASTING_CREDENTIALS = { accessKeyId: 'test', secretAccessKey: 'very-secret' };
 
 async function setUp(
   t: Test,
@@ -42,7 +43,7 @@ function storeAt(endpointUrl: string, options: Partial<S3StoreOptions> = {}): Ob
     bucket: 'bucket',
     region: 'us-east-1',
     endpointUrl,
-    credentials: { accessKeyId: 'test', secretAccessKey: 'very-secret', sessionToken: 'token' },
+    credentials: { ...LASTING_CREDENTIALS, sessionToken: 'token' },
     log: createLogger('silent'),
     retry: { backoffMs: 1, throttledBackoffMs: 1, backoffMsMax: 2 },
     ...options,
@@ -123,19 +124,16 @@ await t.test('HEAD reads the same', async (t) => {
     status(200, { etag: '"a"', 'content-length': '0' }),
     s3Error(404, 'NoSuchKey'),
     s3Error(403, 'AccessDenied'),
-    s3Error(400, 'BadRequest'),
     s3Error(412, 'PreconditionFailed'),
   ];
-  for (const answer of cases)
-    await both(
-      t,
-      () => [answer, answer],
-      async (store) => {
-        const head = await store.head('some key/with ünicode');
-        // The answers' own clocks may differ by a second.
-        return head === undefined ? undefined : { ...head, dateMs: 0 };
-      },
-    );
+  const headOf = async (store: ObjectStore): Promise<unknown> => {
+    const head = await store.head('some key/with ünicode');
+    // The answers' own clocks may differ by a second.
+    return head === undefined ? undefined : { ...head, dateMs: 0 };
+  };
+  for (const answer of cases) await both(t, () => [answer, answer], headOf);
+  // With credentials that end our own transport asks once more, for they may have ended.
+  await both(t, () => [s3Error(400, 'BadRequest')], headOf, { credentials: LASTING_CREDENTIALS });
 });
 
 await t.test('GET reads the same', async (t) => {
@@ -411,6 +409,30 @@ await t.test('credentials that have expired are asked for again', async (t) => {
   t.equal(server.requests.length, 2);
   t.match(await outcome(() => store.put('key', [], { metadata: {} })), { kind: 'credentials' });
   t.equal(server.requests.length, 4);
+});
+
+await t.test(
+  'credentials that have expired are asked for again by a HEAD, whose refusal has no code',
+  async (t) => {
+    const { store, server } = await setUp(t, [
+      status(400),
+      status(200, { etag: '"a"', 'content-length': '1' }),
+      status(400),
+      status(400),
+    ]);
+    t.equal((await store.head('key'))?.size, 1);
+    t.equal(server.requests.length, 2);
+    t.match(await outcome(() => store.head('key')), { kind: 'invalid' });
+    t.equal(server.requests.length, 4);
+  },
+);
+
+await t.test('a HEAD that is refused is final with credentials that do not end', async (t) => {
+  const { store, server } = await setUp(t, [status(400)], {
+    credentials: LASTING_CREDENTIALS,
+  });
+  t.match(await outcome(() => store.head('key')), { kind: 'invalid' });
+  t.equal(server.requests.length, 1);
 });
 
 await t.test('headers that would end their line are refused', async (t) => {

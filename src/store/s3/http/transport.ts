@@ -46,6 +46,13 @@ const REGION = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/i;
 const AWS_HOST = /\.amazonaws\.com(?:\.cn)?$/;
 const HEADER_NAME = /^[!#$%&'*+.^_`|~0-9a-z-]+$/;
 
+/** `temporary`: the request was signed with credentials that end at some time. */
+interface Answer {
+  readonly head: AnswerHead;
+  readonly temporary: boolean;
+  readonly error?: S3AnswerError;
+}
+
 /** Ends an exchange whose error has said enough. */
 class ErrorTooLong extends Error {
   override readonly name = 'ErrorTooLong';
@@ -88,7 +95,7 @@ export class Transport {
     for (let tries = 1; ; tries++) {
       const answer = await this.#exchange(endpoint, request, attempt, sink);
       if (answer.error === undefined) return answer.head;
-      const again = tries === 1 ? await this.#learn(answer.head, answer.error, endpoint) : undefined;
+      const again = tries === 1 ? await this.#learn(request, answer, answer.error, endpoint) : undefined;
       if (again === undefined) throw answer.error;
       endpoint = again;
     }
@@ -103,7 +110,7 @@ export class Transport {
     request: DirectRequest,
     attempt: Attempt,
     sink: AnswerSink,
-  ): Promise<{ readonly head: AnswerHead; readonly error?: S3AnswerError }> {
+  ): Promise<Answer> {
     const credentials = this.#options.noSignRequest ? undefined : await this.#credentials(endpoint);
     const head = this.#head(endpoint, request, credentials);
     let answer: AnswerHead | undefined;
@@ -145,8 +152,13 @@ export class Transport {
       if (!(error instanceof ErrorTooLong)) throw error;
     }
     if (answer === undefined) throw new Error('an exchange without an answer');
-    if (!refused) return { head: answer };
-    return { head: answer, error: new S3AnswerError(answer, Buffer.concat(errorBody).toString('utf8')) };
+    const temporary = credentials?.sessionToken !== undefined;
+    if (!refused) return { head: answer, temporary };
+    return {
+      head: answer,
+      temporary,
+      error: new S3AnswerError(answer, Buffer.concat(errorBody).toString('utf8')),
+    };
   }
 
   /** Request line and headers, signed with the credentials where there are any. */
@@ -227,7 +239,12 @@ export class Transport {
   }
 
   /** What to send the request to once more after this error; undefined when nothing can be learnt from it. */
-  async #learn(head: AnswerHead, error: S3AnswerError, endpoint: Endpoint): Promise<Endpoint | undefined> {
+  async #learn(
+    request: DirectRequest,
+    { head, temporary }: Answer,
+    error: S3AnswerError,
+    endpoint: Endpoint,
+  ): Promise<Endpoint | undefined> {
     const { status } = head;
     const location = head.headers.get('location');
     const { bucketRegion } = error;
@@ -250,12 +267,14 @@ export class Transport {
       this.#clockOffsetMs = skewMs;
       return endpoint;
     }
-    // Requests has these sent once more (error-map.ts).
-    if (SESSION_ENDED.includes(error.name)) {
+    // A HEAD's refusal carries no code: where credentials end at some time, they may have ended.
+    const mayHaveEnded = request.method === 'HEAD' && status === 400 && error.name === 'Unknown' && temporary;
+    if (mayHaveEnded || SESSION_ENDED.includes(error.name)) {
       if (this.#session === undefined) this.#refreshCredentials = true;
       else this.#clients.sessions?.forget(this.#session);
     }
-    return undefined;
+    // Requests has those with a code sent once more (error-map.ts).
+    return mayHaveEnded ? endpoint : undefined;
   }
 
   #resolved(): Promise<Endpoint> {
