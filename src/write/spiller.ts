@@ -8,7 +8,7 @@
  * buffers for putting parts together (staging) take at most half the budget, one taker at a time in line, so that
  * the base's reader and the writers always have the other half.
  */
-import { setImmediate } from 'node:timers';
+import { setImmediate, setTimeout } from 'node:timers';
 import pLimit from 'p-limit';
 import { anyOf, LightSignal } from '../cancel/light-signal.js';
 import type { Blocks } from '../memory/blocks.js';
@@ -41,6 +41,9 @@ export interface SpoolRoom {
   refuse(error: unknown): void;
 }
 
+/** While somebody waits for memory, it is looked for at least this often. */
+const CHECK_AGAIN_MS = 100;
+
 export class Spiller {
   readonly #budget: MemoryBudget;
   readonly #spool: SpoolRoom;
@@ -58,6 +61,8 @@ export class Spiller {
   readonly #stagingLine = pLimit(1);
   #stagingFreed: (() => void) | undefined;
   #checkScheduled = false;
+  #checking = false;
+  #nextCheck: NodeJS.Timeout | undefined;
 
   constructor(budget: MemoryBudget, spool: SpoolRoom, log: Logger) {
     this.#budget = budget;
@@ -235,12 +240,28 @@ export class Spiller {
 
   /** After what is running now has had its turn, sees to it that nobody waits for ever. */
   #scheduleCheck(): void {
-    if (this.#checkScheduled) return;
+    // The check's own search for memory asks for no other: the process would do nothing else until somebody gives memory back.
+    if (this.#checkScheduled || this.#checking) return;
     this.#checkScheduled = true;
     setImmediate(() => {
       this.#checkScheduled = false;
-      this.#failStuck();
+      this.#checking = true;
+      try {
+        this.#failStuck();
+      } finally {
+        this.#checking = false;
+      }
+      this.#checkAgain();
     });
+  }
+
+  /** The spool has room again by time, after a disk refused a write, or for what files that are published give back: neither is told here. */
+  #checkAgain(): void {
+    if (this.#waiting.size === 0 || this.#nextCheck !== undefined) return;
+    this.#nextCheck = setTimeout(() => {
+      this.#nextCheck = undefined;
+      if (this.#waiting.size > 0) this.#scheduleCheck();
+    }, CHECK_AGAIN_MS).unref();
   }
 
   #failStuck(): void {

@@ -140,6 +140,33 @@ await t.test('what only the upload holds is not lost to a conflict: it is named 
   t.ok(bench.body('a')?.equals(data));
 });
 
+await t.test('who waits for an upload to end looks for memory now and then, not all the time', async (t) => {
+  const bench = await SessionBench.make({ budgetBytes: 64 * KIB, spoolBytes: 0 });
+  t.teardown(() => bench.close());
+  let open = (): void => undefined;
+  const opened = new Promise<void>((resolve) => (open = resolve));
+  bench.store.before = ({ operation }) => (operation === 'UploadPart' ? opened : undefined);
+  const session = bench.session('a');
+  const data = pattern(256 * KIB);
+  const writing = (async () => {
+    for (let at = 0; at < data.length; at += 8 * KIB)
+      await session.write(at, data.subarray(at, at + 8 * KIB));
+  })();
+  while (bench.budget.waiting === 0) await setImmediate();
+  let searches = 0;
+  bench.budget.addRelief(() => {
+    searches += 1;
+    return 0;
+  });
+  const TURNS = 500;
+  for (let turn = 0; turn < TURNS; turn += 1) await setImmediate();
+  t.ok(searches < TURNS / 10, `${searches} searches in ${TURNS} turns`);
+  open();
+  await writing;
+  await session.publish({ key: 'a', headers: HEADERS });
+  t.ok(bench.body('a')?.equals(data));
+});
+
 await t.test('scattered data that fits nowhere is refused, and the session goes on', async (t) => {
   const bench = await SessionBench.make({ budgetBytes: 64 * KIB, spoolBytes: 0 });
   t.teardown(() => bench.close());
