@@ -26,6 +26,7 @@ import { uploadJournal } from './journaling.js';
 import { Janitor, JANITOR_RULES_DEFAULT, type JanitorRules } from './janitor.js';
 import { Recovery } from './recovery.js';
 import type { FileNode } from './node.js';
+import { RoomForWrites } from './room-for-writes.js';
 import { COMMIT_RULES_DEFAULT, type CommitRules, type Volume, type VolumeParts } from './volume.js';
 import { VolumeOperations } from './volume-operations.js';
 
@@ -197,6 +198,7 @@ export async function createFileSystem(parts: FileSystemParts): Promise<RunningF
     exports,
     handles: new HandleKey(secret),
     long,
+    room: new RoomForWrites([...volumes.values()].map(({ publishing }) => publishing)),
     verifier,
     startedNs: toNs(clock.nowMs()),
   });
@@ -222,7 +224,10 @@ export async function createFileSystem(parts: FileSystemParts): Promise<RunningF
     await Promise.all([stopCollecting(), ...janitors.map((janitor) => janitor.end())]);
     try {
       for (const reader of readers) await reader.close();
-      for (const { volume } of volumes.values()) volume.published.close();
+      for (const { volume, scans } of volumes.values()) {
+        volume.published.close();
+        scans.close();
+      }
       // Acknowledged unstable data is gone with this process if any is left: then clients must see another verifier.
       if (unsafe === 0) await state.saveWriteVerifier(verifier);
     } finally {

@@ -24,6 +24,7 @@ import {
 import { Places, type DirectoryPlace, type FilePlace, type NodePlace } from './places.js';
 import { DOT_DOT_COOKIE, PseudoDirectories, dotEntries, isDot, isDotDot } from './pseudo-directories.js';
 import { PSEUDO_EXPORT_ID, PseudoRoot } from './pseudo-root.js';
+import type { RoomForWrites } from './room-for-writes.js';
 import { modeAfterWrite } from './set-id.js';
 import { ShownEntry } from './shown-entry.js';
 import { after, type Soon } from './soon.js';
@@ -43,12 +44,14 @@ export class ExportedFileSystem implements Fs.FileSystem {
   readonly #above: PseudoDirectories;
   readonly #long: LongOperations;
   readonly #entries: EntryCalls;
+  readonly #room: RoomForWrites;
   readonly #verifier: Buffer;
 
   constructor(parts: {
     readonly exports: readonly Export[];
     readonly handles: HandleKey;
     readonly long: LongOperations;
+    readonly room: RoomForWrites;
     /** The write verifier of this run: 8 bytes. */
     readonly verifier: Buffer;
     readonly startedNs: bigint;
@@ -59,6 +62,7 @@ export class ExportedFileSystem implements Fs.FileSystem {
     this.#above = new PseudoDirectories(this.#pseudo, this.#places);
     this.#long = parts.long;
     this.#entries = new EntryCalls(this.#places, parts.long);
+    this.#room = parts.room;
     this.#verifier = parts.verifier;
   }
 
@@ -210,7 +214,8 @@ export class ExportedFileSystem implements Fs.FileSystem {
       const mode = data.length > 0 ? modeAfterWrite(node, caller) : undefined;
       if (mode !== undefined) await content.setattr(node, mode, undefined, patience);
       // Not left alone while it has `data`, which is used for another call when this one was answered.
-      if (data.length > 0) await content.write(node, offset, data, { client: caller.address, patience });
+      const writing = { client: caller.address, patience };
+      if (data.length > 0) await this.#room.run(() => content.write(node, offset, data, writing), patience);
       if (stability !== 'unstable') {
         await this.#answered(place, unlessAborted(exported.volume.committing.commit(node), patience));
       }

@@ -72,6 +72,11 @@ export class ListingWalks {
     return undefined;
   }
 
+  /** Gives back all pages. */
+  end(): void {
+    for (const id of [...this.#open.keys()]) this.#drop(id, () => true);
+  }
+
   #begin(directoryId: bigint, after: string, source: PageSource, options: WalkOptions): ListingWalk {
     const walk = new ListingWalk(source, this.#memory, after, options);
     const others = this.#of(directoryId);

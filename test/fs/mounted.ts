@@ -34,6 +34,7 @@ export interface MountedOptions {
   readonly capabilities?: Partial<Capabilities>;
   readonly metadataTtlMs?: number;
   readonly writeOptions?: Partial<WriteOptions>;
+  readonly memoryLimitBytes?: number;
   readonly spoolLimitBytes?: number;
   readonly journalRestMs?: number;
   readonly isStateEphemeral?: boolean;
@@ -46,7 +47,7 @@ export interface MountedOptions {
 export class Mounted {
   readonly clock: FakeClock;
   readonly store: MemoryStore;
-  readonly budget = new MemoryBudget(64 * MIB);
+  readonly budget: MemoryBudget;
   readonly context = callerOf(0);
   /** What the log was told, of all lives. */
   readonly logged: readonly Record<string, unknown>[];
@@ -65,6 +66,7 @@ export class Mounted {
     this.logged = lines;
     this.#options = options;
     this.clock = new FakeClock();
+    this.budget = new MemoryBudget(options.memoryLimitBytes ?? 64 * MIB);
     this.store =
       options.store ??
       new MemoryStore({ now: () => this.clock.nowMs(), capabilities: options.capabilities ?? {} });
