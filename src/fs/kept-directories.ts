@@ -21,6 +21,7 @@ interface DirectoryTree {
   readonly root: DirectoryNode;
   pathOf(directory: DirectoryNode): string[];
   parentOf(directory: DirectoryNode): DirectoryNode;
+  nameOf(directory: DirectoryNode): string;
 }
 
 export class KeptDirectories {
@@ -81,8 +82,14 @@ export class KeptDirectories {
   /** Called when the bucket has something in the directory: from now on that keeps it, and the directories above. */
   filled(directory: DirectoryNode): void {
     if (this.#kept.size === 0) return;
-    for (let each = directory; each !== this.#volume.root; each = this.#volume.parentOf(each))
+    let isNews = false;
+    for (let each = directory; each !== this.#volume.root; each = this.#volume.parentOf(each)) {
+      isNews ||= this.#kept.has(each);
       this.replaced(each);
+      // No listing had it: in the next one it would be taken for what somebody else made.
+      if (isNews)
+        this.#volume.parentOf(each).noteEntry({ name: this.#volume.nameOf(each), kind: 'directory' });
+    }
   }
 
   /** Names of those entries of `directory` that are kept directories, or have one below. */

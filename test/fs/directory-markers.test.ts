@@ -51,6 +51,23 @@ await t.test(
   },
 );
 
+await t.test('the first file in a directory moves the times of that directory alone', async (t) => {
+  const m = await mounted(t);
+  await m.mkdir('d');
+  await m.mkdir('d/sub');
+  for (const each of ['', 'd']) {
+    later(m);
+    await m.list(each);
+    await m.fs.setattr(m.context, await m.at(each), { mtimeNs: 1_000_000_000n });
+  }
+  await m.write('d/sub/f', 'bytes');
+  for (const each of ['', 'd']) {
+    later(m);
+    t.equal((await m.stat(each)).mtimeNs, 1_000_000_000n, each);
+  }
+  t.ok((await m.stat('d/sub')).mtimeNs > 1_000_000_000n);
+});
+
 await t.test('what lies in a directory keeps it, and it outlives its last file', async (t) => {
   const m = await mounted(t);
   await m.mkdir('d');
