@@ -9,8 +9,9 @@ const { S3_TEST_ENDPOINT: endpointUrl, S3_TEST_BUCKET: bucket } = process.env;
 
 /**
  * Credentials and region come from the usual variables (AWS_ACCESS_KEY_ID, ...); the bucket must exist. For servers that
- * ignore conditions on CopyObject: S3_TEST_CONDITIONAL_COPY=0, or on DeleteObject: S3_TEST_CONDITIONAL_DELETE=0; that can't
- * list control characters: S3_TEST_CONTROL_CHARACTERS=0 (versitygw needs the first and the last, MinIO the first two).
+ * ignore conditions on CopyObject: S3_TEST_CONDITIONAL_COPY=0, on DeleteObject: S3_TEST_CONDITIONAL_DELETE=0, or on the keys of DeleteObjects:
+ * S3_TEST_CONDITIONAL_DELETE_MANY=0; that can't list control characters: S3_TEST_CONTROL_CHARACTERS=0 (versitygw needs the first and the last two,
+ * MinIO the first three).
  * S3_TEST_UPLOAD_CHECKSUMS names other checksums than the default.
  */
 await t.test(
@@ -25,6 +26,7 @@ await t.test(
     await objectStoreContract(t, async () => createS3Store(options), {
       conditionalCopy: process.env['S3_TEST_CONDITIONAL_COPY'] !== '0',
       conditionalDelete: process.env['S3_TEST_CONDITIONAL_DELETE'] !== '0',
+      conditionalDeleteMany: process.env['S3_TEST_CONDITIONAL_DELETE_MANY'] !== '0',
       controlCharacters: process.env['S3_TEST_CONTROL_CHARACTERS'] !== '0',
     });
   },

@@ -31,6 +31,8 @@ class Rig {
 
   /** Empties the memory, and keeps the disk. */
   async restart(): Promise<void> {
+    // Bytes are served before the GET that brought them has ended, and kept when it has.
+    await settle();
     await this.readers.close();
     await this.disk.restart();
     this.readers = this.#readersNow();
