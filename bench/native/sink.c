@@ -369,16 +369,20 @@ static void get_object(struct visit *visit) {
   pthread_mutex_lock(&lock);
   counts[GET_OBJECT]++;
   const struct object *object = object_find(&objects, visit->key);
-  const bool found = object != NULL && visit->ranged && visit->first < object->size;
+  const bool found = object != NULL && (!visit->ranged || visit->first < object->size);
   uint64_t left = 0;
-  if (found) {
+  if (found && !visit->ranged) {
+    left = object->size;
+    snprintf(headers, sizeof headers, "HTTP/1.1 200 OK\r\nContent-Length: %" PRIu64 "\r\nETag: %s\r\n\r\n", left,
+             object->etag);
+  } else if (found) {
     if (visit->last >= object->size) visit->last = object->size - 1;
     left = visit->last - visit->first + 1;
-    bytes_out += left;
     snprintf(headers, sizeof headers,
              "HTTP/1.1 206 Partial Content\r\nContent-Length: %" PRIu64 "\r\nETag: %s\r\nContent-Range: bytes %" PRIu64
              "-%" PRIu64 "/%" PRIu64 "\r\n\r\n", left, object->etag, visit->first, visit->last, object->size);
   }
+  bytes_out += left;
   pthread_mutex_unlock(&lock);
   if (!found) return answer_text(visit, "404 Not Found", "");
   if (!try_send(visit->fd, headers, strlen(headers))) visit->gone = true;

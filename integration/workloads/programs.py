@@ -10,6 +10,7 @@ import sqlite3
 import stat
 import struct
 import subprocess
+import time
 import zipfile
 from checks import *
 
@@ -196,6 +197,10 @@ def wal_database(path):
     reader.execute("pragma wal_checkpoint(truncate)")
     reader.execute("vacuum")
     reader.close()
+    # What was removed while it was open goes with the client's own REMOVE, which close() doesn't wait for.
+    deadline = time.monotonic() + 60
+    while len(os.listdir(os.path.dirname(path))) > 1 and time.monotonic() < deadline:
+        time.sleep(0.1)
     expect_equal(os.listdir(os.path.dirname(path)), [os.path.basename(path)], "files after the last close")
     check_wal_database(path, 600)
 
