@@ -18,6 +18,8 @@ import type { RigOptions } from './rig.js';
 import { WIDE_LOADS } from './wide-loads.js';
 import { BASELINE_FILE, readBaseline, SHORT_CASES, recorded, shortRun } from './short.js';
 
+const MEMORY_LIMIT = '256MiB';
+
 const { values, positionals: names } = parseArgs({
   allowPositionals: true,
   options: {
@@ -28,7 +30,7 @@ const { values, positionals: names } = parseArgs({
     record: { type: 'boolean', default: false },
     peer: { type: 'string' },
     output: { type: 'string' },
-    'memory-limit': { type: 'string', default: '256MiB' },
+    'memory-limit': { type: 'string', default: MEMORY_LIMIT },
     'endpoint-url': { type: 'string' },
     bucket: { type: 'string', default: 'bench' },
     'node-argument': { type: 'string', multiple: true, default: [] },
@@ -46,7 +48,7 @@ const USAGE = `npm run bench -- [NAME...] [OPTIONS]
   --json                 one JSON object a line (docs/benchmarks.md)
   --runs N               counted runs of each case. Default: 5
   --size FACTOR          of the bytes, calls and files of a case: a fraction, or more than 1 (up to ${SIZE_MAX}) where memory holds the files. Default: 1
-  --memory-limit SIZE    as of s3nfsd serve. Default: 256MiB
+  --memory-limit SIZE    as of s3nfsd serve. Default: ${MEMORY_LIMIT}
   --node-argument ARG    for the daemon's Node, such as --cpu-prof; may be given again
   --short                a few cases, small: fails where one is twice as slow as bench/baseline.json says
   --record               as --short, and writes bench/baseline.json
@@ -85,7 +87,10 @@ if (values.peer !== undefined && values.peer !== 'rclone') fail(`no such peer: $
 /** The command that measures this case again, as it was. */
 function commandOf(name: string): string {
   const peer = values.peer === undefined ? [] : ['--peer', values.peer];
-  return ['npm run bench --', ...peer, '--size', values.size, '--runs', values.runs, name].join(' ');
+  const limit = values['memory-limit'] === MEMORY_LIMIT ? [] : ['--memory-limit', values['memory-limit']];
+  const node = values['node-argument'].flatMap((argument) => ['--node-argument', argument]);
+  const options = [...peer, ...limit, ...node, '--size', values.size, '--runs', values.runs];
+  return ['npm run bench --', ...options, name].join(' ');
 }
 
 async function measured(each: Case): Promise<CaseReport> {

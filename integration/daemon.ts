@@ -54,7 +54,8 @@ export interface DaemonSettings {
   /** URL of the store, as the daemon sees it. */
   readonly endpoint: string;
   readonly stateDirectory: string;
-  readonly network?: Network;
+  /** Where it runs. Default: on this machine. */
+  readonly network?: Pick<Network, 'prefix'> | undefined;
   /** Options of `serve` besides. */
   readonly options?: readonly string[];
 }

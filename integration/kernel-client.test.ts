@@ -35,21 +35,21 @@ await t.test('the Linux NFS client', { skip: noGuestReason() ?? false }, async (
     await run(
       t,
       `mkdir /mnt/s3/tree; tar -C ${tree} --format=posix -cf /tmp/tree.tar .; tar -C /mnt/s3/tree -xpf /tmp/tree.tar`,
-      { timeoutMs: 420_000 },
+      { timeoutMs: 840_000 },
     );
     t.same(
       await differencesAtRest(expected, bucket, 'tree/'),
       [],
       'every byte, mode, owner and time is in S3',
     );
-    await run(t, `${remount}; diff -r ${tree} /mnt/s3/tree`, { timeoutMs: 180_000 });
+    await run(t, `${remount}; diff -r ${tree} /mnt/s3/tree`, { timeoutMs: 360_000 });
     await run(
       t,
       `cd ${tree}; ${LIST_ATTRIBUTES} >/tmp/a; cd /mnt/s3/tree; ${LIST_ATTRIBUTES} >/tmp/b; diff /tmp/a /tmp/b`,
-      { timeoutMs: 180_000 },
+      { timeoutMs: 360_000 },
     );
-    await run(t, `tar -C /mnt/s3/tree -df /tmp/tree.tar; rm /tmp/tree.tar`, { timeoutMs: 180_000 });
-    const listing = await run(t, `ls -lR /mnt/s3/tree | grep -c '^[-d]'`, { timeoutMs: 180_000 });
+    await run(t, `tar -C /mnt/s3/tree -df /tmp/tree.tar; rm /tmp/tree.tar`, { timeoutMs: 360_000 });
+    const listing = await run(t, `ls -lR /mnt/s3/tree | grep -c '^[-d]'`, { timeoutMs: 360_000 });
     t.equal(Number(listing), expected.size, 'ls -lR shows each entry');
   });
 
@@ -58,12 +58,12 @@ await t.test('the Linux NFS client', { skip: noGuestReason() ?? false }, async (
       t,
       `mkdir /tmp/trip; tar -C /mnt/s3/tree -cf /mnt/s3/tree.tar @aws-sdk; tar -C /tmp/trip -xf /mnt/s3/tree.tar
        diff -r ${directory}/tree/@aws-sdk /tmp/trip/@aws-sdk; rm -r /tmp/trip`,
-      { timeoutMs: 120_000 },
+      { timeoutMs: 240_000 },
     );
   });
 
   await t.test('cp -a keeps what there is to keep', async (t) => {
-    await run(t, `cp -a ${SOURCES} /mnt/s3/copy`, { timeoutMs: 180_000 });
+    await run(t, `cp -a ${SOURCES} /mnt/s3/copy`, { timeoutMs: 360_000 });
     t.same(await differencesAtRest(await expectedObjects(SOURCES), bucket, 'copy/'), []);
     await run(
       t,
@@ -73,7 +73,7 @@ await t.test('the Linux NFS client', { skip: noGuestReason() ?? false }, async (
   });
 
   await t.test('rsync -a finds nothing to do the second time', async (t) => {
-    const first = await run(t, `rsync -ai ${SOURCES}/ /mnt/s3/rsync/`, { timeoutMs: 180_000 });
+    const first = await run(t, `rsync -ai ${SOURCES}/ /mnt/s3/rsync/`, { timeoutMs: 360_000 });
     t.match(first, '>f+++++++++ main.ts');
     t.equal(await run(t, `${remount}; rsync -ai ${SOURCES}/ /mnt/s3/rsync/`), '');
     await run(t, `diff -r ${SOURCES} /mnt/s3/rsync`);
@@ -87,13 +87,13 @@ await t.test('the Linux NFS client', { skip: noGuestReason() ?? false }, async (
       `dd if=/dev/urandom of=/tmp/large bs=1M count=${LARGE_MIB} status=none
        dd if=/tmp/large of=/mnt/s3/large bs=1M conv=fsync status=none
        sha256sum </tmp/large; rm /tmp/large`,
-      { timeoutMs: 180_000 },
+      { timeoutMs: 360_000 },
     );
     const { sha256, size } = await bucket.facts('large');
     t.equal(size, LARGE_MIB * 2 ** 20);
     t.equal(`${sha256}  -\n`, digest, 'in S3');
     t.equal(
-      await run(t, `${remount}; sha256sum </mnt/s3/large`, { timeoutMs: 120_000 }),
+      await run(t, `${remount}; sha256sum </mnt/s3/large`, { timeoutMs: 240_000 }),
       digest,
       'by the mount',
     );
@@ -107,14 +107,14 @@ await t.test('the Linux NFS client', { skip: noGuestReason() ?? false }, async (
       t,
       `cd /mnt/s3; mv large renamed; mv rsync moved; ! ls large rsync 2>/dev/null; diff -r ${SOURCES} moved
        echo new >over; echo old >target; mv over target; ! cat over 2>/dev/null; grep -qx new target`,
-      { timeoutMs: 120_000 },
+      { timeoutMs: 240_000 },
     );
     t.same(await bucket.keys('rsync/'), []);
     t.ok((await bucket.keys('moved/')).length > 100);
     t.equal((await bucket.facts('renamed')).size, LARGE_MIB * 2 ** 20);
     t.equal(await bucket.text('target'), 'new\n');
     await run(t, `cd /mnt/s3; rm -rf moved copy renamed; ! ls moved copy 2>/dev/null`, {
-      timeoutMs: 180_000,
+      timeoutMs: 360_000,
     });
     for (const gone of ['moved', 'copy', 'renamed']) t.same(await bucket.keys(gone), []);
   });
@@ -146,7 +146,7 @@ await t.test('the Linux NFS client', { skip: noGuestReason() ?? false }, async (
        }
        edit /tmp/edits; edit /mnt/s3/edits; ${remount}; diff -r /tmp/edits /mnt/s3/edits
        cd /tmp/edits; sha256sum * >/out/edits`,
-      { timeoutMs: 120_000 },
+      { timeoutMs: 240_000 },
     );
     const objects = await bucket.tree('edits/');
     const names = ['appended', 'emptied', 'grown', 'patched', 'replaced', 'shrunk', 'sparse'];

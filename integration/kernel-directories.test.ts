@@ -20,7 +20,7 @@ const COUNTS = LONG ? [1024, 2500, 20_000, 100_000] : [1024, 2500, 5000];
 /** Below it directories are listed in more ways. */
 const COUNT_QUICK = 5000;
 const REMOVED = LONG ? 20_000 : 1000;
-const TIMEOUT = { timeoutMs: 300_000 };
+const TIMEOUT = { timeoutMs: 600_000 };
 const REMOUNT = (mount: string): string => `cd /; umount /mnt/s3; ${mount}`;
 
 async function putAll(

@@ -10,7 +10,7 @@ import { workload } from './workload.js';
 
 /** S3NFSD_LONG=1: more histories, longer ones. */
 const LONG = process.env['S3NFSD_LONG'] === '1';
-const TIMEOUT = { timeoutMs: 240_000 };
+const TIMEOUT = { timeoutMs: 480_000 };
 const LOCK_ROUNDS = LONG ? 500 : 50;
 /** Random calls on one file: how many, and how large it gets in bytes (parts are of 8 MiB). */
 const HISTORIES = [

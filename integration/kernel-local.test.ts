@@ -9,7 +9,7 @@ import { DAEMON_ADDRESS, Network } from './network.js';
 /** Mounts of which the median is told. */
 const RUNS = 9;
 /** Node starts slowly in the guest. */
-const TIMEOUT = { timeoutMs: 180_000 };
+const TIMEOUT = { timeoutMs: 360_000 };
 
 await t.test("a daemon on the client's machine", { skip: noGuestReason() ?? false }, async (t) => {
   const network = await Network.create('local');

@@ -14,7 +14,7 @@ const execute = promisify(execFile);
 
 /** S3NFSD_LONG=1: more bytes and more histories. */
 const LONG = process.env['S3NFSD_LONG'] === '1';
-const TIMEOUT = { timeoutMs: 400_000 };
+const TIMEOUT = { timeoutMs: 800_000 };
 const FIO_MIB = LONG ? 64 : 4;
 /** Commits of the repository. */
 const HISTORY = LONG ? '1000' : '60';

@@ -83,7 +83,7 @@ await t.test('a restart under a mounted client', { skip: noGuestReason() ?? fals
 
     await t.test(`${name}: a file that is being written is whole in the end`, async (t) => {
       const source = await randomFile(guest, `whole-${name}`);
-      const done = run(t, writeInHalves(`whole-${name}`), { timeoutMs: 120_000 });
+      const done = run(t, writeInHalves(`whole-${name}`), { timeoutMs: 240_000 });
       await guest.mark(`written-whole-${name}`);
       await end(s);
       await daemon.start();
@@ -103,7 +103,7 @@ await t.test('a restart under a mounted client', { skip: noGuestReason() ?? fals
       `${commits}; echo $commits >/out/commits-before
        ${writeInHalves('drained')} & while [ ! -e /out/written-drained ]; do kill -0 $!; sleep 0.05; done
        ${commits}; echo $commits >/out/commits-after; : >/out/counted; wait $!`,
-      { timeoutMs: 120_000 },
+      { timeoutMs: 240_000 },
     );
     await guest.mark('counted');
     await daemon.stop();

@@ -6,7 +6,7 @@ import { startFaultProxy, type FaultProxy } from '../src/store/faults/proxy.js';
 import { noGuestReason } from './guest.js';
 import { stage } from './mounted.js';
 
-const TIMEOUT = { timeoutMs: 240_000 };
+const TIMEOUT = { timeoutMs: 480_000 };
 /** Readers that wait at the same time. */
 const STUCK = 16;
 const STUCK_BYTES = 300_000;

@@ -12,7 +12,7 @@ import { workload } from './workload.js';
 
 /** S3NFSD_LONG=1: ten times the rounds. */
 const TIMES = process.env['S3NFSD_LONG'] === '1' ? 10 : 1;
-const TIMEOUT = { timeoutMs: 240_000 };
+const TIMEOUT = { timeoutMs: 480_000 };
 const DISJOINT_MIB = 24;
 
 /** Starts the place where the clients meet; resolves to its address. It ends with the network. */

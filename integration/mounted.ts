@@ -1,11 +1,12 @@
 /** A test's stage: a network, a store and a daemon in it, and guests that mount the bucket at /mnt/s3. */
-import { resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import type { Test } from 'tap';
 import { NfsClient } from '../test/support/nfs-client.js';
 import { Bucket } from './bucket.js';
 import { BUCKET, DaemonProcess, directoriesIn, StoreProcess } from './daemon.js';
 import { Guest, type GuestResult, type RunOptions } from './guest.js';
 import { CLIENT_NETWORK, DAEMON_ADDRESS, Network } from './network.js';
+import { SmallDisks } from './small-disks.js';
 
 /** A guest as a test uses it. */
 export interface Client {
@@ -21,6 +22,9 @@ export interface Stage extends Client {
   readonly daemon: DaemonProcess;
   readonly clients: readonly Client[];
   readonly bucket: Bucket;
+  /** By `disksMiB`. */
+  readonly disks: SmallDisks | undefined;
+  readonly stateDirectory: string;
   /** The line that mounts the bucket. */
   readonly mount: string;
   /** The same with options besides. */
@@ -38,6 +42,8 @@ export interface StageOptions {
   readonly guests?: number;
   /** What the daemon takes for the store, by the store's URL. Default: the store. */
   readonly storeBehind?: (endpoint: string, network: Network) => Promise<string>;
+  /** Disks for the daemon, by their paths below its state directory and their sizes in MiB. Default: its state is on this machine's. */
+  readonly disksMiB?: Readonly<Record<string, number>>;
 }
 
 const JUKEBOX_RETRY_MS = 500;
@@ -45,7 +51,7 @@ const JUKEBOX_RETRY_MS = 500;
 /** Everything is ended with the test. */
 export async function stage(
   t: Test,
-  { label, options = [], guests = 1, storeBehind }: StageOptions,
+  { label, options = [], guests = 1, storeBehind, disksMiB }: StageOptions,
 ): Promise<Stage> {
   const directories = directoriesIn(t.testdir());
   const network = await Network.create(label, guests);
@@ -53,10 +59,17 @@ export async function stage(
   const store = await StoreProcess.start(directories.buckets, network);
   t.teardown(() => store.stop());
   const endpoint = `http://${network.address}:${store.port}`;
+  const disks =
+    disksMiB &&
+    (await SmallDisks.mount(
+      network,
+      new Map(Object.entries(disksMiB).map(([path, size]) => [join(directories.state, path), size])),
+    ));
+  t.teardown(() => disks?.unmount());
   const daemon = await DaemonProcess.start({
     endpoint: (await storeBehind?.(endpoint, network)) ?? `http://127.0.0.1:${store.port}`,
     stateDirectory: directories.state,
-    network,
+    network: disks ?? network,
     options: ['--listen', '0.0.0.0', '--allow', CLIENT_NETWORK, '--squash', 'none', ...options],
   });
   t.teardown(() => daemon.kill());
@@ -80,6 +93,8 @@ export async function stage(
     ...first,
     clients,
     bucket,
+    disks,
+    stateDirectory: directories.state,
     mount: mountWith(''),
     mountWith,
     connect: async () => {

@@ -23,7 +23,7 @@ const execute = promisify(execFile);
 const DISK_SIZE = '512M';
 const MEMORY = '768M';
 /** Node starts slowly in the guest. */
-const START_TIMEOUT_MS = 120_000;
+const START_TIMEOUT_MS = 240_000;
 const NFS_PORT = 2049;
 /** Seconds between commits of the file system's journal that nobody asked for: none within a test. */
 const COMMIT_S = 3600;

@@ -6,7 +6,7 @@ import type { ObjectFacts } from './bucket.js';
 import type { Client } from './mounted.js';
 import { workload } from './workload.js';
 
-const TIMEOUT = { timeoutMs: 120_000 };
+const TIMEOUT = { timeoutMs: 240_000 };
 
 /** By key below `directory` of the bucket. */
 export async function toldObjects(

@@ -11,6 +11,8 @@ export interface Procedure<A = unknown, R = unknown> {
   readonly result: Codec<R>;
   /** True where a second execution of the same call would do harm: its reply is kept for retransmissions. */
   readonly nonIdempotent?: boolean;
+  /** True where calls come in streams, thousands a second: their replies are kept apart, so that they push out none of other calls. */
+  readonly bulk?: boolean;
   /** False for a result that asks the caller to try again: its reply is not kept. */
   readonly cacheable?: (result: R) => boolean;
 }

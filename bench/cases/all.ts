@@ -1,7 +1,13 @@
 /** Every case, in the order in which they are run and reported. */
 import type { Case } from '../measure.js';
 import { cachedRead, cachedReadShort } from './cached-read.js';
-import { sequentialReadFar, sequentialReadFarLong, sequentialWriteFar, smallReadFar } from './far-store.js';
+import {
+  sequentialReadFar,
+  sequentialReadFarLong,
+  sequentialReadFarUnshaped,
+  sequentialWriteFar,
+  smallReadFar,
+} from './far-store.js';
 import { firstByte, firstByteOfMany } from './first-byte.js';
 import { listing } from './listing.js';
 import { mediumFilesFar, mediumFilesFarUnshaped } from './medium-files.js';
@@ -32,6 +38,7 @@ export const CASES: readonly Case[] = [
   ...TREE_CASES,
   sequentialReadFar,
   sequentialReadFarLong,
+  sequentialReadFarUnshaped,
   sequentialWriteFar,
   smallReadFar,
   smallFilesFar,

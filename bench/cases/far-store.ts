@@ -23,6 +23,8 @@ import type { Store } from '../stores/store.js';
 
 const FAR: Distance = { wait: '30ms', speed: '8MB/s' };
 const NEARER: Distance = { wait: '15ms', speed: '8MB/s' };
+/** As fast as the proxy is. */
+const UNSHAPED: Distance = { wait: '15ms' };
 /** Beyond the memory limit's share of one reader. */
 const FILE_BYTES = 256 * MIB;
 /** Seconds at what all connections together give: the start is a small part of it. */
@@ -43,7 +45,11 @@ const SEED = 3;
 const FILES = 200;
 const SMALL_BYTES = 16 * KIB;
 
-const ABOUT_FAR = `${FAR.wait} to the first byte, ${FAR.speed} a connection`;
+const ABOUT_FAR = about(FAR);
+
+function about({ wait, speed }: Distance): string {
+  return `${wait} to the first byte, ${speed ?? 'any speed'}${speed === undefined ? '' : ' a connection'}`;
+}
 
 /** The raw client with one connection on the plan's beginning, and with several on all of it; `units` by request. */
 function floors(
@@ -72,22 +78,22 @@ const RATIOS = {
   timeToThirtyTwo: over('thirtyTwo', time),
 };
 
-function sequentialRead(name: string, fileBytes: number): Case {
+function sequentialRead(name: string, fileBytes: number, distance: Distance): Case {
   return {
     name,
-    about: `a file of ${fileBytes / MIB} MiB in READs of ${READ_BYTES / KIB} KiB, ${DEPTH} in flight, every byte compared; the store ${ABOUT_FAR}`,
-    prepare: async (setup) => await prepareRead(setup, fileBytes),
+    about: `a file of ${fileBytes / MIB} MiB in READs of ${READ_BYTES / KIB} KiB, ${DEPTH} in flight, every byte compared; the store ${about(distance)}`,
+    prepare: async (setup) => await prepareRead(setup, fileBytes, distance),
   };
 }
 
-async function prepareRead(setup: Setup, fileBytes: number): Promise<Prepared> {
+async function prepareRead(setup: Setup, fileBytes: number, distance: Distance): Promise<Prepared> {
   const bytes = Math.ceil((fileBytes * setup.size) / PART_BYTES) * PART_BYTES;
   const near = await Nginx.start();
   setup.defer(() => near.close());
   const names = Array.from({ length: setup.rounds + 1 }, (_, round) => `far-${round}`);
   const [first = '', ...others] = names;
   await near.put(first, SEED, bytes, others);
-  const store = await FarStore.start(near, FAR);
+  const store = await FarStore.start(near, distance);
   setup.defer(() => store.close());
   const { daemon, nfs, root } = await serve(setup, store);
   const plan = rangedGets(Nginx.target(first), bytes, PART_BYTES);
@@ -108,8 +114,9 @@ async function prepareRead(setup: Setup, fileBytes: number): Promise<Prepared> {
   };
 }
 
-export const sequentialReadFar = sequentialRead('sequential-read-far', FILE_BYTES);
-export const sequentialReadFarLong = sequentialRead('sequential-read-far-long', LONG_BYTES);
+export const sequentialReadFar = sequentialRead('sequential-read-far', FILE_BYTES, FAR);
+export const sequentialReadFarLong = sequentialRead('sequential-read-far-long', LONG_BYTES, FAR);
+export const sequentialReadFarUnshaped = sequentialRead('sequential-read-far-unshaped', LONG_BYTES, UNSHAPED);
 
 export const sequentialWriteFar: Case = {
   name: 'sequential-write-far',

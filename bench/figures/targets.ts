@@ -56,6 +56,7 @@ const PEER_TIMES_LEAST = 3;
 const PEER_TIMES: readonly string[] = [
   'sequential-read',
   'sequential-read-far',
+  'sequential-read-far-unshaped',
   'small-read',
   'small-read-far',
 ];

@@ -22,7 +22,7 @@ export const NFS3 = program({
     ACCESS: { number: 4, args: m.ACCESS3args, result: m.ACCESS3res },
     READLINK: { number: 5, args: m.READLINK3args, result: m.READLINK3res },
     READ: { number: 6, args: m.READ3args, result: m.READ3res },
-    WRITE: { number: 7, args: m.WRITE3args, result: m.WRITE3res, ...changing },
+    WRITE: { number: 7, args: m.WRITE3args, result: m.WRITE3res, ...changing, bulk: true },
     CREATE: { number: 8, args: m.CREATE3args, result: m.CREATE3res, ...changing },
     MKDIR: { number: 9, args: m.MKDIR3args, result: m.MKDIR3res, ...changing },
     SYMLINK: { number: 10, args: m.SYMLINK3args, result: m.SYMLINK3res, ...changing },

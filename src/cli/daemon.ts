@@ -9,11 +9,8 @@ import { hostname } from 'node:os';
 import { networkMatcher } from '../../config/addresses.js';
 import type { ExportOptions } from '../../config/exports.js';
 import type { ServeConfig } from '../../config/serve-config.js';
-import {
-  createFileSystem,
-  type ExportOptions as FileSystemExport,
-  type RunningFileSystem,
-} from '../fs/create-file-system.js';
+import { createFileSystem, type RunningFileSystem } from '../fs/create-file-system.js';
+import type { ExportOptions as FileSystemExport } from '../fs/file-system-parts.js';
 import { Spool } from '../write/spool.js';
 import { MemoryBudget } from '../memory/memory-budget.js';
 import { MountList } from '../mount3/mount-list.js';
@@ -26,6 +23,7 @@ import {
   StateDirectoryLockedError,
   type StateDirectory,
 } from '../state/state-directory.js';
+import { isCommitFailure } from '../state/transaction-puts.js';
 import type { Logger } from '../telemetry/log.js';
 import { listenOnAll, type Listening } from './listeners.js';
 import { mountLines, type MountLines } from './mount-lines.js';
@@ -81,6 +79,18 @@ export async function startDaemon(config: ServeConfig, options: DaemonOptions): 
   }
 }
 
+/** Commits of the node table that fail, on a full disk, don't end the process; any other rejection that nobody handled does. Call its result to end that. */
+function passCommitFailures(log: Logger, directory: string): () => Promise<void> {
+  const onRejection = (reason: unknown): void => {
+    if (!isCommitFailure(reason)) throw reason;
+    const what =
+      'names could not be put into the database and wait in its log; goes on when there is room on that disk';
+    log.error({ err: reason, directory }, what);
+  };
+  process.on('unhandledRejection', onRejection);
+  return async () => void process.off('unhandledRejection', onRejection);
+}
+
 async function start(config: ServeConfig, options: DaemonOptions, started: Teardown): Promise<Daemon> {
   const { log } = options;
   const deadline = new Deadline(config.drainTimeoutMs);
@@ -88,6 +98,7 @@ async function start(config: ServeConfig, options: DaemonOptions, started: Teard
     config.handleSecretFile === undefined ? undefined : await readSecret(config.handleSecretFile);
   const state = await openState(config.stateDirectory);
   started.add('state directory', () => state.close());
+  started.add('rejections', passCommitFailures(log, state.path));
 
   const stores = new Stores({
     maxRequests: config.maxRequests,
@@ -98,7 +109,7 @@ async function start(config: ServeConfig, options: DaemonOptions, started: Teard
   await stores.probe(config.exports);
 
   const requestBytesMax = Math.floor(config.memoryLimitBytes * REQUESTS_SHARE);
-  const budget = new MemoryBudget(config.memoryLimitBytes - requestBytesMax);
+  const budget = MemoryBudget.withKept(config.memoryLimitBytes - requestBytesMax);
   const diskCache = await openDiskCache(config, budget, log);
   if (diskCache !== undefined) started.add('disk cache', () => diskCache.close());
   const spool = new Spool({ directory: state.spoolPath, limitBytes: config.spoolLimitBytes, log });

@@ -7,15 +7,18 @@
  *   parts of the replaced object      -> lost: there is no whole file to keep
  *   attributes alone                  -> dropped, with a warning
  */
+import { StoreError } from '../store/errors.js';
 import type { ObjectHeaders } from '../store/object-store.js';
 import { SpoolFullError } from '../write/spool-full.js';
-import { ConflictNews } from './conflict-news.js';
 import { FsError } from './errors.js';
 import { changeRef, createRef, keepLoser, noteSibling } from './journaling.js';
 import { NEVER_MS, type FileNode } from './node.js';
 import { siblingKey } from './sibling-key.js';
 import { isReplaced, toFsError } from './store-errors.js';
 import type { Volume } from './volume.js';
+
+/** Names of siblings that others take meanwhile. */
+const ATTEMPTS_MAX = 5;
 
 /** A free key beside the file's, for the bytes written here. */
 async function freeSibling({ clock, store }: Volume, node: FileNode, key: string): Promise<string> {
@@ -47,13 +50,13 @@ interface Conflict {
  * where bytes were written here, also where they were kept; the store's errors as FsError, and then everything is as it was.
  */
 export async function resolveConflict(volume: Volume, node: FileNode, conflict: Conflict): Promise<void> {
-  const loser = await keepBytes(volume, node, conflict);
+  const { key, cause } = conflict;
+  const what = `"${key}" in ${volume.name} was changed by somebody else while it was changed here; their object stays`;
+  const loser = await keepBytesAndNews(volume, node, conflict, what);
   const { session } = node;
   takeTheirs(volume, node, conflict.key);
   if (loser.place === 'sibling') showSibling(volume, node, conflict.key, loser.key);
   if (loser.place !== 'upload') await session?.discard();
-  const { key, cause } = conflict;
-  const what = `"${key}" in ${volume.name} was changed by somebody else while it was changed here; their object stays`;
   if (loser.place === 'no bytes') {
     volume.log.warn({ err: cause }, `${what}; a change of attributes was dropped`);
     return;
@@ -61,24 +64,55 @@ export async function resolveConflict(volume: Volume, node: FileNode, conflict: 
   const message = `${what}; ${whereabouts(loser, key)}`;
   volume.log.error({ err: cause, ...(loser.place === 'sibling' && { kept: loser.key }) }, message);
   const error = new FsError('EIO', message, { cause });
-  node.conflict = new ConflictNews(error, node.takeWriters(), node.conflict);
+  await volume.conflicts.add(node, error);
   throw error;
 }
 
-async function keepBytes(volume: Volume, node: FileNode, { key, headers }: Conflict): Promise<Loser> {
+/** Those whose bytes lose are to hear of it even if this process ends before the next line: the journal is told first. */
+async function keepBytesAndNews(
+  volume: Volume,
+  node: FileNode,
+  conflict: Conflict,
+  what: string,
+): Promise<Loser> {
   if (node.session?.dirty !== true) return { place: 'no bytes' };
+  const takeBack = await volume.conflicts.foresee(node, what);
   try {
-    const sibling = await freeSibling(volume, node, key);
-    const { etag } = await node.session.publish({ key: sibling, headers });
-    if (volume.losersHaveAge) noteSibling(volume, sibling, etag);
-    return { place: 'sibling', key: sibling };
+    const loser = await keepBytes(volume, node, conflict);
+    if (loser.place === 'no bytes') takeBack();
+    return loser;
   } catch (error) {
-    if (error instanceof SpoolFullError && (await keepLoser(volume, node))) return { place: 'upload' };
-    // Unchanged parts are copied from the object that is gone.
-    if (isReplaced(error)) return { place: 'lost' };
-    throw toFsError(error);
+    takeBack();
+    throw error;
   }
 }
+
+async function keepBytes(volume: Volume, node: FileNode, { key, headers }: Conflict): Promise<Loser> {
+  for (let attempt = 1; node.session?.dirty === true; attempt++) {
+    try {
+      const sibling = await freeSibling(volume, node, key);
+      const { etag } = await node.session.publish({ key: sibling, headers, condition: { ifNoneMatch: '*' } });
+      if (volume.losersHaveAge) noteSibling(volume, sibling, etag);
+      return { place: 'sibling', key: sibling };
+    } catch (error) {
+      if (error instanceof SpoolFullError && (await keepLoser(volume, node))) return { place: 'upload' };
+      // Another daemon with the same ids keeps its loser there, of the same second.
+      if (isOfSibling(error) && attempt < ATTEMPTS_MAX) continue;
+      if (isOfSibling(error))
+        throw toFsError(error, { 'precondition-failed': 'EJUKEBOX', 'not-found': 'EJUKEBOX' });
+      // Unchanged parts are copied from the object that is gone.
+      if (isReplaced(error)) return { place: 'lost' };
+      throw toFsError(error);
+    }
+  }
+  return { place: 'no bytes' };
+}
+
+/** What failed is the making of the sibling: it says nothing of the object that the bytes were written over. */
+const isOfSibling = (error: unknown): boolean =>
+  error instanceof StoreError &&
+  isReplaced(error) &&
+  (error.code === 'NoSuchUpload' || /^(PutObject|CompleteMultipartUpload)$/.test(error.operation));
 
 /** Drops what is known and unpublished of the file: the next look asks the store for the other object. */
 function takeTheirs(volume: Volume, node: FileNode, key: string): void {

@@ -1,24 +1,19 @@
-/** Bytes and attributes of files: reading them and changing them. What was changed is published by publishing.ts. */
-import type { ByteSlices } from '../memory/byte-slices.js';
-import type { ReadPolicy } from '../read/options.js';
+/** Changes of bytes and attributes of files. What was changed is published by publishing.ts. */
 import { fileBytesMax } from '../write/part-map.js';
-import { unlessAborted } from '../write/unless-aborted.js';
 import type { DurableRecord } from '../write/durable-record.js';
 import type { ChangeWitness as SessionWitness } from '../write/session-options.js';
 import { WriteSession } from '../write/write-session.js';
 import { applyAttributes } from './apply-attributes.js';
 import { FsError } from './errors.js';
 import type { AttributeChanges } from './file-system.js';
-import type { FilesAhead } from './files-ahead.js';
-import type { Freshness } from './freshness.js';
 import { durableOptions, sessionOptions } from './file-session.js';
 import { journal } from './journaling.js';
-import { NEVER_MS, type FileNode } from './node.js';
+import type { FileNode } from './node.js';
 import type { Publishing } from './publishing.js';
 import { withoutSetId } from './set-id.js';
-import { isReplaced, toFsError } from './store-errors.js';
+import type { Settling } from './settling.js';
+import { toFsError } from './store-errors.js';
 import type { Volume } from './volume.js';
-import type { WholeGets } from './whole-gets.js';
 
 /** A burst of calls on one file (create, write, chmod, utimes) becomes one request when it pauses this long. */
 const REST_MS = 250;
@@ -39,120 +34,17 @@ interface Writer {
   readonly patience?: AbortSignal;
 }
 
-/** Bytes of a file, and what of it they are. */
-export interface FileBytes extends ByteSlices {
-  /** They reach the end of what they are bytes of. */
-  readonly eof: boolean;
-  /** The file is still what they are bytes of: its attributes are theirs. */
-  readonly current: boolean;
-}
-
-/** What fetches small files before they are read. */
-export interface SmallFiles {
-  readonly gets: WholeGets;
-  readonly ahead: FilesAhead;
-}
-
 const NS_PER_MS = 1_000_000n;
-
-/** An object that is replaced again and again while it is read: tell the client to come back. */
-const REPLACED_MAX = 5;
 
 export class Content {
   readonly #volume: Volume;
-  readonly #freshness: Freshness;
   readonly #publishing: Publishing;
-  readonly #small: SmallFiles | undefined;
+  readonly #settling: Settling;
 
-  /** `small` hears of what is read. */
-  constructor(volume: Volume, freshness: Freshness, publishing: Publishing, small?: SmallFiles) {
+  constructor(volume: Volume, publishing: Publishing, settling: Settling) {
     this.#volume = volume;
-    this.#freshness = freshness;
     this.#publishing = publishing;
-    this.#small = small;
-  }
-
-  /**
-   * At most `count` bytes from `offset`, of one version, unpublished bytes first. Fewer only at the end of the file. `policy`: what is
-   * fetched ahead.
-   */
-  async read(
-    node: FileNode,
-    offset: number,
-    count: number,
-    signal?: AbortSignal,
-    policy?: ReadPolicy,
-  ): Promise<FileBytes> {
-    for (let replaced = 0; replaced < REPLACED_MAX; replaced++) {
-      await this.#freshness.file(node);
-      const { size, ctimeNs } = node;
-      const wanted = Math.min(count, Math.max(0, size - offset));
-      const of = (bytes: ByteSlices): FileBytes =>
-        fileBytes(bytes, offset + bytes.count >= size, node.ctimeNs === ctimeNs);
-      if (wanted === 0) return of(NO_BYTES);
-      const key = this.#volume.keyOf(node);
-      try {
-        if (node.session !== undefined) return of(await node.session.read(offset, wanted, signal));
-        if (node.version === undefined) {
-          // A conflict is being settled: afterwards the winner's object is looked at.
-          await this.#settleConflict(node);
-          continue;
-        }
-        const { etag, size: objectBytes } = node.version;
-        const version = { key, etag, size: objectBytes };
-        this.#small?.gets.reading(version, offset, wanted);
-        const reading = this.#volume.readers.read(version, offset, wanted, signal, policy);
-        // Told not to, nothing is fetched that wasn't asked for.
-        if (offset === 0 && policy !== 'random') this.#small?.ahead.opened(node);
-        return of(await reading);
-      } catch (error) {
-        if (!isReplaced(error)) throw toFsError(error);
-        // Somebody replaced or removed the object: look again, and read the new version from the start of this call.
-        this.#volume.readers.forget(key);
-        node.validatedMs = NEVER_MS;
-        // Or the file is being renamed: then its bytes are at the new key when that has ended.
-        await this.#volume.touching(node, () => Promise.resolve());
-      }
-    }
-    if (node.silly?.withheld === true)
-      throw new FsError(
-        'EIO',
-        `what "${this.#volume.keyOf(node)}" was before its removal was overwritten by somebody else`,
-      );
-    throw new FsError(
-      'EJUKEBOX',
-      `"${this.#volume.keyOf(node)}" is being replaced faster than it can be read`,
-    );
-  }
-
-  /**
-   * As `read`, of a file whose attributes are fresh, where that asks nobody and waits for nothing: its bytes are a version's and in memory.
-   * Undefined where they aren't; nothing was done then.
-   */
-  readHeld(node: FileNode, offset: number, count: number, policy?: ReadPolicy): FileBytes | undefined {
-    const { size, version } = node;
-    if (node.gone || node.session !== undefined || version === undefined) return undefined;
-    const wanted = Math.min(count, Math.max(0, size - offset));
-    if (wanted === 0) return fileBytes(NO_BYTES, offset >= size, true);
-    const { readers } = this.#volume;
-    const object = { key: this.#volume.keyOf(node), etag: version.etag, size: version.size };
-    // A symlink kept in metadata is longer than its object.
-    if (offset + wanted > object.size || !readers.isHeld(object, offset, wanted)) return undefined;
-    this.#small?.gets.reading(object, offset, wanted);
-    const bytes = readers.readHeld(object, offset, wanted, policy);
-    if (offset === 0 && policy !== 'random') this.#small?.ahead.opened(node);
-    return fileBytes(bytes, offset + bytes.count >= size, true);
-  }
-
-  /** A symlink's target. */
-  async readlink(node: FileNode, signal?: AbortSignal): Promise<Buffer> {
-    await this.#freshness.file(node);
-    if (node.type !== 'symlink') throw new FsError('EINVAL', 'READLINK of what is not a symlink');
-    if (node.symlinkTarget !== undefined) return Buffer.from(node.symlinkTarget, 'utf8');
-    const bytes = await this.read(node, 0, node.size, signal);
-    const target = Buffer.concat(bytes.slices);
-    bytes.release();
-    return target;
+    this.#settling = settling;
   }
 
   /**
@@ -214,8 +106,8 @@ export class Content {
     // A publication under way carries the attributes of before, and makes the version that the journal must name.
     do {
       await this.#publishing.settleAttempt(node, unchanged);
-      await this.#settleConflict(node, unchanged);
-      await this.#trust(node, unchanged);
+      await this.#settling.conflict(node, unchanged);
+      await this.#settling.trust(node, unchanged);
     } while (node.publishing !== undefined || node.attempted !== undefined);
     if (size === undefined) {
       witness?.mayBegin();
@@ -229,8 +121,8 @@ export class Content {
     );
     if (differs) {
       node.attributesEpoch++;
-      node.attributesHere = volume.keepsAttributesHere('file');
-      if (!node.created && !node.attributesHere) node.attributesDirty = true;
+      node.attributesInState = volume.keepsAttributesInState('file');
+      if (!node.created && !node.attributesInState) node.attributesDirty = true;
     }
     if (typeof changes.mtimeNs === 'bigint') node.timesGiven = true;
     node.touchCtime(nowNs);
@@ -240,7 +132,7 @@ export class Content {
     // Also what differs in nothing: the same may be on its way to the disk, or have failed there.
     if (differs || size !== undefined || node.created || node.attributesDirty)
       await journal(volume, node, size);
-    if (node.attributesHere) await volume.keptAttributes(node);
+    if (node.attributesInState) await volume.attributesFlushed(node);
     if (node.publishable) this.publishAfterRest(node);
   }
 
@@ -277,8 +169,8 @@ export class Content {
     client?: string,
   ): Promise<void> {
     do {
-      await this.#settle(node, patience);
-      const refusal = client === undefined ? undefined : this.#volume.refusal(node, client);
+      await this.#settling.beforeChange(node, patience);
+      const refusal = client === undefined ? undefined : this.#volume.conflicts.refusal(node, client);
       if (refusal !== undefined) throw refusal;
     } while (!(await this.#changeSettled(node, change, client)));
   }
@@ -316,42 +208,6 @@ export class Content {
     }
   }
 
-  /** Until a change may begin: nothing is under way or unknown that gives the file another version than it rests on. */
-  async #settle(node: FileNode, patience?: AbortSignal): Promise<void> {
-    for (;;) {
-      if (node.attempted !== undefined) await this.#publishing.settleAttempt(node, patience);
-      await this.#settleConflict(node, patience);
-      // The copy that publishes attributes may give the same bytes another ETag, as it does with what was uploaded in parts; the object of
-      // a new file is the version that the next change rests on.
-      if (node.publishing === undefined || node.session !== undefined) break;
-      await this.#publishing.notPublishing(node, patience);
-    }
-    await this.#trust(node, patience);
-  }
-
-  /**
-   * Looks at a file again whose version is in doubt: a directory above it was renamed while this call waited, and the copy of what was
-   * uploaded in parts has another ETag. A change of the version before would be taken for a conflict with somebody else's.
-   */
-  async #trust(node: FileNode, patience?: AbortSignal): Promise<void> {
-    const isDoubtful =
-      node.version !== undefined && node.session === undefined && node.validatedMs === NEVER_MS;
-    if (!isDoubtful || node.recovering !== undefined) return;
-    await unlessAborted(Promise.resolve(this.#freshness.file(node)), patience);
-  }
-
-  /**
-   * A conflict leaves a file without a version: what is read or changed next is the winner's, once it was looked at. ESTALE when
-   * nobody won.
-   */
-  async #settleConflict(node: FileNode, patience?: AbortSignal): Promise<void> {
-    while (node.version === undefined && node.session === undefined && !node.created) {
-      if (node.publishing !== undefined) await this.#publishing.notPublishing(node, patience);
-      else if (node.unpublished || node.relocating) return;
-      else await unlessAborted(Promise.resolve(this.#freshness.file(node)), patience);
-    }
-  }
-
   /** EFBIG beyond what 10,000 parts of an upload hold. */
   requireWritable(sizeBytes: number): void {
     const max = fileBytesMax(this.#volume.writeOptions?.partBytes);
@@ -370,11 +226,4 @@ class UnsettledError extends Error {
 /** The clock counts milliseconds: within one, each change moves mtime all the same. */
 function laterMtime(mtimeNs: bigint, nowNs: bigint): bigint {
   return mtimeNs >= nowNs && mtimeNs - nowNs < NS_PER_MS ? mtimeNs + 1n : nowNs;
-}
-
-const NO_BYTES: ByteSlices = { slices: [], count: 0, release: () => undefined };
-
-function fileBytes(bytes: ByteSlices, eof: boolean, current: boolean): FileBytes {
-  const { slices, count } = bytes;
-  return { slices, count, release: () => bytes.release(), eof, current };
 }

@@ -50,14 +50,14 @@ export class Directories {
       const { nowNs } = volume;
       this.#entries.setNew(draft, attributes, owner, nowNs);
       const headers = volume.headersOf(draft);
-      if (draft.attributesHere) await this.#rememberFirst(directory, name, draft);
+      if (draft.attributesInState) await this.#rememberFirst(directory, name, draft);
       const prefix = `${volume.entryKey(directory, name)}/`;
       const written = await volume.store
         .put(prefix, [], headers, { ifNoneMatch: '*' })
         .catch((error: unknown) => {
           // The attributes remembered for our directory aren't those of somebody else's.
-          if (draft.attributesHere && isReplaced(error))
-            volume.nodes.entry(directory, name, 'directory').attributesHere = false;
+          if (draft.attributesInState && isReplaced(error))
+            volume.nodes.entry(directory, name, 'directory').attributesInState = false;
           throw this.#entries.notMade(directory, name, error);
         });
       const node = volume.nodes.entry(directory, name, 'directory');
@@ -99,8 +99,8 @@ export class Directories {
   async #rememberFirst(directory: DirectoryNode, name: string, draft: DirectoryNode): Promise<void> {
     const { nodes } = this.#volume;
     const node = nodes.entry(directory, name, 'directory');
-    const { mode, uid, gid, mtimeNs, atimeNs, attributesHere } = draft;
-    Object.assign(node, { mode, uid, gid, mtimeNs, atimeNs, attributesHere });
+    const { mode, uid, gid, mtimeNs, atimeNs, attributesInState } = draft;
+    Object.assign(node, { mode, uid, gid, mtimeNs, atimeNs, attributesInState });
     nodes.save(node);
     await nodes.settled();
   }

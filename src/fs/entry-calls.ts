@@ -8,6 +8,8 @@ import type { Guard, Owner } from './entry-changes.js';
 import type { DirectoryNode, EntryChange, FsNode } from './node.js';
 import { ownerDecides, requireUnlink, requireWrite } from './permissions.js';
 import type { DirectoryPlace, Places } from './places.js';
+import { toFsError } from './store-errors.js';
+import type { Volume } from './volume.js';
 
 export class EntryCalls {
   readonly #places: Places;
@@ -32,8 +34,8 @@ export class EntryCalls {
       namespace.create(node, parseName(name), mode, ownerOf(parent, 'fileMode'), guard, patience),
     );
     this.#long.changed(callOf(context, 'CREATE', entryOf(node, name)));
-    made.node.conflict?.begunAnew(context.caller.address);
-    await volume.nodes.settled();
+    volume.conflicts.begunAnew(made.node, context.caller.address);
+    await settled(volume, node, name);
     return { ...this.#places.found(exported, made.node), parent: report(exported, node, made.change) };
   }
 
@@ -49,7 +51,7 @@ export class EntryCalls {
     const made = await this.#long.run(callOf(context, 'MKDIR', entryOf(node, name)), () =>
       directories.mkdir(node, parseName(name), attributes, ownerOf(parent, 'directoryMode')),
     );
-    await volume.nodes.settled();
+    await settled(volume, node, name);
     return { ...this.#places.found(exported, made.node), parent: report(exported, node, made.change) };
   }
 
@@ -67,7 +69,7 @@ export class EntryCalls {
     const made = await this.#long.run(callOf(context, 'SYMLINK', entryOf(node, name)), () =>
       namespace.symlink(node, parseName(name), copy, attributes, ownerOf(parent, 'fileMode')),
     );
-    await volume.nodes.settled();
+    await settled(volume, node, name);
     return { ...this.#places.found(exported, made.node), parent: report(exported, node, made.change) };
   }
 
@@ -77,7 +79,7 @@ export class EntryCalls {
     const change = await this.#long.run(callOf(context, 'REMOVE', entryOf(node, name)), () =>
       exported.volume.namespace.remove(node, parseName(name), this.#removalGuard(parent)),
     );
-    await exported.volume.volume.nodes.settled();
+    await settled(exported.volume.volume, node, name);
     return report(exported, node, change);
   }
 
@@ -87,7 +89,7 @@ export class EntryCalls {
     const change = await this.#long.run(callOf(context, 'RMDIR', entryOf(node, name)), () =>
       exported.volume.directories.rmdir(node, parseName(name), this.#unlinkGuard(parent)),
     );
-    await exported.volume.volume.nodes.settled();
+    await settled(exported.volume.volume, node, name);
     return report(exported, node, change);
   }
 
@@ -115,7 +117,7 @@ export class EntryCalls {
           },
         ),
     );
-    await exported.volume.volume.nodes.settled();
+    await settled(exported.volume.volume, to.node, toName);
     return { from: report(exported, from.node, changes.from), to: report(exported, to.node, changes.to) };
   }
 
@@ -132,6 +134,20 @@ export class EntryCalls {
       if (node.kind === 'directory' && node.permanent)
         throw new FsError('EACCES', 'an export begins at this directory, or below it');
     };
+  }
+}
+
+/** Resolves when what was changed of the entry survives the death of this process. Errors: ENOSPC, EIO. */
+async function settled(volume: Volume, directory: DirectoryNode, name: Buffer): Promise<void> {
+  try {
+    await volume.nodes.settled();
+  } catch (error) {
+    const { code, message } = toFsError(error);
+    throw new FsError(
+      code,
+      `"${volume.prefixOf(directory)}${name.toString()}" in ${volume.name}: ${message}`,
+      { cause: error },
+    );
   }
 }
 

@@ -32,7 +32,7 @@ export class EntryChanges {
 
   /** Sets the attributes of a node that is being made. `nowNs` is passed in so that the node and the object's metadata have the same times. */
   setNew(node: FsNode, attributes: AttributeChanges, owner: Owner, nowNs: bigint): void {
-    node.attributesHere = this.#volume.keepsAttributesHere(node.kind);
+    node.attributesInState = this.#volume.keepsAttributesInState(node.kind);
     const { newMode: mode, uid, gid } = owner;
     applyAttributes(node, { mode, uid, gid, atimeNs: nowNs, mtimeNs: nowNs, ...attributes }, nowNs);
     node.touchCtime(nowNs);

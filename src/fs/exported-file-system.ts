@@ -4,7 +4,7 @@
  */
 import type { HandleKey } from '../state/handle-key.js';
 import { unlessAborted } from '../write/unless-aborted.js';
-import type { ChangeWitness, FileBytes } from './content.js';
+import type { ChangeWitness } from './content.js';
 import { FsError } from './errors.js';
 import { EntryCalls } from './entry-calls.js';
 import { Export } from './exports.js';
@@ -24,9 +24,10 @@ import {
 import { Places, type DirectoryPlace, type FilePlace, type NodePlace } from './places.js';
 import { DOT_DOT_COOKIE, PseudoDirectories, dotEntries, isDot, isDotDot } from './pseudo-directories.js';
 import { PSEUDO_EXPORT_ID, PseudoRoot } from './pseudo-root.js';
+import type { FileBytes } from './reading.js';
 import type { RoomForWrites } from './room-for-writes.js';
 import { modeAfterWrite } from './set-id.js';
-import { ShownEntry } from './shown-entry.js';
+import { shownEntries } from './shown-entry.js';
 import { after, type Soon } from './soon.js';
 
 /** READ and WRITE payloads: what Linux asks for at most. */
@@ -86,7 +87,7 @@ export class ExportedFileSystem implements Fs.FileSystem {
       node = await volume.freshness.entry(node, parseName(Buffer.from(name, 'utf8')));
     }
     if (node.kind !== 'directory') throw new FsError('ENOTDIR', `"${path}" is not a directory`);
-    await volume.volume.nodes.settled();
+    await volume.volume.nodes.named();
     return this.#places.seal(found.id, node.id);
   }
 
@@ -127,7 +128,7 @@ export class ExportedFileSystem implements Fs.FileSystem {
           : volume.touching(node, () => markers.setattr(node, changes, witness), patience);
       return unlessAborted(setting, patience);
     });
-    if (node.kind === 'file' && changes.size !== undefined) node.conflict?.begunAnew(caller.address);
+    if (node.kind === 'file' && changes.size !== undefined) volume.conflicts.begunAnew(node, caller.address);
     return { ...(before !== undefined && { before }), ...(after !== undefined && { after }) };
   }
 
@@ -175,7 +176,7 @@ export class ExportedFileSystem implements Fs.FileSystem {
   ): Promise<{ readonly target: Buffer; readonly attributes: Fs.Attributes }> {
     const { exported, node } = this.#places.node(context, file);
     if (node.kind === 'directory') throw new FsError('EINVAL', 'READLINK of a directory');
-    const target = await exported.volume.content.readlink(node, context.signal);
+    const target = await exported.volume.reading.readlink(node, context.signal);
     return { target, attributes: exported.attributes(node) };
   }
 
@@ -185,12 +186,12 @@ export class ExportedFileSystem implements Fs.FileSystem {
     return after(this.#places.fresh(place), (attributes) => {
       requireRead(attributes, caller);
       if (node.type !== 'file') throw new FsError('EINVAL', 'READ of a symlink');
-      const { content } = exported.volume;
+      const { reading } = exported.volume;
       const most = Math.min(count, PAYLOAD_BYTES_MAX);
       const { readPolicy } = exported.rules;
-      const held = content.readHeld(node, offset, most, readPolicy);
+      const held = reading.readHeld(node, offset, most, readPolicy);
       if (held !== undefined) return readResult(held, attributes);
-      return content
+      return reading
         .read(node, offset, most, context.signal, readPolicy)
         .then((bytes) => readResult(bytes, exported.attributes(node)));
     });
@@ -284,10 +285,7 @@ export class ExportedFileSystem implements Fs.FileSystem {
     const call = { max: entriesMax - dots.length, begunMs, wanted };
     const scan = await exported.volume.scans.read(node, from, call);
     await exported.volume.volume.nodes.listedSettled();
-    const entries = scan.entries.map((entry) => {
-      const shown = entry.node && exported.attributes(entry.node);
-      return new ShownEntry(this.#places, exported.id, entry, shown);
-    });
+    const entries = shownEntries(this.#places, exported, scan.entries, wanted);
     return { entries: [...dots, ...entries], end: scan.end, attributes };
   }
 
@@ -375,10 +373,10 @@ export class ExportedFileSystem implements Fs.FileSystem {
       await publication;
     } catch (error) {
       // What it is told now it isn't told as news again.
-      if (error === node.conflict?.error) volume.refusal(node, caller.address);
+      if (error === volume.conflicts.errorOf(node)) volume.conflicts.refusal(node, caller.address);
       throw error;
     }
-    const refusal = volume.refusal(node, caller.address);
+    const refusal = volume.conflicts.refusal(node, caller.address);
     if (refusal !== undefined) throw refusal;
   }
 }

@@ -10,7 +10,7 @@ interface FileFacts {
   readonly t?: readonly [mtime: string, atime: string, ctime: string];
   readonly v?: readonly [etag: string, size: number, lastModifiedMs: number];
   readonly p?: boolean;
-  /** Mode and owner are kept in the state directory, not on the object (`attributesHere`). */
+  /** Mode and owner are kept in the state directory, not on the object (`attributesInState`). */
   readonly o?: true;
   readonly x?: string;
   readonly s?: string;
@@ -49,7 +49,7 @@ export function factsOf(node: FsNode): Facts {
     ...(node.mode !== undefined && { m: node.mode }),
     ...(node.uid !== undefined && { u: node.uid }),
     ...(node.gid !== undefined && { g: node.gid }),
-    ...(node.attributesHere && { o: true as const }),
+    ...(node.attributesInState && { o: true as const }),
     t: timesOf(node),
   };
   if (node.kind === 'directory') {
@@ -94,7 +94,7 @@ export function nodeFromFacts(id: bigint, value: unknown): FsNode {
   node.mode = facts.m;
   node.uid = facts.u;
   node.gid = facts.g;
-  node.attributesHere = facts.o === true;
+  node.attributesInState = facts.o === true;
   if (facts.t !== undefined) {
     const [mtime, atime, ctime] = facts.t;
     node.mtimeNs = BigInt(mtime);

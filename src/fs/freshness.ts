@@ -244,8 +244,8 @@ export class Freshness {
       version.size === seen.size &&
       version.lastModifiedMs === seen.lastModifiedMs;
     // What an earlier start kept here is not on the object.
-    const isElsewhere = node.attributesHere && this.#volume.metadata === 'objects';
-    if (same && node.proven && !isElsewhere) {
+    const isOnlyInState = node.attributesInState && this.#volume.metadata === 'objects';
+    if (same && node.proven && !isOnlyInState) {
       node.validatedMs = Math.max(node.validatedMs, atMs);
       return true;
     }

@@ -4,6 +4,7 @@
  */
 import type { Journal } from '../state/journal.js';
 import { DurableRecord, type RecordChange, type RecordJson } from '../write/durable-record.js';
+import type { ConflictRecord } from './conflict-news.js';
 
 /** Attributes of an unpublished change. Times are decimal nanoseconds. */
 export interface JournaledAttributes {
@@ -55,8 +56,12 @@ export type Intent =
       readonly keptMs?: number;
       /** A client gave the file its times. */
       readonly timesGiven?: true;
+      /** Addresses of the clients whose bytes are in the record, where that is known. */
+      readonly writers?: readonly string[];
       readonly record: DurableRecord;
     }
+  /** Clients are to hear that bytes of a file lost (conflict-records.ts). */
+  | ({ readonly kind: 'conflict'; readonly volume: string; readonly nodeId: string } & ConflictRecord)
   /** The loser of a conflict, kept as an object: removed by age while it is that version. */
   | {
       readonly kind: 'sibling';
@@ -154,7 +159,7 @@ interface Entry {
 }
 
 /** What is told so that something can be published or removed, which gives room back: that is told on a full disk, too. */
-const GIVES_ROOM: ReadonlySet<Intent['kind']> = new Set(['upload', 'remove-file']);
+const GIVES_ROOM: ReadonlySet<Intent['kind']> = new Set(['upload', 'remove-file', 'conflict']);
 
 /** The journal is rewritten when it is larger than this, twice what it was then, and mostly dead. */
 const COMPACT_BYTES_MIN = 4 * 1024 * 1024;
@@ -200,12 +205,17 @@ export class IntentLog {
 
   async #put(ref: string, intent: Intent, journaled: JournaledIntent): Promise<void> {
     const before = this.#live.get(ref);
+    // An earlier one that was ended may be on the disk still.
+    const isEndOwed = this.#unended.has(ref) || this.#ending.has(ref);
     this.#apply(ref, intent);
     try {
       await this.#journal.append({ ref, intent: journaled }, GIVES_ROOM.has(intent.kind));
     } catch (error) {
       // Not promised: nothing is to be carried out, nor to be ended.
-      if (this.#live.get(ref) === intent) this.#apply(ref, before);
+      if (this.#live.get(ref) === intent) {
+        this.#apply(ref, before);
+        if (before === undefined && isEndOwed) this.#unended.add(ref);
+      }
       throw error;
     }
     this.#gone(ref);

@@ -80,6 +80,7 @@ export class Janitor {
   /** Never rejects: what fails is the next round's. */
   async #round(): Promise<void> {
     const { log, name } = this.#volume;
+    this.#volume.conflicts.collect();
     for (const task of [this.#removeOldLosers, this.#removeUnused, abortOrphans, this.#abortStrays]) {
       if (this.#ended) return;
       try {

@@ -119,6 +119,10 @@ export function uploadJournal({ name, intents, uploadsInUse }: Volume): UploadJo
 
 /** The journal of a file's unpublished bytes. Whoever has it written to holds the file's key. */
 export function sessionJournal(volume: Volume, node: FileNode): SessionJournal {
+  const writersOf = (): { readonly writers?: readonly string[] } => {
+    const { unpublishedWriters: writers } = node;
+    return writers.size === 0 ? {} : { writers: [...writers].sort() };
+  };
   const intentOf = (record: DurableRecord): Extract<Intent, { kind: 'written' }> => ({
     kind: 'written',
     volume: volume.name,
@@ -127,6 +131,7 @@ export function sessionJournal(volume: Volume, node: FileNode): SessionJournal {
     ...(node.exclusiveVerifier !== undefined && { exclusiveVerifier: node.exclusiveVerifier }),
     ...(node.version !== undefined && { etag: node.version.etag }),
     ...(node.timesGiven && { timesGiven: true }),
+    ...writersOf(),
     record,
   });
   const { intents } = volume;

@@ -49,8 +49,8 @@ export async function applyMarker(
   node.marker = { etag: head.etag, lastModifiedMs: head.lastModifiedMs };
   node.markerHeaders = headersOnly(head);
   node.markerBytes = head.size;
-  if (!volume.keepsAttributesHere('directory')) node.attributesHere = false;
-  if (!node.attributesHere) {
+  if (!volume.keepsAttributesInState('directory')) node.attributesInState = false;
+  if (!node.attributesInState) {
     node.mode = posix.mode;
     node.uid = posix.uid;
     node.gid = posix.gid;
@@ -69,5 +69,5 @@ function applyTimes(
   // Entries that came and went since the marker was written moved the time further than it says.
   if (isNew) node.mtimeNs = mtimeNs ?? lastModifiedNs;
   if (isNew) node.touchCtime(lastModifiedNs);
-  if (isNew || !node.attributesHere) node.atimeNs = atimeNs ?? node.mtimeNs;
+  if (isNew || !node.attributesInState) node.atimeNs = atimeNs ?? node.mtimeNs;
 }

@@ -41,11 +41,11 @@ export class Markers {
     const differs = applyAttributes(directory, changes, volume.nowNs);
     directory.touchCtime(volume.nowNs);
     witness.after();
-    if (differs) directory.attributesHere = volume.keepsAttributesHere('directory');
-    if (differs && !directory.attributesHere && volume.prefixOf(directory) !== '')
+    if (differs) directory.attributesInState = volume.keepsAttributesInState('directory');
+    if (differs && !directory.attributesInState && volume.prefixOf(directory) !== '')
       await this.#putAttributes(directory, changes);
     volume.nodes.save(directory);
-    await volume.keptAttributes(directory);
+    await volume.attributesFlushed(directory);
   }
 
   /** Puts the marker with the attributes. Where somebody else rewrote it meanwhile, theirs is read and only `changes` are applied to it. */

@@ -4,9 +4,12 @@
  */
 import type { NodeRecord, NodeTable } from '../state/node-table.js';
 import { Recent } from '../state/recent.js';
+import { toNs } from './clock.js';
 import { FsError } from './errors.js';
 import { bareFacts, factsOf, hasProof, kindOf, nodeFromFacts } from './facts.js';
+import { ListedVersions, type ListedVersion } from './listed-versions.js';
 import { DirectoryNode, FileNode, type FsNode, type ListedEntry } from './node.js';
+import { rethrowAsFsError } from './store-errors.js';
 
 /** About 1 KiB each, and as much again for the collector. */
 const NODES_KEPT_MAX = 50_000;
@@ -16,16 +19,24 @@ export interface ListedNode {
   readonly id: bigint;
   readonly cookie: bigint;
   readonly node: FsNode | undefined;
+  /** The page is older than what has the name now, which was made here and is of the other kind: what the page tells of it is over. */
+  readonly isOutdated?: true;
 }
 
-/** Versions that scans showed of files without nodes, some 200 bytes each. */
+/** Versions that scans showed of files without nodes. */
 const LISTED_MAX = 16_384;
+
+/**
+ * Names that are given out while the state directory's disk has no room to write them down, some 300 bytes each: a kill would make their handles
+ * STALE until they are looked up again. Beyond it they aren't given out.
+ */
+const UNWRITTEN_MAX = 16_384;
 
 export class NodeCache {
   readonly #table: NodeTable;
   readonly #kept: Recent<bigint, FsNode>;
   readonly #held = new Map<bigint, WeakRef<FsNode>>();
-  readonly #listed = new Recent<bigint, NonNullable<FileNode['listed']>>(LISTED_MAX);
+  readonly #listed = new ListedVersions(LISTED_MAX);
   readonly #collected = new FinalizationRegistry<bigint>((id) => {
     if (this.#held.get(id)?.deref() === undefined) this.#held.delete(id);
   });
@@ -83,10 +94,14 @@ export class NodeCache {
   }
 
   /**
-   * Ids and cookies of listed names, in their order. A node comes with those that have one in memory, or whose attributes a listing may confirm. For the
-   * others none is made: a listing may have a million names. ESTALE when the directory was removed.
+   * Ids and cookies of names that a page of `takenMs` lists, in their order. A node comes with those that have one in memory, or whose attributes a listing may
+   * confirm. For the others none is made: a listing may have a million names. ESTALE when the directory was removed.
    */
-  listed(parent: DirectoryNode, entries: readonly Pick<ListedEntry, 'name' | 'kind'>[]): ListedNode[] {
+  listed(
+    parent: DirectoryNode,
+    entries: readonly Pick<ListedEntry, 'name' | 'kind'>[],
+    takenMs: number,
+  ): ListedNode[] {
     if (this.#table.get(parent.id) === undefined)
       throw new FsError('ESTALE', `directory ${parent.id} was removed`);
     const found = this.#table.internListed(
@@ -101,11 +116,16 @@ export class NodeCache {
         return { id, cookie: id, node: undefined };
       }
       const { name = '', kind = 'file' } = entries[at] ?? {};
-      return this.#known(parent, record, name, kind);
+      return this.#known(parent, record, { name, kind }, takenMs);
     });
   }
 
-  #known(parent: DirectoryNode, known: NodeRecord, name: string, kind: 'file' | 'directory'): ListedNode {
+  #known(
+    parent: DirectoryNode,
+    known: NodeRecord,
+    { name, kind }: Pick<ListedEntry, 'name' | 'kind'>,
+    takenMs: number,
+  ): ListedNode {
     const present = this.peek(known.id);
     if (kindOf(known.facts) === kind) {
       const node = present ?? (hasProof(known.facts) ? this.get(known.id) : undefined);
@@ -118,12 +138,15 @@ export class NodeCache {
     // Somebody made a directory of a file that isn't published yet, or the other way round: it stands where the store has the name.
     if (present !== undefined && !present.gone && this.isHeld(present))
       return { id: present.id, cookie: this.#cookieOf(known, kind), node: present };
+    const since = this.get(known.id);
+    if (since !== undefined && isChangedSince(parent, takenMs) && isChangedSince(since, takenMs))
+      return { id: known.id, cookie: known.id, node: undefined, isOutdated: true };
     const node = this.entry(parent, name, kind);
     return { id: node.id, cookie: node.id, node };
   }
 
   /** What a scan showed of a file that has no node: it is there when the node is made. */
-  noteListed(id: bigint, listed: NonNullable<FileNode['listed']>): void {
+  noteListed(id: bigint, listed: ListedVersion): void {
     this.#listed.set(id, listed);
   }
 
@@ -214,26 +237,29 @@ export class NodeCache {
 
   /**
    * Resolves when every node that was made, moved or removed so far is so after the death of this process: before its handle is
-   * given away, or the call answered. Undefined when they all are.
+   * given away, or the call answered. Undefined when they all are. Errors: ENOSPC, EIO.
    */
   settled(): Promise<void> | undefined {
     return this.#settledChanges === this.#changes ? undefined : this.#settle(this.#changes);
   }
 
   async #settle(changes: number): Promise<void> {
-    await this.#table.settled();
+    await this.#table.settled().catch(rethrowAsFsError);
     this.#settledChanges = Math.max(this.#settledChanges, changes);
   }
 
-  /** As `settled`, for a page of a listing: waits also where the database is behind, so that a scan of a million names doesn't outrun it. */
+  /**
+   * As `named`, for a page of a listing: waits also where the database is behind, so that a scan of a million names doesn't outrun it.
+   */
   async listedSettled(): Promise<void> {
-    await this.settled();
+    await this.settled()?.catch((error: unknown) => this.#unlessFull(error));
     await this.#table.room();
   }
 
   /**
    * As `settled`, but for what was saved of nodes since: enough for a handle to be good after the death of this process, and a commit
-   * sooner where what the store says of a file was saved behind its making.
+   * sooner where what the store says of a file was saved behind its making. A full disk keeps nobody from finding and reading files. Errors: EIO;
+   * ENOSPC where thousands of names wait for room.
    */
   named(): Promise<void> | undefined {
     const known = Math.max(this.#namedChanges, this.#settledChanges);
@@ -241,8 +267,18 @@ export class NodeCache {
   }
 
   async #name(changes: number): Promise<void> {
-    await this.#table.named();
+    try {
+      await this.#table.named().catch(rethrowAsFsError);
+    } catch (error) {
+      return this.#unlessFull(error);
+    }
     this.#namedChanges = Math.max(this.#namedChanges, changes);
+  }
+
+  /** Throws the error again, unless it says that the disk is full and not too much waits for it. */
+  #unlessFull(error: unknown): void {
+    const isFull = error instanceof FsError && error.code === 'ENOSPC';
+    if (!isFull || this.#table.unloggedNodes > UNWRITTEN_MAX) throw error;
   }
 
   /** Keeps a file in memory for as long as something of it is unpublished. */
@@ -266,12 +302,16 @@ export class NodeCache {
 
   #keep(node: FsNode): FsNode {
     if (node.kind === 'file') {
-      node.listed = this.#listed.get(node.id);
-      this.#listed.delete(node.id);
+      node.listed = this.#listed.take(node.id);
     }
     this.#kept.set(node.id, node);
     this.#held.set(node.id, new WeakRef(node));
     this.#collected.register(node, node.id);
     return node;
   }
+}
+
+/** Each change made here moves ctime. So may what others change, by the store's clock: where it matters, a directory and its entry are both asked. */
+function isChangedSince({ ctimeNs }: FsNode, takenMs: number): boolean {
+  return ctimeNs >= toNs(takenMs);
 }

@@ -5,7 +5,6 @@
 import type { ObjectHeaders } from '../store/object-store.js';
 import type { WriteSession } from '../write/write-session.js';
 import { AbsentNames } from './absent-names.js';
-import type { ConflictNews } from './conflict-news.js';
 import { StreamPace } from './stream-pace.js';
 import type { FileType } from './file-system.js';
 import { covers, NameChanges } from './name-changes.js';
@@ -56,7 +55,7 @@ abstract class NodeState {
   /** Moves at every change made here: an answer of the store that was asked for before is not applied. */
   epoch = 0;
   /** Mode and owner are kept in the state directory, not on the object (`--metadata`): metadata of the object, or of one that replaces it, doesn't change them. */
-  attributesHere = false;
+  attributesInState = false;
   /** The file was removed; its handles are stale. */
   gone = false;
 
@@ -106,8 +105,6 @@ export class FileNode extends NodeState {
   session: WriteSession | undefined;
   /** WRITEs and truncations inside `session` now: it must not be let go under them. */
   writers = 0;
-  /** A conflict that clients are to hear of. */
-  conflict: ConflictNews | undefined;
   /** CREATE EXCLUSIVE's verifier, until the SETATTR that follows it. */
   exclusiveVerifier: string | undefined;
   /**
@@ -120,6 +117,8 @@ export class FileNode extends NodeState {
   #changeListeners: Set<() => void> | undefined;
   /** Addresses of clients whose bytes are not published. */
   #writtenBy: Set<string> | undefined;
+  /** Those whose bytes a publication has taken, which may fail yet. */
+  #sentBy: { readonly during: Promise<void> | undefined; readonly clients: ReadonlySet<string> } | undefined;
   /** A crash left something of it unpublished, which isn't looked at yet: settles when it is. Never rejects. */
   recovering: Promise<void> | undefined;
   /** The publication that runs, if any. */
@@ -149,7 +148,16 @@ export class FileNode extends NodeState {
   takeWriters(): ReadonlySet<string> {
     const taken = this.#writtenBy ?? new Set();
     this.#writtenBy = undefined;
+    this.#sentBy = taken.size === 0 ? undefined : { during: this.publishing, clients: taken };
     return taken;
+  }
+
+  /** Addresses of all whose bytes are not published yet, also while they are on their way. */
+  get unpublishedWriters(): ReadonlySet<string> {
+    const all = new Set(this.#writtenBy);
+    if (this.publishing !== undefined && this.#sentBy?.during === this.publishing)
+      for (const client of this.#sentBy.clients) all.add(client);
+    return all;
   }
 
   /** Told of each WRITE and SETATTR until it is taken away: by them who waits for the file to rest knows that it doesn't. */

@@ -2,7 +2,7 @@
  * Handles and the rules of exports: which node a handle names, and whether this caller may do to it what the call wants. The rules
  * are checked on every call.
  */
-import type { HandleKey } from '../state/handle-key.js';
+import { HANDLE_BYTES, type HandleKey } from '../state/handle-key.js';
 import { FsError } from './errors.js';
 import type { Export } from './exports.js';
 import type * as Fs from './file-system.js';
@@ -41,6 +41,12 @@ export class Places {
   /** The same handle, not remembered: for listings, where few of the handles come back. */
   sealOnce(exportId: bigint, nodeId: bigint): Fs.Handle {
     return this.#handles.sealOnce({ exportId, nodeId });
+  }
+
+  /** As `sealOnce`, of many nodes: their handles, in their order. */
+  sealMany(exportId: bigint, nodeIds: readonly bigint[]): Fs.Handle[] {
+    const handles = this.#handles.sealMany(exportId, nodeIds);
+    return nodeIds.map((_, at) => handles.subarray(at * HANDLE_BYTES, (at + 1) * HANDLE_BYTES));
   }
 
   found(exported: Export, node: FsNode): Fs.FoundFile {

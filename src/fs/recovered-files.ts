@@ -74,60 +74,26 @@ async function writtenAgain(
   intent: IntentOf<'written'>,
   { opened, isAlone }: Circumstances,
 ): Promise<void> {
-  const { volume, content, freshness } = operations;
-  const { record, attributes, etag, isLoser, ...rest } = intent;
-  const { directory, name, node } = fileAt(volume, intent.path);
+  const { volume } = operations;
+  const at = fileAt(volume, intent.path);
+  const { directory, name, node } = at;
   const key = volume.keyOf(node);
   const head = await volume.store.head(key);
-  const live = volume.intents.live();
-  // Another file has the name by now, or will.
-  const isAwaited = live.has(createRef(node)) || (ref !== writtenRef(node) && live.has(writtenRef(node)));
-  if (isLoser === true && (head !== undefined || isAwaited)) {
-    volume.log.error({ key, upload: record.upload }, 'the loser of a conflict waits for its key to be free');
-    return;
-  }
-  if (ref !== writtenRef(node) && (isAwaited || node.session !== undefined)) {
-    volume.log.error({ key }, 'bytes that a COMMIT was answered for wait for newer ones of the file');
-    return;
-  }
-  // What was said of the file beside its bytes is in their intent, and newer there.
-  volume.intents.end(createRef(node));
-  volume.intents.end(changeRef(node));
-  const known = { record, attributes, ...(etag !== undefined && { etag }) };
-  if (ref !== writtenRef(node)) {
-    // Made as the loser, put aside, or with an id that the lost state directory knew.
-    await volume.intents.put(writtenRef(node), { ...rest, ...known });
-    await volume.intents.drop(ref);
-  }
-  if (head !== undefined && head.etag === etag) freshness.applyHead(node, head, volume.clock.nowMs());
-  else node.version = etag === undefined ? undefined : { etag, size: record.state.base?.size ?? 0 };
-  // Only files have bytes in the journal. A symlink in the table is the one that the file was renamed over.
-  if (node.type === 'symlink') node.headers = { metadata: {} };
-  node.type = 'file';
-  node.symlinkTarget = undefined;
-  node.created = etag === undefined;
-  node.exclusiveVerifier = intent.exclusiveVerifier;
-  restore(volume, node, attributes);
-  node.timesGiven = intent.timesGiven === true;
+  if (hasToWait(volume, { ref, intent, node, key, head })) return;
+  await takeName(volume, node, ref, intent);
+  takeWritten(operations, node, intent, head);
   try {
-    if (node.session === undefined) await content.restoreSession(node, record);
+    if (node.session === undefined) await operations.content.restoreSession(node, intent.record);
+    node.writtenBy(intent.writers ?? []);
   } catch (error) {
     node.created = false;
     if (error instanceof SpoolFullError && !isAlone()) throw error;
-    volume.log.error(
-      { err: error, key },
-      'bytes that a COMMIT was answered for could not be read: what is left of them stays, and is tried at the next start',
-    );
-    directory.unpublishedFiles.delete(name);
-    node.validatedMs = NEVER_MS;
-    // What is written to the file next has this name in the journal.
-    await volume.intents.put(freeRef(volume, node), { ...rest, ...known });
-    await volume.intents.drop(writtenRef(node));
+    await putAside(volume, at, intent, { key, error });
     return;
   }
-  if (head !== undefined && head.etag !== etag && (await isPublished(node, key, head))) {
-    await adopt(operations, { directory, name, node }, intent, head);
-  } else if (etag === undefined) directory.unpublishedFiles.set(name, node);
+  if (head !== undefined && head.etag !== intent.etag && (await isPublished(node, key, head)))
+    await adopt(operations, at, intent, head);
+  else if (intent.etag === undefined) directory.unpublishedFiles.set(name, node);
   // A publication that the dead daemon had under way may be carried out yet: nothing is changed before ours has been answered.
   const { session } = node;
   if (session !== undefined && node.silly?.withheld !== true)
@@ -135,6 +101,93 @@ async function writtenAgain(
   volume.nodes.save(node);
   opened();
   await publish(operations, node);
+}
+
+/** Whether another file has the name by now, or will: then the bytes stay where they are. */
+function hasToWait(
+  { intents, log }: Volume,
+  {
+    ref,
+    intent,
+    node,
+    key,
+    head,
+  }: {
+    readonly ref: string;
+    readonly intent: IntentOf<'written'>;
+    readonly node: FileNode;
+    readonly key: string;
+    readonly head: ObjectHead | undefined;
+  },
+): boolean {
+  const live = intents.live();
+  const isAwaited = live.has(createRef(node)) || (ref !== writtenRef(node) && live.has(writtenRef(node)));
+  if (intent.isLoser === true && (head !== undefined || isAwaited)) {
+    const { upload } = intent.record;
+    log.error({ key, upload }, 'the loser of a conflict waits for its key to be free');
+    return true;
+  }
+  if (ref !== writtenRef(node) && (isAwaited || node.session !== undefined)) {
+    log.error({ key }, 'bytes that a COMMIT was answered for wait for newer ones of the file');
+    return true;
+  }
+  return false;
+}
+
+/** The bytes have the file's own name in the journal, and it has no other. */
+async function takeName(
+  { intents }: Volume,
+  node: FileNode,
+  ref: string,
+  intent: IntentOf<'written'>,
+): Promise<void> {
+  // What was said of the file beside its bytes is in their intent, and newer there.
+  intents.end(createRef(node));
+  intents.end(changeRef(node));
+  if (ref === writtenRef(node)) return;
+  // Made as the loser, put aside, or with an id that the lost state directory knew.
+  await intents.put(writtenRef(node), noLoser(intent));
+  await intents.drop(ref);
+}
+
+/** What the intent says of the file, but for its bytes. */
+function takeWritten(
+  { volume, freshness }: VolumeOperations,
+  node: FileNode,
+  { record, attributes, etag, exclusiveVerifier, timesGiven }: IntentOf<'written'>,
+  head: ObjectHead | undefined,
+): void {
+  if (head !== undefined && head.etag === etag) freshness.applyHead(node, head, volume.clock.nowMs());
+  else node.version = etag === undefined ? undefined : { etag, size: record.state.base?.size ?? 0 };
+  // Only files have bytes in the journal. A symlink in the table is the one that the file was renamed over.
+  if (node.type === 'symlink') node.headers = { metadata: {} };
+  node.type = 'file';
+  node.symlinkTarget = undefined;
+  node.created = etag === undefined;
+  node.exclusiveVerifier = exclusiveVerifier;
+  restore(volume, node, attributes);
+  node.timesGiven = timesGiven === true;
+}
+
+/** Bytes that can't be read wait for the next start under another name: what is written to the file next has this one in the journal. */
+async function putAside(
+  volume: Volume,
+  { directory, name, node }: FileAt,
+  intent: IntentOf<'written'>,
+  { key, error }: { readonly key: string; readonly error: unknown },
+): Promise<void> {
+  volume.log.error(
+    { err: error, key },
+    'bytes that a COMMIT was answered for could not be read: what is left of them stays, and is tried at the next start',
+  );
+  directory.unpublishedFiles.delete(name);
+  node.validatedMs = NEVER_MS;
+  await volume.intents.put(freeRef(volume, node), noLoser(intent));
+  await volume.intents.drop(writtenRef(node));
+}
+
+function noLoser({ isLoser: _isLoser, ...intent }: IntentOf<'written'>): IntentOf<'written'> {
+  return intent;
 }
 
 /** A name in the journal for a record that is put aside. */
@@ -165,6 +218,7 @@ async function adopt(
   const wanted = volume.headersOf(node).metadata;
   await session?.leave();
   node.session = undefined;
+  node.takeWriters();
   node.created = false;
   if (node.silly?.withheld !== true) directory.unpublishedFiles.delete(name);
   freshness.applyHead(node, head, volume.clock.nowMs());
@@ -176,7 +230,7 @@ async function adopt(
       !isDeepStrictEqual(wanted, head.metadata) &&
       (timesGiven === true || !differsInTimesOnly(wanted, head.metadata));
     restore(volume, node, attributes);
-    if (isLacking && !node.attributesHere) {
+    if (isLacking && !node.attributesInState) {
       node.attributesDirty = true;
       node.attributesEpoch++;
       // Their record stands until the change is journaled beside it.
@@ -204,13 +258,13 @@ async function createAgain(
   const head = await volume.store.head(volume.keyOf(node));
   if (head !== undefined) {
     directory.unpublishedFiles.delete(name);
-    if (volume.keepsAttributesHere('file')) restore(volume, node, intent.attributes);
+    if (volume.keepsAttributesInState('file')) restore(volume, node, intent.attributes);
     freshness.applyHead(node, head, volume.clock.nowMs());
     // An object that our publication made before the crash has no metadata: the journal's attributes are the file's.
-    if (node.attributesHere && head.size === (intent.sizeBytes ?? 0))
+    if (node.attributesInState && head.size === (intent.sizeBytes ?? 0))
       restore(volume, node, intent.attributes);
     volume.nodes.save(node);
-    await volume.keptAttributes(node);
+    await volume.attributesFlushed(node);
     volume.intents.end(ref);
     return;
   }
@@ -260,7 +314,7 @@ async function changeAgain(
   if (intent.sizeBytes !== undefined) await content.resizeAgain(node, intent.sizeBytes);
   restore(volume, node, intent.attributes);
   node.timesGiven = intent.timesGiven === true;
-  node.attributesDirty = !node.attributesHere;
+  node.attributesDirty = !node.attributesInState;
   node.attributesEpoch++;
   volume.nodes.trackBusy(node);
   opened();
@@ -298,5 +352,5 @@ function restore(volume: Volume, node: FileNode, attributes: JournaledAttributes
   node.gid = attributes.gid;
   node.mtimeNs = BigInt(attributes.mtimeNs);
   node.atimeNs = BigInt(attributes.atimeNs);
-  node.attributesHere = volume.keepsAttributesHere('file');
+  node.attributesInState = volume.keepsAttributesInState('file');
 }

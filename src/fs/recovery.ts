@@ -188,6 +188,10 @@ async function finishNames({ volume, rename, namespace, silly }: VolumeOperation
       await silly.restore(ref, intent);
       continue;
     }
+    if (intent.kind === 'conflict') {
+      volume.conflicts.restore(ref, intent);
+      continue;
+    }
     if (intent.kind === 'kept-directory') {
       await volume.kept.restore(ref, intent);
       continue;

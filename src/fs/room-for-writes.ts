@@ -42,12 +42,7 @@ export class RoomForWrites {
 
   /** Resolves at the first publication that succeeds; the others go on. */
   async #publishSome(): Promise<boolean> {
-    const publications = this.#publishings.flatMap((publishing) =>
-      publishing
-        .unpublishedBelow('')
-        .filter(({ session, silly }) => session?.dirty === true && silly?.withheld !== true)
-        .map((node) => publishing.publish(node)),
-    );
+    const publications = this.#publishings.flatMap((publishing) => publishing.publishResting());
     try {
       await Promise.any(publications);
       return true;

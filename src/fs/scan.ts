@@ -95,12 +95,13 @@ export class Scans {
       const { entries } = this.#orderOf(directory, listing);
       const from = firstAfter(entries, after);
       const taken = entries.slice(from, from + max);
-      if (this.#isWorthAsking(directory, taken, listing.takenMs, call)) {
+      const nodes = this.#volume.nodes.listed(directory, taken, listing.takenMs);
+      if (this.#isWorthAsking(taken, nodes, listing.takenMs, call)) {
         await this.#freshness.directory(directory);
         return this.#readAfter(directory, after, { ...call, wanted: 'names' }, undefined);
       }
       return {
-        entries: this.#scanned(directory, taken, listing.takenMs, call),
+        entries: this.#scanned(directory, taken, nodes, { ...call, takenMs: listing.takenMs }),
         end: from + max >= entries.length,
       };
     }
@@ -108,14 +109,27 @@ export class Scans {
     const { takenMs } = page;
     const taken = page.entries.slice(from, from + max);
     const end = page.more === undefined && from + max >= page.entries.length;
-    const there = taken.filter(({ name }) => (directory.negatives.get(name) ?? NEVER_MS) < takenMs);
+    const { there, nodes } = this.#stillThere(directory, taken, takenMs);
     const last = taken.at(-1);
-    // What was removed since the page was taken is left out; with nothing left the scan goes on behind it.
+    // With nothing left of what was taken the scan goes on behind it.
     if (there.length === 0 && last !== undefined && !end)
       return this.#readAfter(directory, sortKeyOf(last), call, undefined);
-    if (begins !== 'anew' && this.#isWorthAsking(directory, there, takenMs, call))
+    if (begins !== 'anew' && this.#isWorthAsking(there, nodes, takenMs, call))
       return this.#readAfter(directory, after, call, 'anew');
-    return { entries: this.#scanned(directory, there, takenMs, call), end };
+    return { entries: this.#scanned(directory, there, nodes, { ...call, takenMs }), end };
+  }
+
+  /** Without what was removed since the page was taken, and what became a file or directory instead: a scan that has begun by then needn't have that. */
+  #stillThere(
+    directory: DirectoryNode,
+    taken: readonly ListedEntry[],
+    takenMs: number,
+  ): { readonly there: readonly ListedEntry[]; readonly nodes: readonly ListedNode[] } {
+    const there = taken.filter(({ name }) => (directory.negatives.get(name) ?? NEVER_MS) < takenMs);
+    const nodes = this.#volume.nodes.listed(directory, there, takenMs);
+    if (!nodes.some(({ isOutdated }) => isOutdated)) return { there, nodes };
+    const isThere = (_: unknown, at: number): boolean => nodes[at]?.isOutdated !== true;
+    return { there: there.filter(isThere), nodes: nodes.filter(isThere) };
   }
 
   /**
@@ -123,8 +137,8 @@ export class Scans {
    * a time to live of 0 clients ask for each all the same.
    */
   #isWorthAsking(
-    directory: DirectoryNode,
     entries: readonly ListedEntry[],
+    nodes: readonly ListedNode[],
     takenMs: number,
     { begunMs, wanted }: ScanCall,
   ): boolean {
@@ -135,7 +149,6 @@ export class Scans {
     if (!volume.store.capabilities.orderedListing) return false;
     if (volume.clock.nowMs() - takenMs < ttlMs) return false;
     if (volume.metadata === 'none') return entries.some(({ kind }) => kind === 'file');
-    const nodes = volume.nodes.listed(directory, entries);
     return nodes.some(({ node }) => node?.kind === 'file' && node.proven && !volume.isFresh(node));
   }
 
@@ -211,13 +224,12 @@ export class Scans {
   #scanned(
     directory: DirectoryNode,
     entries: readonly ListedEntry[],
-    takenMs: number,
-    { begunMs }: ScanCall,
+    nodes: readonly ListedNode[],
+    { begunMs, takenMs }: ScanCall & { readonly takenMs: number },
   ): ScannedEntry[] {
     const volume = this.#volume;
     // A held page is as old as it is: it proves nothing once a time to live has passed.
     const proves = takenMs >= begunMs || volume.clock.nowMs() - takenMs < volume.metadataTtlMs;
-    const nodes = volume.nodes.listed(directory, entries);
     return entries.map((entry, at) => {
       directory.noteListed(entry.name, takenMs);
       const { id, cookie, node: known } = nodes[at] as ListedNode;

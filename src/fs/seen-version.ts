@@ -34,12 +34,12 @@ export function applySeen(
   const { etag, size, lastModifiedMs } = seen;
   const before = visibleState(node);
   const known = node.version;
-  if (volume.metadata === 'objects') node.attributesHere = false;
-  const isHere = node.attributesHere;
+  if (volume.metadata === 'objects') node.attributesInState = false;
+  const isInState = node.attributesInState;
   // A streamed upload carries no times: those of its writes are known here as long as the object is that version. A copy of it, as the rename of a
   // directory makes, has the same bytes.
   const sameVersion =
-    known?.etag === etag && (isHere || (known.lastModifiedMs ?? lastModifiedMs) === lastModifiedMs);
+    known?.etag === etag && (isInState || (known.lastModifiedMs ?? lastModifiedMs) === lastModifiedMs);
   const modifiedNs = toNs(lastModifiedMs);
   const otherwiseNs = sameVersion ? node.mtimeNs : modifiedNs;
   node.version = { etag, size, lastModifiedMs };
@@ -48,12 +48,12 @@ export function applySeen(
   node.type = isLink ? 'symlink' : 'file';
   node.symlinkTarget = posix.symlinkTarget;
   node.size = posix.symlinkTarget === undefined ? size : Buffer.byteLength(posix.symlinkTarget);
-  if (!isHere) {
+  if (!isInState) {
     node.mode = posix.mode;
     node.uid = posix.uid;
     node.gid = posix.gid;
   }
-  if (!isHere || !sameVersion) {
+  if (!isInState || !sameVersion) {
     node.mtimeNs = posix.mtimeNs ?? otherwiseNs;
     node.atimeNs = posix.atimeNs ?? node.mtimeNs;
   }

@@ -42,10 +42,10 @@ export function toFsError(
     return new FsError('ENOSPC', error.message, { cause: error });
   }
   if (error instanceof LostUploadError) return new FsError('EIO', error.message, { cause: error });
-  if (error instanceof Error && error.name === 'JournalError') {
-    return new FsError(isErrorCode(error.cause, 'ENOSPC', 'EDQUOT') ? 'ENOSPC' : 'EIO', error.message, {
-      cause: error,
-    });
+  if (error instanceof Error && (error.name === 'JournalError' || error.name === 'NodeLogError')) {
+    return isErrorCode(error.cause, 'ENOSPC', 'EDQUOT')
+      ? new FsError('ENOSPC', `${error.message}; goes on when there is room on that disk`, { cause: error })
+      : new FsError('EIO', error.message, { cause: error });
   }
   const message = error instanceof Error ? error.message : String(error);
   return new FsError('EFAULT', `unexpected: ${message}`, { cause: error });
@@ -74,12 +74,19 @@ const REFUSALS: ReadonlySet<StoreErrorKind> = new Set([
   'unsupported',
 ]);
 
+function isRefusal({ kind, httpStatus = 0 }: StoreError): boolean {
+  if (REFUSALS.has(kind)) return true;
+  // Something between here and S3, or an answer that can't be read, is of these kinds too, without such a status.
+  return (kind === 'invalid' || kind === 'checksum') && httpStatus >= 400 && httpStatus < 500;
+}
+
 /** Requests that make an object. The others of a publication (HEAD, CreateMultipartUpload, UploadPart) only prepare for one. */
 const MAKE_OBJECTS: ReadonlySet<string> = new Set(['PutObject', 'CopyObject', 'CompleteMultipartUpload']);
 
 /** Whether a publication that failed with `error`, or an earlier one, may have made the object all the same, or may make it yet. */
 export function mayHaveHadEffect(error: unknown): boolean {
   if (isReplaced(error)) return true;
-  if (error instanceof StoreError) return MAKE_OBJECTS.has(error.operation) && !REFUSALS.has(error.kind);
+  if (error instanceof StoreError)
+    return MAKE_OBJECTS.has(error.operation) && (error.isAfterUnanswered || !isRefusal(error));
   return !(error instanceof SpoolFullError || error instanceof LostUploadError);
 }

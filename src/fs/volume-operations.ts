@@ -8,8 +8,10 @@ import { Freshness } from './freshness.js';
 import { Markers } from './markers.js';
 import { Namespace } from './namespace.js';
 import { Publishing } from './publishing.js';
+import { Reading } from './reading.js';
 import { Rename } from './rename.js';
 import { Scans } from './scan.js';
+import { Settling } from './settling.js';
 import { SillyNames } from './silly-names.js';
 import { Volume, type VolumeParts } from './volume.js';
 import type { DirectoryNode } from './node.js';
@@ -20,6 +22,7 @@ export class VolumeOperations {
   readonly freshness: Freshness;
   readonly publishing: Publishing;
   readonly committing: Committing;
+  readonly reading: Reading;
   readonly content: Content;
   readonly directories: Directories;
   readonly namespace: Namespace;
@@ -39,7 +42,10 @@ export class VolumeOperations {
     this.committing = new Committing(this.volume, this.publishing, this.silly);
     this.scans = new Scans(this.volume, this.freshness);
     const small = gets && { gets, ahead: new FilesAhead(this.volume, this.freshness, this.scans, gets) };
-    this.content = new Content(this.volume, this.freshness, this.publishing, small);
+    const { freshness, publishing } = this;
+    const settling = new Settling(freshness, publishing);
+    this.reading = new Reading(this.volume, { freshness, publishing, settling }, small);
+    this.content = new Content(this.volume, publishing, settling);
     this.markers = new Markers(this.volume);
     const entries = new EntryChanges(this.volume, this.freshness);
     this.directories = new Directories(this.volume, {

@@ -11,6 +11,7 @@ import type { Spool } from '../write/spool.js';
 import type { SpoolSegments } from '../write/spool-segments.js';
 import type { WriteOptions } from '../write/session-options.js';
 import { toNs, type Clock } from './clock.js';
+import { ConflictRecords } from './conflict-records.js';
 import { FsError } from './errors.js';
 import type { IntentLog } from './intent-log.js';
 import type { LongOperations } from './long-operations.js';
@@ -100,6 +101,8 @@ export class Volume {
   readonly writeOptions: Partial<WriteOptions> | undefined;
   /** Removed files that clients have open. */
   readonly silly: SillyRecords;
+  /** Conflicts that clients are to hear of. */
+  readonly conflicts: ConflictRecords;
   /** Directories that nothing in the bucket keeps. */
   readonly kept: KeptDirectories;
   readonly hidden: HiddenKeys;
@@ -133,6 +136,7 @@ export class Volume {
     this.losersHaveAge = parts.losersHaveAge;
     this.writeOptions = parts.writeOptions;
     this.silly = new SillyRecords(this);
+    this.conflicts = new ConflictRecords(this);
     this.kept = new KeptDirectories(this);
     this.hidden = {
       note: noteHidden(parts.log, parts.name),
@@ -211,26 +215,18 @@ export class Volume {
   }
 
   /** Whether modes, owners and times that clients set on such a node are kept in the state directory only. */
-  keepsAttributesHere(kind: FsNode['kind']): boolean {
+  keepsAttributesInState(kind: FsNode['kind']): boolean {
     return this.metadata !== 'objects' || (kind === 'directory' && !this.hasMarkers);
   }
 
   /** Resolves when the attributes that only the state directory has are on the disk. ENOSPC, EIO. */
-  async keptAttributes(node: FsNode): Promise<void> {
-    if (!node.attributesHere || this.commit.isStateEphemeral) return;
+  async attributesFlushed(node: FsNode): Promise<void> {
+    if (!node.attributesInState || this.commit.isStateEphemeral) return;
     await this.table.flushed().catch((error: unknown) => {
       const cause = error instanceof Error ? error.cause : undefined;
       const code = isErrorCode(cause, 'ENOSPC', 'EDQUOT') ? 'ENOSPC' : 'EIO';
       throw new FsError(code, `attributes of file ${node.id} could not be kept`, { cause: error });
     });
-  }
-
-  /** What a client's WRITE or COMMIT of a file is answered with where bytes of it lost a conflict. */
-  refusal(node: FileNode, client: string): FsError | undefined {
-    const nowMs = this.clock.nowMs();
-    const refusal = node.conflict?.refusal(client, nowMs);
-    if (node.conflict?.isOver(nowMs) === true) node.conflict = undefined;
-    return refusal;
   }
 
   /** Runs `task` while the node's key stays what it is: nobody renames or removes the node, or a directory above it. */

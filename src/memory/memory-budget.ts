@@ -2,6 +2,9 @@
  * One budget for the buffers of reads and writes together. Whoever wants a buffer reserves its bytes first; whoever holds
  * bytes that could be had again (caches, windows, spillable parts) registers a relief and is asked, in the order of
  * registration, before anybody waits.
+ *
+ * A part of the whole is kept for READs of what isn't published (`keptForReads`): writers never have it, so those READs wait for each
+ * other alone, however full everything else is.
  */
 import { Blocks } from './blocks.js';
 
@@ -11,6 +14,11 @@ import { Blocks } from './blocks.js';
  */
 export type Relief = (bytes: number) => number;
 
+/** Four READs of the size that Linux sends; more would be missed elsewhere. */
+const KEPT_FOR_READS_BYTES_MAX = 4 * 1024 * 1024;
+/** One such READ, unless that is more than a quarter of the whole. */
+const READ_BYTES_MAX = 1024 * 1024;
+
 interface Waiter {
   readonly bytes: number;
   readonly resolve: () => void;
@@ -19,6 +27,8 @@ interface Waiter {
 export class MemoryBudget {
   /** Bytes that may be reserved at a time. */
   readonly limitBytes: number;
+  /** Memory beside these, for replies to READs of what isn't published and for nothing else. Undefined: none is kept. */
+  readonly keptForReads: MemoryBudget | undefined;
   /** Buffers for bytes that are reserved here. */
   readonly blocks: Blocks;
   #usedBytes = 0;
@@ -30,12 +40,28 @@ export class MemoryBudget {
   #relieving = false;
   #admitting = false;
 
-  constructor(limitBytes: number) {
+  /** For `limitBytes`, and `keptBytes` more for READs of what isn't published. */
+  constructor(limitBytes: number, keptBytes = 0, blocks = new Blocks(limitBytes + keptBytes)) {
     if (!Number.isSafeInteger(limitBytes) || limitBytes < 0) {
       throw new RangeError(`a memory budget is a whole number of bytes, not ${limitBytes}`);
     }
     this.limitBytes = limitBytes;
-    this.blocks = new Blocks(limitBytes);
+    this.blocks = blocks;
+    this.keptForReads = keptBytes === 0 ? undefined : new MemoryBudget(keptBytes, 0, blocks);
+  }
+
+  /** A budget of `bytes` in all, some of which are kept for READs of what isn't published. */
+  static withKept(bytes: number): MemoryBudget {
+    const kept = Math.max(
+      Math.min(READ_BYTES_MAX, Math.floor(bytes / 4)),
+      Math.min(KEPT_FOR_READS_BYTES_MAX, Math.floor(bytes / 16)),
+    );
+    return new MemoryBudget(bytes - kept, kept);
+  }
+
+  /** With what is kept for READs. */
+  get wholeBytes(): number {
+    return this.limitBytes + (this.keptForReads?.limitBytes ?? 0);
   }
 
   get usedBytes(): number {

@@ -74,8 +74,8 @@ function statusOfFailure(error: unknown, procedure: Name, log: Logger, call: Cal
   const about = { procedure, xid: call.xid, client: call.remoteAddress };
   if (error instanceof FsError) {
     const status = statusOf(error.code);
-    // A missing name is everyday business; a failing store or program is for somebody to look into, with stack and cause.
-    if (error.code === 'EIO' || error.code === 'EFAULT')
+    // A missing name is everyday business; a failing store or program, or a full disk, is for somebody to look into, with stack and cause.
+    if (error.code === 'EIO' || error.code === 'EFAULT' || error.code === 'ENOSPC')
       log.warn({ ...about, status, err: error }, error.message);
     else log.debug({ ...about, status, code: error.code }, error.message);
     return status;

@@ -109,9 +109,13 @@ export class Dispatcher {
       );
       return executed instanceof Promise ? executed.then(({ reply }) => reply) : executed.reply;
     }
-    const key = duplicateKey(caller.remoteAddress, xid, { prog, vers, proc }, reader.rest());
+    const { remoteAddress: client } = caller;
+    const key = duplicateKey(client, xid, { prog, vers, proc }, reader.rest());
+    const isBulk = target.procedure.bulk === true;
     const call = new ActiveCall(xid, credential, caller, this.#options.shutdown);
-    return this.#options.replyCache.answer(key, async () => this.#execute(xid, target, caller, call, reader));
+    return this.#options.replyCache.answer({ client, key, isBulk }, async () =>
+      this.#execute(xid, target, caller, call, reader),
+    );
   }
 
   /** The answer to a call that ended before its procedure ran, or by RpcSilence. */

@@ -33,10 +33,13 @@ export interface RpcLimits {
   readonly udpCallsMax: number;
   /** Bytes of a reply by UDP; a longer one is dropped, so that a forged source address gains little. */
   readonly udpReplyBytesMax: number;
-  /** Bytes of replies kept for retransmissions. */
+  /** Bytes of replies kept for retransmissions, of all calls but bulk ones (WRITE). */
   readonly replyCacheBytesMax: number;
-  /** Replies kept for retransmissions. */
+  /** Their number. */
   readonly replyCacheEntriesMax: number;
+  /** Bytes of the replies to bulk calls that are kept. */
+  readonly bulkReplyCacheBytesMax: number;
+  readonly bulkReplyCacheEntriesMax: number;
   /** Milliseconds for which a reply is kept. Two timeouts of a Linux client over TCP (`timeo=600`, 60 s). */
   readonly replyCacheAgeMs: number;
 }
@@ -65,5 +68,8 @@ export const DEFAULT_RPC_LIMITS: RpcLimits = {
   udpReplyBytesMax: 8192,
   replyCacheBytesMax: 16 * MIB,
   replyCacheEntriesMax: 16_384,
+  // A WRITE's reply has 160 bytes; with its entry it counts for 360.
+  bulkReplyCacheBytesMax: 8 * MIB,
+  bulkReplyCacheEntriesMax: 16_384,
   replyCacheAgeMs: 120_000,
 };

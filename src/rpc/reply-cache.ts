@@ -5,16 +5,15 @@
  *
  *   first ──▶ running ──▶ kept (SUCCESS and cacheable) ──▶ forgotten by age or size
  *   duplicate: joins what is running, is given what is kept
+ *
+ * Replies of bulk calls (WRITE) are kept apart: thousands of them a second would push out the reply of a RENAME.
  */
 import { crc32 } from 'node:zlib';
-import { LRUCache } from 'lru-cache';
+import { KeptReplies, type KeptRepliesOptions } from './kept-replies.js';
 import { copyReply, type Reply } from './reply.js';
 
 /** Bytes of the arguments that tell one call from another, besides their length: a WRITE's data needn't be summed. */
 const CHECKSUMMED_BYTES = 256;
-
-/** Cost of an entry besides its bytes: key, list and map, roughly. */
-const ENTRY_BYTES = 200;
 
 /** What identifies a call. `args` are the bytes behind the header. */
 export function duplicateKey(
@@ -45,11 +44,18 @@ export function duplicateKey(
 }
 
 export interface ReplyCacheOptions {
-  readonly bytesMax: number;
-  readonly entriesMax: number;
-  readonly ageMs: number;
-  /** Milliseconds, monotonic. */
-  readonly now?: () => number;
+  /** Of all calls but bulk ones. */
+  readonly replies: KeptRepliesOptions;
+  readonly bulkReplies: KeptRepliesOptions;
+}
+
+/** A call as the cache takes it. */
+export interface CacheableCall {
+  /** The caller's address. */
+  readonly client: string;
+  /** By duplicateKey. */
+  readonly key: string;
+  readonly isBulk: boolean;
 }
 
 /** A reply, and whether a retransmission may be given it. */
@@ -67,27 +73,19 @@ interface First {
 const nothing = (): void => undefined;
 
 export class ReplyCache {
-  /**
-   * Bytes as Latin-1: a small Buffer of its own takes 300 bytes more of the heap and the allocator, and the collector lets the heap grow
-   * by as much again.
-   */
-  readonly #kept: LRUCache<string, string>;
+  readonly #replies: KeptReplies;
+  readonly #bulkReplies: KeptReplies;
   readonly #running = new Map<string, Promise<First>>();
   #duplicates = 0;
 
-  constructor(options: ReplyCacheOptions) {
-    this.#kept = new LRUCache({
-      max: options.entriesMax,
-      maxSize: options.bytesMax,
-      sizeCalculation: (bytes) => bytes.length + ENTRY_BYTES,
-      ttl: options.ageMs,
-      ...(options.now === undefined ? {} : { perf: { now: options.now }, ttlResolution: 0 }),
-    });
+  constructor({ replies, bulkReplies }: ReplyCacheOptions) {
+    this.#replies = new KeptReplies(replies);
+    this.#bulkReplies = new KeptReplies(bulkReplies);
   }
 
   /** Replies kept. */
   get size(): number {
-    return this.#kept.size;
+    return this.#replies.size + this.#bulkReplies.size;
   }
 
   /** Retransmissions seen. */
@@ -96,12 +94,13 @@ export class ReplyCache {
   }
 
   /** Executes the call unless the same one runs or its reply is kept. `execute` doesn't reject. */
-  async answer(key: string, execute: () => Promise<Executed>): Promise<Reply> {
-    const kept = this.#kept.get(key);
+  async answer(call: CacheableCall, execute: () => Promise<Executed>): Promise<Reply> {
+    const { client, key } = call;
+    const kept = this.#keptFor(call).get(client, key);
     if (kept !== undefined) return this.#again(Buffer.from(kept, 'latin1'));
     const running = this.#running.get(key);
     if (running !== undefined) return this.#again((await running).bytes);
-    const first = this.#first(key, execute);
+    const first = this.#first(call, execute);
     this.#running.set(key, first);
     try {
       return (await first).reply;
@@ -110,17 +109,23 @@ export class ReplyCache {
     }
   }
 
+  #keptFor({ isBulk }: CacheableCall): KeptReplies {
+    return isBulk ? this.#bulkReplies : this.#replies;
+  }
+
   #again(bytes: Buffer): Reply {
     this.#duplicates++;
     return { chunks: [bytes], length: bytes.length, settle: nothing };
   }
 
-  async #first(key: string, execute: () => Promise<Executed>): Promise<First> {
+  async #first(call: CacheableCall, execute: () => Promise<Executed>): Promise<First> {
     const executed = await execute();
     // Duplicates are sent after the first reply's buffers were given back, so they never share them.
     const reply = copyReply(executed.reply);
     const [bytes] = reply.chunks;
-    if (executed.keep) this.#kept.set(key, bytes.toString('latin1'));
+    // As Latin-1: a small Buffer of its own takes 300 bytes more of the heap and the allocator, and the collector lets the heap grow by as
+    // much again.
+    if (executed.keep) this.#keptFor(call).set(call.client, call.key, bytes.toString('latin1'));
     return { reply, bytes };
   }
 }

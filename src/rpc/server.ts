@@ -84,9 +84,16 @@ export class RpcServer {
     const buffers = Math.max(2, Math.floor(limits.requestBytesMax / limits.recordBytesMax));
     this.#buffers = new RecordBuffers(limits.recordBytesMax, buffers);
     this.#replyCache = new ReplyCache({
-      bytesMax: limits.replyCacheBytesMax,
-      entriesMax: limits.replyCacheEntriesMax,
-      ageMs: limits.replyCacheAgeMs,
+      replies: {
+        bytesMax: limits.replyCacheBytesMax,
+        entriesMax: limits.replyCacheEntriesMax,
+        ageMs: limits.replyCacheAgeMs,
+      },
+      bulkReplies: {
+        bytesMax: limits.bulkReplyCacheBytesMax,
+        entriesMax: limits.bulkReplyCacheEntriesMax,
+        ageMs: limits.replyCacheAgeMs,
+      },
     });
     setMaxListeners(0, this.#shutdown.signal);
   }

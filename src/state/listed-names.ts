@@ -7,9 +7,11 @@
  * and found by hash tables of its place among them, by id and by name.
  */
 import type { NodeRecord } from './node-changes.js';
+import { storedForm, type StoredNode } from './node-form.js';
 
+const ID_BYTES = 8;
 /** Bytes before a name. */
-export const NAME_HEAD_BYTES = 8 + 1 + 2;
+export const NAME_HEAD_BYTES = ID_BYTES + 1 + 2;
 /** Facts that many names share are one object: what a directory's listing tells of files, and of directories. */
 const FACTS_MAX = 256;
 /** A UTF-16 unit is at most so many bytes of UTF-8. */
@@ -115,19 +117,49 @@ export class ListedNames {
       : { id, drawn: false, parent, name, removed: false, facts };
   }
 
-  /** As `recordAt`, the keys of its name and of its node in the database (node-form.ts). */
-  keysAt(at: number): { readonly child: Buffer; readonly node: Buffer } | undefined {
-    const parent = this.#parents[this.#parentOf[at] ?? TAKEN];
-    if (parent === undefined) return undefined;
+  /** Names with the same have the same facts and parent; undefined where it was taken out. */
+  kindAt(at: number): number | undefined {
+    const parentNumber = this.#parentOf[at] ?? TAKEN;
+    if (parentNumber === TAKEN) return undefined;
+    return parentNumber * FACTS_MAX + (this.#bytes[(this.#starts[at] ?? 0) + 8] ?? 0);
+  }
+
+  /** As `recordAt`, as the database has it (node-form.ts). */
+  storedAt(at: number, name = this.#nameAt(at)): StoredNode | undefined {
+    const record = this.recordAt(at);
+    return record === undefined ? undefined : storedForm({ ...record, name });
+  }
+
+  /** Length of the name, in bytes. */
+  nameBytesAt(at: number): number {
+    const lengthAt = (this.#starts[at] ?? 0) + 9;
+    return ((this.#bytes[lengthAt] ?? 0) << 8) | (this.#bytes[lengthAt + 1] ?? 0);
+  }
+
+  /** Copies the name; returns its length in bytes. */
+  copyName(at: number, target: Uint8Array, targetAt: number): number {
+    const bytes = this.#bytes;
+    const from = (this.#starts[at] ?? 0) + NAME_HEAD_BYTES;
+    const length = this.nameBytesAt(at);
+    // Mostly shorter than a call of `copy` takes.
+    for (let index = 0; index < length; index++) target[targetAt + index] = bytes[from + index] ?? 0;
+    return length;
+  }
+
+  /** The id, eight bytes. It stays as it is. */
+  idBytesAt(at: number): Buffer {
     const start = this.#starts[at] ?? 0;
-    const from = start + NAME_HEAD_BYTES;
-    const end = from + this.#bytes.readUInt16BE(start + 9);
-    const child = Buffer.allocUnsafe(8 + end - from);
-    child.writeBigUInt64BE(parent);
-    this.#bytes.copy(child, 8, from, end);
-    const node = Buffer.allocUnsafe(8);
-    this.#bytes.copy(node, 0, start, start + 8);
-    return { child, node };
+    return this.#bytes.subarray(start, start + ID_BYTES);
+  }
+
+  /** Copies the id. */
+  copyId(at: number, target: Uint8Array): void {
+    const start = this.#starts[at] ?? 0;
+    for (let index = 0; index < ID_BYTES; index++) target[index] = this.#bytes[start + index] ?? 0;
+  }
+
+  parentAt(at: number): bigint | undefined {
+    return this.#parents[this.#parentOf[at] ?? TAKEN];
   }
 
   /** The id of a name. */

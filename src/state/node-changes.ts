@@ -50,6 +50,16 @@ export class NodeChanges {
     return this.nodes.size === 0 && this.children.size === 0;
   }
 
+  /** What changed of a node. */
+  change(id: bigint): NodeChange | undefined {
+    return this.nodes.size === 0 ? undefined : this.nodes.get(id);
+  }
+
+  changesName(parent: bigint, name: string): boolean {
+    // Mostly there are none.
+    return this.children.size > 0 && this.children.get(parent)?.has(name) === true;
+  }
+
   setChild(parent: bigint, name: string, id: bigint): void {
     let changes = this.children.get(parent);
     if (changes === undefined) this.children.set(parent, (changes = new Map<string, bigint>()));

@@ -43,6 +43,14 @@ export class NodeCommitter {
     this.#loggedNumber = log.lastNumber;
   }
 
+  get logged(): NodeChanges {
+    return this.#logged;
+  }
+
+  get committing(): NodeChanges {
+    return this.#committing;
+  }
+
   /** What LMDB lacks, the newest first. */
   get layers(): readonly [NodeChanges, NodeChanges] {
     return [this.#logged, this.#committing];

@@ -1,7 +1,8 @@
 /** The inode tree in LMDB: nodes by id, children by parent and name, removals by time. node-form.ts has the keys and values. */
 import { join } from 'node:path';
-import { open, type Database, type RootDatabase } from 'lmdb';
+import { asBinary, open, type Database, type RootDatabase } from 'lmdb';
 import type { ListedNames } from './listed-names.js';
+import { ListedValues } from './listed-values.js';
 import { GONE, type NodeChange, type NodeChanges, type Removal } from './node-changes.js';
 import {
   BURIED,
@@ -13,15 +14,24 @@ import {
   storedForm,
   type StoredNode,
 } from './node-form.js';
+import { TransactionPuts } from './transaction-puts.js';
 
 /** Key of the number of the last changes of the log that LMDB has. */
 const LOG_NUMBER = Buffer.from('log');
 /** Key of the number of the last changes of the log of which LMDB has the listed names (staged-names.ts): where there is none, all that it has. */
 const LISTED_NUMBER = Buffer.from('listed');
 const NOTHING = Buffer.alloc(0);
+const ID_BYTES = 8;
+/** Before the name in the key of a child. */
+const PARENT_BYTES = 8;
 /** For fewer names than this, a search of the range costs more than looking them up one by one. */
 const RANGE_NAMES_MIN = 8;
 const SURROGATE = /[\ud800-\udfff]/;
+
+/** What lmdb's types leave out of a database. */
+interface Encoding {
+  readonly encoder: { readonly encode: (stored: StoredNode) => Uint8Array };
+}
 
 export class NodeDatabase {
   readonly #database: RootDatabase<unknown, Buffer>;
@@ -29,6 +39,9 @@ export class NodeDatabase {
   readonly #children: Database<Buffer, Buffer>;
   /** Removed nodes in the order of their removal: time and id, 16 bytes, are the key. */
   readonly #removals: Database<Buffer, Buffer>;
+  /** Of the node that is asked for: lmdb copies it. */
+  readonly #key = Buffer.alloc(ID_BYTES);
+  readonly #keyView = new DataView(this.#key.buffer, this.#key.byteOffset, ID_BYTES);
   /** Number of the last changes of the log that the database had when it was opened. */
   readonly logNumber: bigint;
   /** Of the last changes of which the names that listings showed are here, when it was opened. */
@@ -63,7 +76,9 @@ export class NodeDatabase {
   }
 
   node(id: bigint): NodeChange | undefined {
-    const stored = this.#nodes.get(nodeKey(id));
+    // A view: Buffer's methods make several bigints of each.
+    this.#keyView.setBigUint64(0, id);
+    const stored = this.#nodes.get(this.#key);
     if (stored === undefined) return undefined;
     return stored === BURIED ? 'buried' : recordOf(id, stored);
   }
@@ -117,47 +132,66 @@ export class NodeDatabase {
     number: bigint,
     withListed: boolean,
   ): Promise<void> {
-    let last = this.#database.put(LOG_NUMBER, number);
-    if (withListed) last = this.#database.put(LISTED_NUMBER, number);
+    const puts = new TransactionPuts();
+    puts.add(this.#database.put(LOG_NUMBER, number));
+    if (withListed) puts.add(this.#database.put(LISTED_NUMBER, number));
     for (const [id, change] of nodes) {
       const key = nodeKey(id);
-      last = change === 'dropped' ? this.#nodes.remove(key) : this.#nodes.put(key, storedForm(change));
+      puts.add(change === 'dropped' ? this.#nodes.remove(key) : this.#nodes.put(key, storedForm(change)));
     }
-    for (const removal of removals) last = this.#removals.put(removalKey(removal), NOTHING);
-    for (const burial of burials) last = this.#removals.remove(removalKey(burial));
+    for (const removal of removals) puts.add(this.#removals.put(removalKey(removal), NOTHING));
+    for (const burial of burials) puts.add(this.#removals.remove(removalKey(burial)));
     for (const [parent, changes] of children) {
       for (const [name, id] of changes) {
         const key = childKey(parent, name);
-        last = id === GONE ? this.#children.remove(key) : this.#children.put(key, nodeKey(id));
+        puts.add(id === GONE ? this.#children.remove(key) : this.#children.put(key, nodeKey(id)));
       }
     }
-    await last;
+    await puts.committed();
   }
 
   /** Puts these names, without their nodes: as one transaction. */
   async putNames(listed: ListedNames, places: Uint32Array): Promise<void> {
-    let last: Promise<boolean> | undefined;
+    const puts = new TransactionPuts();
+    // lmdb copies keys at once, and values when they are written.
+    let key = Buffer.alloc(0);
+    let keyParent: bigint | undefined;
     for (const at of places) {
-      const keys = listed.keysAt(at);
-      if (keys !== undefined) last = this.#children.put(keys.child, keys.node);
+      const parent = listed.parentAt(at);
+      if (parent === undefined) continue;
+      const keyBytes = PARENT_BYTES + listed.nameBytesAt(at);
+      if (key.length !== keyBytes || keyParent !== parent) {
+        key = Buffer.allocUnsafe(keyBytes);
+        key.writeBigUInt64BE(parent);
+        keyParent = parent;
+      }
+      listed.copyName(at, key, PARENT_BYTES);
+      puts.add(this.#children.put(key, listed.idBytesAt(at)));
     }
-    await last;
+    await puts.committed();
   }
 
   /** Puts the nodes of these names, as one transaction. */
   async putNodes(listed: ListedNames, places: Uint32Array): Promise<void> {
-    let last: Promise<boolean> | undefined;
+    const puts = new TransactionPuts();
+    const { encoder } = this.#nodes as unknown as Encoding;
+    const values = new ListedValues(listed, (stored) => encoder.encode(stored));
+    const key = Buffer.allocUnsafe(ID_BYTES);
     for (const at of places) {
-      const record = listed.recordAt(at);
-      if (record !== undefined) last = this.#nodes.put(nodeKey(record.id), storedForm(record));
+      const value = values.at(at);
+      if (value === undefined) continue;
+      listed.copyId(at, key);
+      puts.add(this.#nodes.put(key, asBinary(value) as unknown as StoredNode));
     }
-    await last;
+    await puts.committed();
   }
 
   /** The listed names of the log's changes up to this number are here, and all else of them where `all`. */
   async putListedNumber(number: bigint, all: boolean): Promise<void> {
-    if (all) void this.#database.put(LOG_NUMBER, number);
-    await this.#database.put(LISTED_NUMBER, number);
+    const puts = new TransactionPuts();
+    if (all) puts.add(this.#database.put(LOG_NUMBER, number));
+    puts.add(this.#database.put(LISTED_NUMBER, number));
+    await puts.committed();
   }
 
   /** Lists nodes that were removed before removals were listed (layout 1) as removed at `atMs`. */

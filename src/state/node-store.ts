@@ -26,6 +26,11 @@ import { Recent } from './recent.js';
 import { replayListed, replayed } from './replayed-names.js';
 import { StagedNames } from './staged-names.js';
 
+/** The log in front of the database could not be written: what was put is in memory alone, and is tried again with the next that waits. */
+export class NodeLogError extends Error {
+  override readonly name = 'NodeLogError';
+}
+
 interface Waiter {
   readonly resolve: () => void;
   readonly reject: (cause: Error) => void;
@@ -39,6 +44,7 @@ export interface NodeStoreOptions {
 }
 
 export class NodeStore {
+  readonly #directory: string;
   readonly #database: NodeDatabase;
   readonly #nodeCache: Recent<bigint, NodeRecord>;
   readonly #childCache: Recent<string, bigint>;
@@ -55,6 +61,7 @@ export class NodeStore {
   #closed = false;
 
   constructor({ directory, cachedMax }: NodeStoreOptions) {
+    this.#directory = directory;
     this.#database = new NodeDatabase(directory);
     this.#nodeCache = new Recent(cachedMax);
     this.#childCache = new Recent(cachedMax);
@@ -80,7 +87,8 @@ export class NodeStore {
 
   /** Nobody has the id, nor ever had it unless it was drawn. */
   isFree(id: bigint): boolean {
-    const found = this.#nodeCache.get(id) ?? this.#findUnkept(id);
+    // Mostly it is: what is in the cache is found behind it, too.
+    const found = this.#findUnkept(id);
     return found === undefined || found === 'dropped';
   }
 
@@ -94,12 +102,12 @@ export class NodeStore {
 
   /** Not put into the cache. */
   #findUnkept(id: bigint): NodeChange | undefined {
-    const [logged, committing] = this.#committer.layers;
+    const { logged, committing } = this.#committer;
     const held =
-      this.#growing.nodes.get(id) ??
-      this.#appending.nodes.get(id) ??
-      logged.nodes.get(id) ??
-      committing.nodes.get(id) ??
+      this.#growing.change(id) ??
+      this.#appending.change(id) ??
+      logged.change(id) ??
+      committing.change(id) ??
       this.#staged.record(id);
     if (held !== undefined) return held;
     return this.#database.node(id);
@@ -140,9 +148,13 @@ export class NodeStore {
   }
 
   #hasChange(parent: bigint, name: string): boolean {
-    for (const { children } of [this.#growing, this.#appending, ...this.#committer.layers])
-      if (children.get(parent)?.has(name) === true) return true;
-    return false;
+    const { logged, committing } = this.#committer;
+    return (
+      this.#growing.changesName(parent, name) ||
+      this.#appending.changesName(parent, name) ||
+      logged.changesName(parent, name) ||
+      committing.changesName(parent, name)
+    );
   }
 
   /** What is changed of a listed name that isn't in the database yet goes there with the other changes. */
@@ -258,6 +270,11 @@ export class NodeStore {
     return isAppending ? this.#appended(this.#appendingWaiters) : Promise.resolve();
   }
 
+  /** Nodes with changes that a kill of this process would lose. */
+  get unloggedNodes(): number {
+    return this.#growing.nodes.size + this.#appending.nodes.size + this.#staged.unlogged;
+  }
+
   /** Where many changes wait for LMDB, resolves when it has taken some or has failed to; undefined otherwise. For callers that make changes faster than it takes them. */
   room(): Promise<void> | undefined {
     return this.#committer.room() ?? this.#staged.room();
@@ -333,7 +350,8 @@ export class NodeStore {
         this.#growing.putUnder(changes);
         this.#appending = new NodeChanges();
         this.#appendScheduled = false;
-        const error = new Error('the node table could not be written', { cause });
+        const why = `the names in ${this.#directory} could not be written: ${String(cause)}`;
+        const error = new NodeLogError(why, { cause });
         for (const waiter of failed) waiter.reject(error);
         return;
       }

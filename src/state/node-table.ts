@@ -7,7 +7,7 @@
  * Reads are synchronous and see every change at once; named(), settled() and flushed() tell when changes survive a kill and a power cut.
  */
 import { randomBytes } from 'node:crypto';
-import { KeyedHash, type HashedPrefix } from './keyed-hash.js';
+import { KeyedHash, WORDS_OF_MANY, type HashedPrefix } from './keyed-hash.js';
 import type { NodeRecord, Place } from './node-changes.js';
 import { NodeStore } from './node-store.js';
 
@@ -22,6 +22,10 @@ const FIRST = '0';
 /** Bytes of a name or a volume: LMDB's longest key is 1978 bytes, and a parent's id takes 8 of them. */
 const NAME_BYTES_MAX = 1900;
 const CACHED_NODES_MAX = 65_536;
+/** A UTF-16 unit is at most so many bytes of UTF-8. */
+const UNIT_BYTES_MAX = 3;
+/** Names of a listing that are hashed together. */
+const HASHED_NAMES = 64;
 
 /** A change that the tree doesn't allow: a defect of the caller. */
 export class NodeTableError extends Error {
@@ -42,7 +46,8 @@ export class NodeTable {
   readonly #hash: KeyedHash;
   /** The directory whose names were hashed last, with its path hashed: names come directory by directory. */
   #hashed: { readonly parent: bigint; readonly prefix: HashedPrefix } | undefined;
-  readonly #nameBytes = Buffer.allocUnsafeSlow(NAME_BYTES_MAX);
+  readonly #nameBytes = Buffer.allocUnsafeSlow(HASHED_NAMES * NAME_BYTES_MAX);
+  readonly #nameEnds = new Uint32Array(HASHED_NAMES);
   readonly #idBytes = new DataView(new ArrayBuffer(8));
   readonly #nowMs: () => number;
 
@@ -100,19 +105,19 @@ export class NodeTable {
     facts: readonly unknown[],
   ): { readonly record: NodeRecord; readonly isNew: boolean }[] {
     const known = this.#store.childIdsOf(parent, names);
+    const firstIds = this.#firstIds(parent, names, known);
     return names.map((name, at) => {
       const id = known[at] ?? this.#store.growingChildId(parent, name);
       const record = id === undefined ? undefined : this.#store.nodeUnkept(id);
       if (record !== undefined) return { record, isNew: false };
       checkName(name);
-      const made = this.#newRecord(parent, name, facts[at]);
+      const made = this.#newRecord(parent, name, facts[at], firstIds[at]);
       this.#store.putListed(made);
       return { record: made, isNew: true };
     });
   }
 
-  #newRecord(parent: bigint, name: string, facts: unknown): NodeRecord {
-    const first = this.#firstId(parent, name);
+  #newRecord(parent: bigint, name: string, facts: unknown, first = this.#firstId(parent, name)): NodeRecord {
     const isFree = first >= ID_MIN && this.#store.isFree(first);
     const id = isFree ? first : this.#drawId();
     // Written out, so that all records have one of two hidden classes.
@@ -264,9 +269,14 @@ export class NodeTable {
     }
   }
 
-  /** Resolves when all changes so far are committed: they survive a kill of this process. Rejects if they could not be written. */
+  /** Resolves when all changes so far are committed: they survive a kill of this process. Errors: NodeLogError. */
   settled(): Promise<void> {
     return this.#store.settled();
+  }
+
+  /** Nodes with changes that a kill of this process would lose. */
+  get unloggedNodes(): number {
+    return this.#store.unloggedNodes;
   }
 
   /** Undefined, unless many changes wait for the database: then resolves when it has taken some. Never rejects. */
@@ -306,10 +316,45 @@ export class NodeTable {
    * longer with every one.
    */
   #firstId(parent: bigint, name: string): bigint {
+    const prefix = this.#prefixOf(parent);
+    const bytes = this.#nameBytes.write(name);
+    const [high = 0, low = 0] = this.#hash.words(this.#nameBytes, prefix, bytes);
+    return this.#idOf(high, low);
+  }
+
+  /** As `#firstId`, of many names: undefined of those whose id is known, and of names that are too long to be hashed with others. */
+  #firstIds(
+    parent: bigint,
+    names: readonly string[],
+    known: readonly (bigint | undefined)[],
+  ): (bigint | undefined)[] {
+    const ids: (bigint | undefined)[] = Array.from({ length: names.length });
+    const places: number[] = [];
+    let end = 0;
+    const hash = (): void => {
+      const words = this.#hash.many(this.#nameBytes, this.#nameEnds, places.length, this.#prefixOf(parent));
+      for (const [index, at] of places.entries())
+        ids[at] = this.#idOf(words[WORDS_OF_MANY * index] ?? 0, words[WORDS_OF_MANY * index + 1] ?? 0);
+      places.length = 0;
+      end = 0;
+    };
+    for (const [at, name] of names.entries()) {
+      if (known[at] !== undefined || name.length > NAME_BYTES_MAX / UNIT_BYTES_MAX) continue;
+      end += this.#nameBytes.write(name, end);
+      this.#nameEnds[places.length] = end;
+      if (places.push(at) === HASHED_NAMES) hash();
+    }
+    if (places.length > 0) hash();
+    return ids;
+  }
+
+  #prefixOf(parent: bigint): HashedPrefix {
     if (this.#hashed?.parent !== parent)
       this.#hashed = { parent, prefix: this.#hash.prefix(this.#pathOf(parent)) };
-    const bytes = this.#nameBytes.write(name);
-    const [high = 0, low = 0] = this.#hash.words(this.#nameBytes, this.#hashed.prefix, bytes);
+    return this.#hashed.prefix;
+  }
+
+  #idOf(high: number, low: number): bigint {
     this.#idBytes.setUint32(0, high >>> ID_SHIFT);
     this.#idBytes.setUint32(4, (high << (32 - ID_SHIFT)) | (low >>> ID_SHIFT));
     return this.#idBytes.getBigUint64(0);

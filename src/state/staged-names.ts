@@ -104,6 +104,11 @@ export class StagedNames {
     return this.#begunEnd > this.#loggedEnd;
   }
 
+  /** How many are not in the log yet. */
+  get unlogged(): number {
+    return this.#filling.count - this.#loggedEnd;
+  }
+
   /** Those that are to be appended now. */
   begin(): NameBatch {
     const from = this.#loggedEnd;

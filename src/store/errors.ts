@@ -35,6 +35,8 @@ export class StoreError extends Error {
   /** S3's error code and HTTP status, where there was an answer. */
   readonly code: string | undefined;
   readonly httpStatus: number | undefined;
+  /** An earlier attempt of the same call was not answered: it may have taken effect, whatever this error says of the last one. */
+  readonly isAfterUnanswered: boolean;
 
   constructor(
     kind: StoreErrorKind,
@@ -45,6 +47,7 @@ export class StoreError extends Error {
       readonly key?: string | undefined;
       readonly code?: string | undefined;
       readonly httpStatus?: number | undefined;
+      readonly isAfterUnanswered?: boolean;
     },
     options?: ErrorOptions,
   ) {
@@ -55,5 +58,6 @@ export class StoreError extends Error {
     this.key = about.key;
     this.code = about.code;
     this.httpStatus = about.httpStatus;
+    this.isAfterUnanswered = about.isAfterUnanswered ?? false;
   }
 }

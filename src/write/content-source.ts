@@ -2,6 +2,9 @@
  * Bytes out of a file's content: as the body of a request, or as the answer to a READ. What is in memory is sent uncopied; what is in
  * the spool or the base is fetched into buffers staged for it. Memory is asked for before any part is locked, and asked for again
  * when parts moved meanwhile: so nobody waits for memory while keeping a part's memory from being spilled.
+ *
+ * A READ's bytes of the base come first, and memory for what is here last: who has of that which is kept for READs waits for the disk
+ * and for its client alone, never for the store or for writers.
  */
 import type { ByteSlices, ObjectVersion } from '../memory/byte-slices.js';
 import type { FileContent, Stretch } from './file-content.js';
@@ -20,6 +23,9 @@ export type ReadBase = (
   count: number,
   signal?: AbortSignal,
 ) => Promise<ByteSlices>;
+
+/** Reserves memory; returns how to give it back. */
+type Reserve = (bytes: number) => Promise<() => void>;
 
 /** The bytes of a range, unchanged until released. */
 export interface Lease<Bytes = readonly Buffer[]> {
@@ -161,12 +167,32 @@ export class ContentSource {
     }
   }
 
-  /** A range to read, inside the file. Starts over when bytes moved while it looked for them. */
+  /** The answer to a READ inside the file: of fewer bytes where so many are more than is kept for such. Errors: as of `read`. */
+  async answer(start: number, end: number, signal?: AbortSignal): Promise<ByteSlices> {
+    const most = Math.min(end, start + this.#spiller.answerBytesMax);
+    return await this.#read(start, most, (bytes) => this.#spiller.reserveToAnswer(bytes, signal), signal);
+  }
+
+  /** A range to read, inside the file. Waits in line for memory. Errors: StoreError; SpoolFullError; the reason of the signal. */
   async read(start: number, end: number, signal?: AbortSignal): Promise<ByteSlices> {
+    const reserve = async (bytes: number): Promise<() => void> => {
+      await this.#spiller.reserve(bytes, signal);
+      return () => this.#spiller.release(bytes);
+    };
+    return await this.#read(start, end, reserve, signal);
+  }
+
+  /** Starts over when bytes moved while it looked for them. */
+  async #read(
+    start: number,
+    end: number,
+    reserve: Reserve,
+    signal: AbortSignal | undefined,
+  ): Promise<ByteSlices> {
     for (;;) {
       const moves = this.#content.moves(start, end);
       try {
-        const read = await this.#readOnce(start, end, signal);
+        const read = await this.#readOnce(start, end, reserve, signal);
         if (read !== undefined && moves === this.#content.moves(start, end)) return read;
         read?.release();
       } catch (error) {
@@ -176,26 +202,30 @@ export class ContentSource {
     }
   }
 
-  /** Undefined when more memory was needed in the end than in the beginning. */
+  /** Undefined when more memory was needed in the end than in the beginning, or other bytes of the base. */
   async #readOnce(
     start: number,
     end: number,
+    reserve: Reserve,
     signal: AbortSignal | undefined,
   ): Promise<ByteSlices | undefined> {
-    const local = localBytes(this.#content.stretches(start, end));
+    const before = this.#content.stretches(start, end);
+    const local = localBytes(before);
     const held: (() => void)[] = [];
     const taken: Buffer[] = [];
     const release = (): void => {
       for (const buffer of taken.splice(0)) this.#spiller.blocks.giveBack(buffer);
       for (const give of held.splice(0)) give();
     };
-    if (local > 0) {
-      await this.#spiller.reserve(local, signal);
-      held.push(() => this.#spiller.release(local));
-    }
     try {
+      const base = new Map<string, Buffer[]>();
+      for (const stretch of before)
+        if (stretch.place === 'base')
+          base.set(rangeOf(stretch), await this.#baseSlices(stretch, held, signal));
+      if (local > 0) held.push(await reserve(local));
       const stretches = this.#content.stretches(start, end);
-      if (localBytes(stretches) > local) {
+      const isOther = stretches.some((stretch) => stretch.place === 'base' && !base.has(rangeOf(stretch)));
+      if (isOther || localBytes(stretches) > local) {
         release();
         return undefined;
       }
@@ -209,7 +239,7 @@ export class ContentSource {
       for (const stretch of stretches) {
         const copy = copies.get(stretch);
         if (copy !== undefined) slices.push(...copy);
-        else if (stretch.place === 'base') slices.push(...(await this.#baseSlices(stretch, held, signal)));
+        else if (stretch.place === 'base') slices.push(...(base.get(rangeOf(stretch)) ?? []));
         else slices.push(...(await this.#bytes(stretch, stretch.place, taken)));
       }
       return { slices, count: end - start, release };
@@ -294,6 +324,8 @@ export class ContentSource {
 function memorySlices({ part, start, end }: Stretch): Buffer[] {
   return part?.memory.slices(start, end) ?? [];
 }
+
+const rangeOf = ({ start, end }: Stretch): string => `${start}-${end}`;
 
 function zeros(count: number): Buffer[] {
   const slices: Buffer[] = [];

@@ -185,6 +185,8 @@ export class Durability {
     const { segments } = this.#options;
     for (let plan = this.#plan(unsafe); ;) {
       const { wanted, inUpload, ...safe } = plan;
+      // The journal will name them: from now on nobody sends others over them.
+      this.#promise(safe.parts, safe.upload);
       try {
         const extents = await this.#spool([...wanted], pieces);
         return { ...safe, ...(keptBytes < Infinity && { keptBytes }), extents };
@@ -292,7 +294,6 @@ export class Durability {
       ...(base !== undefined && { base }),
     }));
     this.#freed.push(...record.apply(change));
-    this.#promise(change.parts, change.upload);
     try {
       await journal.write(record, this.#journaled ? change : undefined);
     } catch (error) {

@@ -14,6 +14,9 @@ import type {
 } from '../store/object-store.js';
 import type { Logger } from '../telemetry/log.js';
 
+/** S3's code where the upload has a part no more, or another: one that was given up and sent anew, and arrived late, say. */
+export const LOST_PART = 'InvalidPart';
+
 /** Told before an upload id is used and after it ended, so that a crash leaves no orphan. */
 export interface UploadJournal {
   /** Resolves when that is safe on disk. */
@@ -99,8 +102,8 @@ export class MultipartUpload {
 
   /**
    * Completes the upload. An answer that was lost is recognised by the ETag the object must have: a second try finds no
-   * upload any more, but the object. After 409 every part is to be sent again; where `isOnlyCopy`, that can't be, and the same upload is
-   * completed by the next try: it is there as long as S3 doesn't say otherwise.
+   * upload any more, but the object. After 409, and where a part isn't what was sent, every part is to be sent again; where `isOnlyCopy`, that
+   * can't be, and the same upload is completed by the next try: it is there as long as S3 doesn't say otherwise.
    */
   async complete(
     parts: readonly UploadedPart[],
@@ -113,7 +116,8 @@ export class MultipartUpload {
       );
     } catch (error) {
       if (!(error instanceof StoreError)) throw error;
-      if (error.kind === 'precondition-failed' && error.httpStatus === 409) this.spent = !isOnlyCopy;
+      const isUndecided = error.kind === 'precondition-failed' && error.httpStatus === 409;
+      if (isUndecided || error.code === LOST_PART) this.spent = !isOnlyCopy;
       if (!this.spent || error.kind !== 'not-found') throw error;
       const head = await this.#place.store.head(this.key, signal);
       if (head === undefined || head.etag !== multipartEtag(parts)) throw error;

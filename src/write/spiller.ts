@@ -4,11 +4,14 @@
  * no room. Nobody waits for memory that can't come: when nothing is under way and nothing can be moved, the waiting fail with
  * SpoolFullError.
  *
+ * Nobody looks for memory by the clock: whatever may help those who wait tells of it. The budget asks for relief when bytes come back; calls to
+ * the store, spills and leases poke when they end; the spool tells when it has room (`onRoom`).
+ *
  * What can't deadlock, and why: a part's memory is never pinned by somebody who waits for memory (see content-source.ts);
  * buffers for putting parts together (staging) take at most half the budget, one taker at a time in line, so that
  * the base's reader and the writers always have the other half.
  */
-import { setImmediate, setTimeout } from 'node:timers';
+import { setImmediate } from 'node:timers';
 import pLimit from 'p-limit';
 import { anyOf, LightSignal } from '../cancel/light-signal.js';
 import type { Blocks } from '../memory/blocks.js';
@@ -37,12 +40,11 @@ export interface Spillable {
 export interface SpoolRoom {
   readonly limitBytes: number;
   hasRoom(bytes: number): boolean;
+  /** Told, in its own time, whenever there is more room than before. */
+  onRoom(listener: () => void): void;
   tryReserve(bytes: number): boolean;
   refuse(error: unknown): void;
 }
-
-/** While somebody waits for memory, it is looked for at least this often. */
-const CHECK_AGAIN_MS = 100;
 
 export class Spiller {
   readonly #budget: MemoryBudget;
@@ -62,7 +64,6 @@ export class Spiller {
   #stagingFreed: (() => void) | undefined;
   #checkScheduled = false;
   #checking = false;
-  #nextCheck: NodeJS.Timeout | undefined;
 
   constructor(budget: MemoryBudget, spool: SpoolRoom, log: Logger) {
     this.#budget = budget;
@@ -70,6 +71,10 @@ export class Spiller {
     this.#log = log;
     budget.addRelief((bytes) => this.#relieve(bytes));
     budget.onDenied((bytes) => this.trim(bytes));
+    // Not at once: whoever gives room back is in the middle of it.
+    spool.onRoom(() => {
+      if (budget.waiting > 0) this.#scheduleCheck();
+    });
   }
 
   /** Buffers for bytes that are reserved here. */
@@ -108,6 +113,25 @@ export class Spiller {
       until.end();
       this.#waiting.delete(stuck);
     }
+  }
+
+  /** Most bytes of one answer to a READ of what isn't published. */
+  get answerBytesMax(): number {
+    return this.#budget.keptForReads?.limitBytes ?? Infinity;
+  }
+
+  /**
+   * Reserves memory for such an answer: out of what is kept for them where nothing else is free. So it waits for other answers to be on their
+   * way, and for no writer. Returns how to give it back. Errors: the reason of the signal; SpoolFullError where nothing is kept.
+   */
+  async reserveToAnswer(bytes: number, signal?: AbortSignal): Promise<() => void> {
+    const { keptForReads } = this.#budget;
+    if (keptForReads === undefined || this.#budget.tryReserve(bytes)) {
+      if (keptForReads === undefined) await this.reserve(bytes, signal);
+      return () => this.release(bytes);
+    }
+    await keptForReads.reserve(bytes, signal);
+    return () => keptForReads.release(bytes);
   }
 
   release(bytes: number): void {
@@ -247,26 +271,15 @@ export class Spiller {
       this.#checkScheduled = false;
       this.#checking = true;
       try {
+        this.#budget.offerRelief();
         this.#failStuck();
       } finally {
         this.#checking = false;
       }
-      this.#checkAgain();
     });
   }
 
-  /** The spool has room again by time, after a disk refused a write, or for what files that are published give back: neither is told here. */
-  #checkAgain(): void {
-    if (this.#waiting.size === 0 || this.#nextCheck !== undefined) return;
-    this.#nextCheck = setTimeout(() => {
-      this.#nextCheck = undefined;
-      if (this.#waiting.size > 0) this.#scheduleCheck();
-    }, CHECK_AGAIN_MS).unref();
-  }
-
   #failStuck(): void {
-    if (this.#waiting.size === 0) return;
-    this.#budget.offerRelief();
     const [firstBytes] = this.#waiting.values();
     if (firstBytes === undefined || this.#underWay > 0 || this.#spillingBytes > 0) return;
     const othersWait = this.#budget.waiting > this.#waiting.size;

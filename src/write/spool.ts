@@ -18,7 +18,6 @@ const FILE_SUFFIX = '.part';
 /** The first write makes the file. */
 const TO_WRITE = constants.O_WRONLY | constants.O_CREAT | constants.O_NOFOLLOW;
 
-/** A disk that refused a write is left alone for so long. */
 const REFUSAL_MS = 5_000;
 
 /** Spooled data that also lies in an unfinished upload, and so may go when the spool needs room. */
@@ -34,6 +33,8 @@ export interface SpoolOptions {
   readonly log: Logger;
   /** How long files are kept to be written over, in milliseconds. 10 s. */
   readonly spareRestMs?: number;
+  /** A disk that refused a write is left alone for so long, in milliseconds. 5 s. */
+  readonly refusalMs?: number;
 }
 
 export class Spool {
@@ -42,8 +43,10 @@ export class Spool {
   readonly #log: Logger;
   #usedBytes = 0;
   #files = 0;
-  /** The disk refused a write: nothing more goes in before this time. */
-  #refusedUntilMs = 0;
+  readonly #refusalMs: number;
+  /** The disk refused a write: nothing more goes in until this has run out. */
+  #refusal: NodeJS.Timeout | undefined;
+  readonly #roomListeners: (() => void)[] = [];
   #ready: Promise<void> | undefined;
   readonly #spares: SpareFiles;
   /** Oldest first. */
@@ -55,6 +58,7 @@ export class Spool {
     this.directory = options.directory;
     this.limitBytes = options.limitBytes;
     this.#log = options.log;
+    this.#refusalMs = options.refusalMs ?? REFUSAL_MS;
     this.#spares = new SpareFiles((path) => this.#remove(path), options.spareRestMs);
   }
 
@@ -78,12 +82,12 @@ export class Spool {
 
   /** There is room for this many bytes, without evicting anything. */
   hasRoom(bytes: number): boolean {
-    return performance.now() >= this.#refusedUntilMs && this.#usedBytes + bytes <= this.limitBytes;
+    return this.#refusal === undefined && this.#usedBytes + bytes <= this.limitBytes;
   }
 
   /** Takes room for data that is nowhere else, evicting retained data when needed; false when there is none. */
   tryReserve(bytes: number): boolean {
-    if (bytes > this.limitBytes || performance.now() < this.#refusedUntilMs) return false;
+    if (bytes > this.limitBytes || this.#refusal !== undefined) return false;
     for (const retained of this.retained) {
       if (this.hasRoom(bytes)) break;
       retained.evict();
@@ -98,11 +102,25 @@ export class Spool {
     if (bytes > this.#usedBytes)
       throw new RangeError(`released ${bytes} bytes of ${this.#usedBytes} spooled`);
     this.#usedBytes -= bytes;
+    if (bytes > 0) this.#tellOfRoom();
+  }
+
+  /** Told whenever there may be more room than before. It must not take any at once: whoever gives room back is in the middle of something. */
+  onRoom(listener: () => void): void {
+    this.#roomListeners.push(listener);
+  }
+
+  #tellOfRoom(): void {
+    for (const listener of this.#roomListeners) listener();
   }
 
   /** Told when the disk failed a write, so that the same isn't tried again at once. */
   refuse(error: unknown): void {
-    this.#refusedUntilMs = performance.now() + REFUSAL_MS;
+    clearTimeout(this.#refusal);
+    this.#refusal = setTimeout(() => {
+      this.#refusal = undefined;
+      this.#tellOfRoom();
+    }, this.#refusalMs).unref();
     this.#log.error({ err: error, directory: this.directory }, 'cannot write to the spool');
   }
 
@@ -144,6 +162,8 @@ export class Spool {
   /** Removes what is only kept to be written over. The spool can still be used. */
   async close(): Promise<void> {
     this.#spares.shrink(0);
+    clearTimeout(this.#refusal);
+    this.#refusal = undefined;
     await this.settled();
   }
 

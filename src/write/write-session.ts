@@ -16,25 +16,25 @@ import { StoreError } from '../store/errors.js';
 import type { ObjectHeaders, ObjectStore, WrittenObject } from '../store/object-store.js';
 import type { Logger } from '../telemetry/log.js';
 import { provesContent } from './content-proof.js';
-import { ContentSource } from './content-source.js';
-import { Durability } from './durability.js';
+import type { ContentSource } from './content-source.js';
+import type { Durability } from './durability.js';
 import type { DurableRecord } from './durable-record.js';
-import { FileContent } from './file-content.js';
+import type { FileContent } from './file-content.js';
 import { Gate } from './gate.js';
-import { createPartMap, PARTS_MAX } from './part-map.js';
+import { JoinedRuns } from './joined-runs.js';
+import { LOST_PART } from './multipart-upload.js';
 import { appendTo, isAppend, putWhole, type OnePutParts } from './one-put.js';
 import type { SpoolSegments } from './spool-segments.js';
-import { FileUpload } from './file-upload.js';
+import type { FileUpload } from './file-upload.js';
 import { sessionAborted, tooLarge } from './session-errors.js';
 import {
   published,
-  partsUnderWay,
-  WRITE_OPTIONS_DEFAULT,
   type ChangeWitness,
   type PublishedVersion,
   type PublishRequest,
   type WriteSessionOptions,
 } from './session-options.js';
+import { makeSessionParts, type Cut } from './session-parts.js';
 
 /** Largest piece of a write that memory is reserved for at a time, in bytes. */
 const PIECE_BYTES_MAX = 1024 * 1024;
@@ -44,15 +44,12 @@ export class WriteSession {
   readonly #content: FileContent;
   readonly #source: ContentSource;
   readonly #upload: FileUpload;
-  readonly #putBytesMax: number;
   readonly #onePut: OnePutParts;
   readonly #sizeMax: number;
   readonly #log: Logger;
   readonly #segments: SpoolSegments | undefined;
   readonly #durability: Durability | undefined;
-  /** A `keep` that hasn't begun: it serves everybody who asks until then. */
-  #nextKeep: Promise<void> | undefined;
-  #lastKeep: Promise<unknown> = Promise.resolve();
+  readonly #keeps = new JoinedRuns();
   #changedBytes = 0;
   #changes = 0;
   readonly #gate = new Gate();
@@ -61,69 +58,19 @@ export class WriteSession {
   #publishing: Promise<void> | undefined;
 
   /** `cut` is how an earlier run cut the file into parts. */
-  constructor(options: WriteSessionOptions, cut?: { readonly partBytes: number; readonly partsMax: number }) {
-    const { store, budget, spool, log, durable } = options;
-    const settings = { ...WRITE_OPTIONS_DEFAULT, ...options.options };
-    const spiller = spool.spillerOf(budget);
-    const least = Math.min(settings.partBytes, spiller.stagingBytesMax);
-    const { partBytes, partsMax } = cut ?? {
-      partBytes: Math.max(least, store.capabilities.partBytesMin),
-      partsMax: Math.min(PARTS_MAX, store.capabilities.partsMax),
-    };
-    const partMap = createPartMap(partBytes, partsMax);
+  constructor(options: WriteSessionOptions, cut?: Cut) {
     // As many requests listen as are under way.
     setMaxListeners(0, this.#closing.signal);
-    this.#store = store;
-    this.#content = new FileContent({
-      partMap,
-      budget,
-      spool,
-      spiller,
-      chunkBytesMax: settings.chunkBytesMax,
-      base: options.base,
-    });
-    this.#source = new ContentSource({
-      content: this.#content,
-      spiller,
-      readBase: options.readBase,
-      heldBase: options.heldBase,
-      store,
-    });
-    this.#putBytesMax = Math.min(settings.putBytesMax, spiller.stagingBytesMax);
-    this.#onePut = {
-      store,
-      spiller,
-      content: this.#content,
-      source: this.#source,
-      bytesMax: this.#putBytesMax,
-      onPut: options.onPut,
-    };
-    this.#sizeMax = Math.max(partMap.fileBytesMax, this.#putBytesMax);
-    this.#upload = new FileUpload({
-      place: { store, journal: options.uploads, log },
-      spiller,
-      content: this.#content,
-      source: this.#source,
-      target: options.target,
-      parallel: partsUnderWay(settings, budget.limitBytes, partBytes),
-      copyBytesMax: Math.min(settings.copyPartBytesMax, store.capabilities.partBytesMax),
-      signal: this.#closing.signal,
-      isPromised: (start) => this.#durability?.isPromised(start) ?? false,
-    });
-    this.#log = log;
-    this.#segments = durable?.segments;
-    this.#durability =
-      durable === undefined
-        ? undefined
-        : new Durability({
-            content: this.#content,
-            source: this.#source,
-            upload: () => this.#upload,
-            ...durable,
-            partBytes,
-            partsMax,
-            extentsMax: settings.extentsMax,
-          });
+    const parts = makeSessionParts(options, cut, this.#closing.signal);
+    this.#store = options.store;
+    this.#content = parts.content;
+    this.#source = parts.source;
+    this.#upload = parts.upload;
+    this.#onePut = parts.onePut;
+    this.#sizeMax = parts.sizeMax;
+    this.#log = options.log;
+    this.#segments = options.durable?.segments;
+    this.#durability = parts.durability;
   }
 
   /**
@@ -170,7 +117,7 @@ export class WriteSession {
 
   /** Publishing now is one PUT. */
   get isOnePut(): boolean {
-    return (this.#content.size <= this.#putBytesMax && !this.#upload.holdsData) || this.isAppend;
+    return (this.#content.size <= this.#onePut.bytesMax && !this.#upload.holdsData) || this.isAppend;
   }
 
   /** Publishing now adds to the object, where that may keep its headers. */
@@ -236,25 +183,25 @@ export class WriteSession {
   async keep(): Promise<void> {
     const durability = this.#durability;
     if (durability === undefined) throw new Error('a session without a journal keeps nothing');
-    this.#nextKeep ??= this.#lastKeep.then(() =>
+    await this.#keeps.join((begun) =>
       this.#gate.shared(() => {
-        this.#nextKeep = undefined;
+        begun();
         this.#closing.signal.throwIfAborted();
         return durability.keep();
       }),
     );
-    const kept = this.#nextKeep;
-    this.#lastKeep = kept.catch(() => undefined);
-    await kept;
   }
 
-  /** Unpublished data over the base, clipped to the size. Errors: StoreError; SpoolFullError for data only an upload holds. */
+  /**
+   * Unpublished data over the base, clipped to the size; less than asked for where that is more than the memory that is kept for READs. Never waits
+   * for memory that writers have, but for bytes of the base. Errors: StoreError; SpoolFullError for data only an upload holds.
+   */
   async read(offset: number, count: number, signal?: AbortSignal): Promise<ByteSlices> {
     for (;;) {
       const end = Math.min(offset + count, this.#content.size);
       if (offset >= end) return { slices: [], count: 0, release: () => undefined };
       try {
-        return await this.#source.read(offset, end, signal);
+        return await this.#source.answer(offset, end, signal);
       } catch (error) {
         // The base may be gone because this session's own publication has just replaced it.
         if (this.#publishing === undefined || signal?.aborted === true) throw error;
@@ -370,7 +317,7 @@ export class WriteSession {
     const { key, headers, condition, signal, objectHeaders } = request;
     const added = this.isAppend ? await appendTo(this.#onePut, request) : undefined;
     if (added !== undefined) return { written: added, headers: objectHeaders ?? headers };
-    if (this.#content.size <= this.#putBytesMax && !this.#upload.holdsData) {
+    if (this.#content.size <= this.#onePut.bytesMax && !this.#upload.holdsData) {
       if (this.#durability?.hasRecord === true) await this.#upload.retire();
       else await this.#upload.abandon();
       return { written: await putWhole(this.#onePut, request), headers };
@@ -379,9 +326,9 @@ export class WriteSession {
       try {
         return await this.#upload.complete(key, headers, condition, signal);
       } catch (error) {
-        // The upload is gone (somebody's lifecycle rule): everything is here still, so once more from the start.
-        if (attempt > 1 || !this.#upload.lost || !(error instanceof StoreError) || error.kind !== 'not-found')
-          throw error;
+        if (attempt > 1 || !this.#upload.lost || !(error instanceof StoreError)) throw error;
+        // The upload is gone (somebody's lifecycle rule), or parts of it: everything is here still, so once more from the start.
+        if (error.kind !== 'not-found' && error.code !== LOST_PART) throw error;
       }
     }
   }

@@ -1,6 +1,7 @@
 /** What COMMITs were answered for, when the next start finds other settings, a spool without room, or less than was there. */
-import { readdir, rename } from 'node:fs/promises';
+import { open, readdir, rename } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setImmediate } from 'node:timers/promises';
 import t from 'tap';
 import { StoreError } from '../../src/store/errors.js';
 import type { Mounted } from './mounted.js';
@@ -127,6 +128,55 @@ await t.test('COMMITs of scattered pieces publish when there are more than the j
   }
   t.same(publications, [20, 41], 'each for more than 20 pieces');
   await m.crash();
+  await m.open();
+  t.ok(m.store.objects.get('f')?.body.equals(data));
+});
+
+await t.test('a WRITE while a COMMIT journals parts sends nothing over them', async (t) => {
+  const m = await mounted(t, JOURNAL);
+  const data = pattern(4 * PART + 100);
+  const handle = await m.write('f', '', { commit: false });
+  // No part goes out before the file is published, and that is refused at its end.
+  m.store.before = ({ operation }) => {
+    const about = { operation, bucket: 'bucket', httpStatus: 403 };
+    if (operation === 'CreateMultipartUpload' && m.store.countOf(operation) === 1)
+      throw new StoreError('unavailable', 'for now', about);
+    if (operation === 'CompleteMultipartUpload') throw new StoreError('access-denied', 'refused', about);
+  };
+  await writeAll(m, handle, 0, data);
+  m.clock.advance(5000);
+  while (!m.logged.some(({ msg }) => /^publishing in the background failed/.test(String(msg))))
+    await setImmediate();
+  t.equal(m.store.uploads.size, 1);
+  const sent = m.store.countOf('UploadPart');
+  t.ok(sent >= 4);
+  const probe = await open(process.execPath, 'r');
+  const prototype = Object.getPrototypeOf(probe) as object;
+  await probe.close();
+  const original = Object.getOwnPropertyDescriptor(prototype, 'datasync') as PropertyDescriptor;
+  const restore = (): void => void Object.defineProperty(prototype, 'datasync', original);
+  t.teardown(restore);
+  let goOn = (): void => undefined;
+  const syncing = new Promise<void>((reached) => {
+    Object.defineProperty(prototype, 'datasync', {
+      ...original,
+      async value(this: object) {
+        restore();
+        reached();
+        await new Promise<void>((resolve) => (goOn = resolve));
+        await (original.value as (this: object) => Promise<void>).call(this);
+      },
+    });
+  });
+  const committing = m.fs.commit(m.context, handle);
+  await syncing;
+  await m.fs.write(m.context, handle, PART + 10, Buffer.from('unstable'), 'unstable');
+  await setImmediate();
+  t.equal(m.store.countOf('UploadPart'), sent);
+  goOn();
+  await committing;
+  await m.crash();
+  m.store.before = undefined;
   await m.open();
   t.ok(m.store.objects.get('f')?.body.equals(data));
 });

@@ -112,3 +112,35 @@ await t.test('a crash on a full disk: the next start publishes and gives the roo
   t.equal(Object.keys(m.bucket()).length, 5);
   await m.write('next', 'x');
 });
+
+await t.test(
+  'on a full disk names are found, listed and read, and changes are refused; all goes on with room',
+  async (t) => {
+    const m = await mounted(t, JOURNAL);
+    await m.write('known', 'bytes');
+    await m.rest(60_000);
+    for (let at = 0; at < 50; at += 1) m.store.putNow(`foreign/${at}`, Buffer.from(`body ${at}`));
+    const makeRoom = await limitDisk(t, m, 0);
+    const refused = m.fs.mkdir(m.context, await m.root(), Buffer.from('refused'), {});
+    await t.rejects(refused, { code: 'ENOSPC', message: /"refused" in memory\/bucket: .*ENOSPC.*room/ });
+    t.equal(await m.read('known'), 'bytes');
+    t.equal(await m.read('foreign/7'), 'body 7', 'what nobody had looked at');
+    t.equal((await m.list('foreign')).length, 50);
+    t.same((await m.list('')).sort(), ['foreign', 'known', 'refused'], 'its marker is in the store');
+    const handle = await m.at('foreign/7');
+    makeRoom();
+    await m.mkdir('accepted');
+    await m.crash();
+    await m.open();
+    t.equal(await m.read(handle), 'body 7', 'the handle survives the crash since there was room');
+  },
+);
+
+await t.test('on a full disk no more names are given out than memory has room for', async (t) => {
+  const m = await mounted(t, JOURNAL);
+  for (let at = 0; at < 16_600; at += 1) m.store.putNow(`many/${at}`, Buffer.alloc(0));
+  const makeRoom = await limitDisk(t, m, 0);
+  t.equal(await codeOf(m.list('many', 1000)), 'ENOSPC');
+  makeRoom();
+  t.equal((await m.list('many', 1000)).length, 16_600);
+});

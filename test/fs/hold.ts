@@ -41,7 +41,8 @@ export async function callUntilHungIn(
   return callUntil(m, when, (operation) => operations.includes(operation), call);
 }
 
-async function callUntil(
+/** As `callUntilHung`, but those requests hang that `hangs` says. */
+export async function callUntil(
   m: Mounted,
   when: 'before' | 'after',
   hangs: (operation: StoreOperation) => boolean,

@@ -46,6 +46,25 @@ await t.test(
   },
 );
 
+await t.test('what was ended on a full disk is ended though an intent after it found no room', async (t) => {
+  const path = join(t.testdir(), 'journal');
+  const { log, journal } = await opened(path);
+  await log.put('a', upload('old'));
+  const makeRoom = await refuse(t, 'write');
+  let isGone = false;
+  const dropping = log.dropInTime('a').then(() => (isGone = true));
+  await t.rejects(log.put('a', upload('new')), { name: 'JournalError' });
+  await t.rejects(log.drop('a'), { name: 'JournalError' }, 'the disk has the old one');
+  t.notOk(isGone);
+  makeRoom();
+  await log.put('b', upload('b'));
+  await dropping;
+  await journal.close();
+  const again = await opened(path);
+  t.same([...again.log.live().keys()], ['b']);
+  await again.journal.close();
+});
+
 await t.test('a journal that can not be rewritten keeps nobody from being answered', async (t) => {
   const path = join(t.testdir(), 'journal');
   const failures: unknown[] = [];

@@ -2,12 +2,9 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import {
-  createFileSystem,
-  type ExportOptions,
-  type RunningFileSystem,
-} from '../../src/fs/create-file-system.js';
+import { createFileSystem, type RunningFileSystem } from '../../src/fs/create-file-system.js';
 import { FsError, type FsErrorCode } from '../../src/fs/errors.js';
+import type { ExportOptions } from '../../src/fs/file-system-parts.js';
 import type { JanitorRules } from '../../src/fs/janitor.js';
 import type { AttributeChanges, Attributes, Context, FileSystem, Handle } from '../../src/fs/file-system.js';
 import { MemoryBudget } from '../../src/memory/memory-budget.js';
@@ -66,7 +63,7 @@ export class Mounted {
     this.logged = lines;
     this.#options = options;
     this.clock = new FakeClock();
-    this.budget = new MemoryBudget(options.memoryLimitBytes ?? 64 * MIB);
+    this.budget = MemoryBudget.withKept(options.memoryLimitBytes ?? 64 * MIB);
     this.store =
       options.store ??
       new MemoryStore({ now: () => this.clock.nowMs(), capabilities: options.capabilities ?? {} });

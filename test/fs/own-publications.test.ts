@@ -2,6 +2,7 @@
 import { setImmediate } from 'node:timers/promises';
 import t, { type Test } from 'tap';
 import type { Handle } from '../../src/fs/file-system.js';
+import { StoreError } from '../../src/store/errors.js';
 import type { StoreOperation } from '../support/memory-store.js';
 import { hold } from './hold.js';
 import { loseAnswer, unanswered } from './lost-answer.js';
@@ -90,6 +91,26 @@ await t.test('a publication whose answer is lost, and a write behind it: no conf
     data.write('NEW', 10);
     requireOne(t, m, data);
   }),
+);
+
+await t.test(
+  'a publication whose answer is lost, and then refused, and a write behind it: no conflict',
+  async (t) =>
+    eachWay(t, SMALL_PARTS, async (t, { m, handle, data, operation }) => {
+      m.store.after = (call) => {
+        if (call.operation !== operation) return;
+        m.store.after = undefined;
+        // As after a night's sleep: the connection is gone, and so are the credentials of the next attempt.
+        const about = { operation, bucket: 'bucket', code: 'ExpiredToken', httpStatus: 400 };
+        throw new StoreError('credentials', 'expired', { ...about, isAfterUnanswered: true });
+      };
+      t.equal(await commit(m, handle), 'EJUKEBOX');
+      await writeNew(m, handle);
+      t.equal(await commit(m, handle), 'none');
+      await m.rest(60_000);
+      data.write('NEW', 10);
+      requireOne(t, m, data);
+    }),
 );
 
 await t.test('a publication whose answer is lost while a write and a SETATTR wait: no conflict', async (t) =>

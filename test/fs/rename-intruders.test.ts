@@ -2,7 +2,7 @@
 import t, { type Test } from 'tap';
 import { Journal } from '../../src/state/journal.js';
 import { StoreError } from '../../src/store/errors.js';
-import { callUntilHung } from './hold.js';
+import { callUntil, callUntilHung } from './hold.js';
 import { callerOf, codeOf, Mounted, splitPath, type MountedOptions } from './mounted.js';
 import { JOURNAL } from './small-parts.js';
 
@@ -119,15 +119,8 @@ await t.test(
     m.clock.advance(10_000);
     await m.at('d');
     let copies = 0;
-    const hung = new Promise<void>((resolve) => {
-      m.store.before = (call) => {
-        if (call.operation !== 'CopyObject' || ++copies <= 540) return;
-        resolve();
-        return new Promise<void>(() => undefined);
-      };
-    });
-    void m.rename('d', 'e');
-    await hung;
+    const isLate = (operation: string): boolean => operation === 'CopyObject' && ++copies > 540;
+    t.equal(await callUntil(m, 'before', isLate, () => m.rename('d', 'e')), 'hung');
     await m.crash();
     m.store.before = undefined;
     t.equal(Object.keys(below(m, 'e/')).length, 540);

@@ -212,6 +212,49 @@ await t.test('a directory that is renamed while it is listed is listed to its en
   }
 });
 
+await t.test('what became a directory, or a file, behind a held page stays what it is', async (t) => {
+  for (const files of [10, 1500]) {
+    const m = await directoryOf(t, files);
+    m.store.putNow('d/f00007-a/below', Buffer.from('x'));
+    m.store.putNow('d/f00007-b/', Buffer.alloc(0));
+    m.store.putNow('d/f00007-c/', Buffer.alloc(0));
+    const directory = await m.at('d');
+    const begun = await m.fs.readdir(m.context, directory, 0n, 5);
+    const cookie = begun.entries.at(-1)?.cookie ?? 0n;
+
+    await m.remove('d/f00005');
+    const made = await m.mkdir('d/f00005');
+    await m.fs.rmdir(m.context, directory, Buffer.from('f00007-b'));
+    const file = await m.write('d/f00007-b', 'a file now');
+    await m.fs.rmdir(m.context, directory, Buffer.from('f00007-c'));
+    await m.rename('d/f00006', 'd/f00007-c');
+    const renamed = await m.at('d/f00007-c');
+    // Nothing else holds the directory's entries.
+    await t.rejects(
+      m.fs.create(m.context, directory, Buffer.from('z'), {
+        how: 'unchecked',
+        attributes: { size: 2 ** 52 },
+      }),
+    );
+
+    const names = await scan(m, directory, 400, { from: cookie });
+    t.equal(new Set(names).size, names.length, 'nothing comes twice');
+    t.ok(names.includes('f00007-a') && names.includes(nameOf(8)), 'what was there all the time comes');
+    t.equal(
+      (await m.fs.getattr(m.context, made)).type,
+      'directory',
+      'the handle of a directory made meanwhile is good',
+    );
+    t.equal(await m.read(file), 'a file now', 'that of a file, too');
+    t.equal(await m.read(renamed), 'x', 'and that of one that was renamed to a name of a directory');
+    t.same(await m.at('d/f00005'), made);
+    t.same(await m.at('d/f00007-b'), file);
+    const after = await scan(m, directory, 400);
+    for (const name of ['f00005', 'f00007-b', 'f00007-c'])
+      t.ok(after.includes(name), `${name} is in a scan that begins now`);
+  }
+});
+
 await t.test('a cookie goes on behind the name that it was given out for', async (t) => {
   /** Stands at `f00003` of ten, in pages of one. */
   const standing = async (

@@ -3,7 +3,7 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import t, { type Test } from 'tap';
 import { FsError } from '../../src/fs/errors.js';
 import { DIRECTORY_CAPABILITIES } from '../support/memory-store.js';
-import { callUntilHung } from './hold.js';
+import { callUntilHung, callUntilHungIn } from './hold.js';
 import { codeOf, type Mounted, type MountedOptions } from './mounted.js';
 import { FILES, makeTree } from './renamed-tree.js';
 import { JOURNAL, mounted } from './small-parts.js';
@@ -218,15 +218,8 @@ await t.test(
     for (let at = 0; at < 2500; at++) m.store.putNow(`d/${at}`, Buffer.from('x'));
     m.clock.advance(10_000);
     await m.at('d');
-    const hung = new Promise<void>((resolve) => {
-      m.store.before = (call) => {
-        if (call.operation !== 'DeleteObjects') return;
-        resolve();
-        return new Promise<void>(() => undefined);
-      };
-    });
-    void m.rename('d', 'e');
-    await hung;
+    const renaming = (): Promise<void> => m.rename('d', 'e');
+    t.equal(await callUntilHungIn(m, 'before', ['DeleteObjects'], renaming), 'hung');
     await m.crash();
     m.store.before = undefined;
     m.store.putNow('d/7', Buffer.from('written meanwhile'));

@@ -1,5 +1,6 @@
 /** Two daemons on one bucket, with one configured secret and a state directory each. */
 import t from 'tap';
+import { StoreError } from '../../src/store/errors.js';
 import { codeOf, type Mounted } from './mounted.js';
 import { mounted } from './small-parts.js';
 
@@ -62,5 +63,52 @@ await t.test(
       t.ok(there === undefined || there === bytes, `${path}: ${there}`);
     }
     t.ok((await one.at('other')).equals(await two.at('other')), 'all else is as it was');
+  },
+);
+
+await t.test('losers of two daemons at one key within a second are both kept', async (t) => {
+  const [one, two] = await pair(t);
+  one.store.putNow('f', Buffer.from('first'));
+  const handles = await Promise.all([one, two].map((m) => m.at('f')));
+  await Promise.all(
+    [one, two].map((m, at) =>
+      m.fs.write(m.context, handles[at] as Buffer, 0, Buffer.from(`loser ${at}`), 'unstable'),
+    ),
+  );
+  one.store.putNow('f', Buffer.from('winner'));
+  // Both have found the name free before either takes it.
+  let held = 0;
+  let open = (): void => undefined;
+  const bothLooked = new Promise<void>((resolve) => (open = resolve));
+  one.store.after = ({ operation, key = '' }) => {
+    if (operation !== 'HeadObject' || !key.includes('conflict') || held === 2) return;
+    held += 1;
+    if (held === 2) open();
+    return bothLooked;
+  };
+  const told = await Promise.all(
+    [one, two].map((m, at) => codeOf(m.fs.commit(m.context, handles[at] as Buffer))),
+  );
+  t.same(told, ['EIO', 'EIO']);
+  t.same(Object.values(one.bucket()).sort(), ['loser 0', 'loser 1', 'winner']);
+});
+
+await t.test(
+  'a loser whose name can not be had for now stays unpublished, and is not given up',
+  async (t) => {
+    const [m] = await pair(t);
+    m.store.putNow('f', Buffer.from('first'));
+    const handle = await m.at('f');
+    await m.fs.write(m.context, handle, 0, Buffer.from('loser'), 'unstable');
+    m.store.putNow('f', Buffer.from('winner'));
+    m.store.before = ({ operation, key = '' }) => {
+      if (operation !== 'PutObject' || !key.includes('conflict')) return;
+      const about = { operation, bucket: 'bucket', code: 'ConditionalRequestConflict', httpStatus: 409 };
+      throw new StoreError('precondition-failed', 'conflict', about);
+    };
+    t.equal(await codeOf(m.fs.commit(m.context, handle)), 'EJUKEBOX');
+    m.store.before = undefined;
+    t.equal(await codeOf(m.fs.commit(m.context, handle)), 'EIO');
+    t.same(Object.values(m.bucket()).sort(), ['loser', 'winner']);
   },
 );

@@ -70,3 +70,38 @@ await t.test(
     t.equal(m.bucket()['f'], 'anew');
   },
 );
+
+await t.test('an upload that has another part than was sent: every part is sent again', async (t) => {
+  const m = await mounted(t, SMALL_PARTS);
+  const data = pattern(4 * PART);
+  const handle = await m.write('f', '', { commit: false });
+  await writeAll(m, handle, 0, data);
+  m.store.before = ({ operation, uploadId = '' }) => {
+    if (operation !== 'CompleteMultipartUpload') return;
+    m.store.before = undefined;
+    // One that was given up, and sent once more, arrives late.
+    m.store.uploads.get(uploadId)?.parts.set(1, { body: Buffer.alloc(PART), etag: '"late"' });
+  };
+  t.equal(await codeOf(m.fs.commit(m.context, handle)), 'none');
+  t.ok(m.store.objects.get('f')?.body.equals(data));
+  t.equal(m.store.uploads.size, 0);
+});
+
+await t.test(
+  'a publication that S3 refuses as invalid leaves a file that can be written and removed',
+  async (t) => {
+    const m = await mounted(t, SMALL_PARTS);
+    const handle = await m.write('f', 'first');
+    m.store.before = ({ operation }) => {
+      if (operation !== 'PutObject') return;
+      const about = { operation, bucket: 'bucket', code: 'InvalidArgument', httpStatus: 400 };
+      throw new StoreError('invalid', 'refused', about);
+    };
+    await m.fs.write(m.context, handle, 0, Buffer.from('again'), 'unstable');
+    t.equal(await codeOf(m.fs.commit(m.context, handle)), 'EIO');
+    t.equal(await codeOf(m.fs.write(m.context, handle, 5, Buffer.from(' and more'), 'unstable')), 'none');
+    t.equal(await codeOf(m.fs.setattr(m.context, handle, { size: 3 })), 'none');
+    t.equal(await codeOf(m.remove('f')), 'none');
+    t.same(m.bucket(), {});
+  },
+);

@@ -139,6 +139,21 @@ await t.test('REMOVE that is sent again is answered from the first reply', async
   t.match(await client.rpc.call(NFS3, 'REMOVE', { object }), { status: 'NFS3ERR_NOENT' }, 'a new call');
 });
 
+await t.test('RENAME that is sent again after 20,000 WRITEs gets the first answer', async (t) => {
+  const { client, root } = await start(t);
+  await client.create(root, 'f');
+  const { handle } = await client.create(root, 'written');
+  const xid = client.rpc.nextXid();
+  const args = { from: { dir: root, name: Buffer.from('f') }, to: { dir: root, name: Buffer.from('g') } };
+  t.match(await client.rpc.call(NFS3, 'RENAME', args, { xid }), { status: 'NFS3_OK' });
+  const data = Buffer.from('some');
+  for (let done = 0; done < 20_000; done += 100) {
+    await Promise.all(Array.from({ length: 100 }, async (_, at) => client.write(handle, at * 4, data)));
+  }
+  t.match(await client.rpc.call(NFS3, 'RENAME', args, { xid }), { status: 'NFS3_OK' });
+  t.match(await client.rpc.call(NFS3, 'RENAME', args), { status: 'NFS3ERR_NOENT' }, 'a new call');
+});
+
 /** Answers a READ with more than READ3res can hold. */
 class Overlong extends MemoryFileSystem {
   override async read(...[context, file, offset]: Parameters<MemoryFileSystem['read']>) {

@@ -24,6 +24,18 @@ void t.test(
   },
 );
 
+void t.test('handles that are sealed together are the same bytes', async (t) => {
+  const key = new HandleKey(randomBytes(32));
+  fc.assert(
+    fc.property(u64, fc.array(u64, { maxLength: 20 }), (exportId, nodeIds) => {
+      const together = key.sealMany(exportId, nodeIds);
+      const alone = nodeIds.map((nodeId) => key.sealOnce({ exportId, nodeId }));
+      t.ok(together.equals(Buffer.concat(alone)));
+    }),
+    { numRuns: 50 },
+  );
+});
+
 void t.test('a flip of any bit is refused, before and after the handle was opened', async (t) => {
   const key = new HandleKey(randomBytes(32));
   const handle = key.seal({ exportId: 7n, nodeId: 1n << 61n });

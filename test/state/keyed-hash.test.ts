@@ -32,6 +32,43 @@ await t.test("any key, prefix and message: the digest is Node's", (t) => {
   t.end();
 });
 
+await t.test('many messages: each as it is alone, whatever their number and lengths', (t) => {
+  const message = fc.oneof(fc.uint8Array({ maxLength: 40 }), fc.uint8Array({ maxLength: 2300, size: 'max' }));
+  const messages = fc.array(message, { maxLength: 11 });
+  fc.assert(
+    fc.property(fc.uint8Array({ maxLength: 100 }), fc.array(messages, { minLength: 1 }), (begin, batches) => {
+      const hash = new KeyedHash(Buffer.from('a key'));
+      const prefix = hash.prefix(begin);
+      for (const batch of batches) {
+        const ends = new Uint32Array(batch.length);
+        for (const [at, each] of batch.entries()) ends[at] = (ends[at - 1] ?? 0) + each.length;
+        const found = hash.many(Buffer.concat(batch), ends, batch.length, prefix).slice();
+        for (const [at, each] of batch.entries()) {
+          const alone = hash.words(each, prefix).subarray(0, 4);
+          if (alone.some((word, index) => word !== found[4 * at + index]))
+            throw new Error(`message ${at} of ${each.length} bytes`);
+        }
+      }
+    }),
+    { numRuns: 200 },
+  );
+  t.end();
+});
+
+await t.test('many messages of every length around the ends of blocks', (t) => {
+  const hash = new KeyedHash(Buffer.alloc(32, 7));
+  for (const begin of [0, 1, 35, 63, 64, 65]) {
+    const prefix = hash.prefix(Buffer.alloc(begin, 3));
+    const batch = Array.from({ length: 140 }, (_, length) => Buffer.alloc(length, length));
+    const ends = new Uint32Array(batch.length);
+    for (const [at, each] of batch.entries()) ends[at] = (ends[at - 1] ?? 0) + each.length;
+    const found = hash.many(Buffer.concat(batch), ends, batch.length, prefix).slice();
+    for (const [at, each] of batch.entries())
+      t.same([...found.subarray(4 * at, 4 * at + 4)], [...hash.words(each, prefix).subarray(0, 4)]);
+  }
+  t.end();
+});
+
 await t.test('every length around the ends of blocks', (t) => {
   const key = Buffer.alloc(32, 7);
   const hash = new KeyedHash(key);

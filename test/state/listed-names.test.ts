@@ -3,11 +3,13 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import fc from 'fast-check';
+import { open } from 'lmdb';
 import t from 'tap';
 import { decodeChanges, encodeChanges } from '../../src/state/changes-form.js';
 import { ListedNames } from '../../src/state/listed-names.js';
 import { NodeChanges, type NodeRecord } from '../../src/state/node-changes.js';
-import { childKey, nodeKey } from '../../src/state/node-form.js';
+import { ListedValues } from '../../src/state/listed-values.js';
+import { childKey, nodeKey, storedForm, type StoredNode } from '../../src/state/node-form.js';
 import { NodeLog } from '../../src/state/node-log.js';
 import { NodeTable } from '../../src/state/node-table.js';
 
@@ -64,8 +66,16 @@ await t.test('any names are found by id and by name, and come back from the log'
       t.strictSame(new Set(behind.map(({ id }) => id)), new Set(model.keys()));
       for (let at = 0; at < count; at++) {
         const record = listed.recordAt(at);
-        const keys = record && { child: childKey(record.parent, record.name), node: nodeKey(record.id) };
-        t.strictSame(listed.keysAt(at), keys);
+        t.equal(listed.parentAt(at), record?.parent);
+        t.equal(listed.kindAt(at) === undefined, record === undefined);
+        if (record === undefined) continue;
+        const key = childKey(record.parent, record.name);
+        const name = Buffer.alloc(listed.nameBytesAt(at));
+        t.equal(listed.copyName(at, name, 0), name.length);
+        t.strictSame(name, key.subarray(8));
+        const id = Buffer.alloc(8);
+        listed.copyId(at, id);
+        t.strictSame([id, listed.idBytesAt(at)], [nodeKey(record.id), nodeKey(record.id)]);
       }
       const first = Math.min(from, count);
       const decoded = decodeChanges(
@@ -82,6 +92,40 @@ await t.test('any names are found by id and by name, and come back from the log'
     { numRuns: 60 },
   );
   t.end();
+});
+
+await t.test("values of nodes are the encoder's, byte for byte", async (t) => {
+  const database = open({ path: `${t.testdir()}/values.lmdb`, noSubdir: true, encoding: 'msgpack' });
+  const { encoder } = database as unknown as { encoder: { encode: (value: unknown) => Uint8Array } };
+  const encode = (stored: StoredNode): Buffer => Buffer.from(encoder.encode(stored));
+  const lengths = [1, 31, 32, 33, 63, 64, 65, 255, 256, 1900].flatMap((length) =>
+    ['x', 'ä'].map((x) => x.repeat(length)),
+  );
+  fc.assert(
+    fc.property(names, fc.constantFrom(20n, 1n << 61n), (all, parent) => {
+      const listed = new ListedNames();
+      const some = lengths.map((name, at) => ({ id: BigInt(at), parent, name, facts: FACTS[at % 3] }));
+      for (const each of [...some, ...all]) listed.add(each.id, each.parent, each.name, each.facts);
+      for (const encoded of [
+        encode,
+        (stored: StoredNode) => Buffer.concat([Buffer.from('?'), encode(stored)]),
+      ]) {
+        const values = new ListedValues(listed, encoded);
+        const found = Array.from({ length: listed.count }, (_, at) => values.at(at));
+        for (const [at, value] of found.entries()) {
+          const record = listed.recordAt(at);
+          if (record === undefined || value?.equals(encoded(storedForm(record))) !== true)
+            throw new Error(`${at}: ${value?.toString('hex')}`);
+        }
+      }
+      for (let at = 0; at < listed.count; at += 2) listed.take(listed.recordAt(at)?.id ?? 0n);
+      const values = new ListedValues(listed, encode);
+      for (let at = 0; at < listed.count; at++)
+        if ((values.at(at) === undefined) !== (listed.recordAt(at) === undefined)) throw new Error('taken');
+    }),
+    { numRuns: 30 },
+  );
+  await database.close();
 });
 
 await t.test('thousands of names, in few pieces and in the order of their ids', (t) => {

@@ -1,38 +1,25 @@
 /** Copies that go in parts, and answers that never end: neither keeps others waiting, nor leaves anything that nobody knows of. */
 import t, { type Test } from 'tap';
 import type { ServerResponse } from 'node:http';
-import type { CopyJournal, ObjectStore } from '../../src/store/object-store.js';
+import type { CopyJournal } from '../../src/store/object-store.js';
 import type { S3StoreOptions } from '../../src/store/s3/options.js';
-import { createS3Store } from '../../src/store/s3/s3-store.js';
-import { createLogger } from '../../src/telemetry/log.js';
-import { type Answer, s3Error, ScriptedServer, status } from '../support/scripted-server.js';
+import { type Answer, s3Error, type ScriptedServer, status } from '../support/scripted-server.js';
+import { scriptedStore } from '../support/scripted-store.js';
 import { storeErrorKind } from '../support/store-error-kind.js';
 
 const etag = '"5eb63bbbe01eeed093cb22bb8f5acdc3"';
 const headers = { metadata: {} };
 const IN_PARTS = { copyBytesMax: 10, copyPartBytes: 8 };
 
-async function setUp(
+const setUp = (
   test: Test,
   answer: Answer,
   options: Partial<S3StoreOptions>,
-): Promise<{ readonly store: ObjectStore; readonly server: ScriptedServer }> {
-  const server = await ScriptedServer.start(Array<Answer>(100).fill(answer));
-  const store = createS3Store({
-    bucket: 'bucket',
-    region: 'us-east-1',
-    endpointUrl: server.endpoint,
-    credentials: { accessKeyId: 'test', secretAccessKey: 'very-secret' },
-    log: createLogger('silent'),
+): ReturnType<typeof scriptedStore> =>
+  scriptedStore(test, Array<Answer>(100).fill(answer), {
     retry: { backoffMs: 1, throttledBackoffMs: 1, backoffMsMax: 2, attemptsMax: 2 },
     ...options,
   });
-  test.teardown(async () => {
-    await store.close();
-    await server.close();
-  });
-  return { store, server };
-}
 
 /** A server of multipart copies; `onPart` answers UploadPartCopy, `abort` AbortMultipartUpload. */
 const copying =

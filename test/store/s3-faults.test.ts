@@ -1,47 +1,15 @@
 /** The S3 store against servers that misbehave: what is retried, what is delivered, and what is reported. */
-import t, { type Test } from 'tap';
-import { createHash } from 'node:crypto';
+import t from 'tap';
 import { StoreError } from '../../src/store/errors.js';
 import type { ObjectStore } from '../../src/store/object-store.js';
 import type { S3StoreOptions } from '../../src/store/s3/options.js';
-import { createS3Store } from '../../src/store/s3/s3-store.js';
-import { createLogger } from '../../src/telemetry/log.js';
-import {
-  type Answer,
-  errorBody,
-  hang,
-  reset,
-  s3Error,
-  ScriptedServer,
-  status,
-} from '../support/scripted-server.js';
+import { type Answer, errorBody, hang, reset, s3Error, status } from '../support/scripted-server.js';
+import { scriptedStore } from '../support/scripted-store.js';
 import { storeErrorKind } from '../support/store-error-kind.js';
 
 const content = Buffer.from('0123456789abcdefghij');
 const etag = '"5eb63bbbe01eeed093cb22bb8f5acdc3"';
 const headers = { metadata: {} };
-
-async function setUp(
-  t: Test,
-  script: readonly Answer[],
-  options: Partial<S3StoreOptions> = {},
-): Promise<{ readonly store: ObjectStore; readonly server: ScriptedServer }> {
-  const server = await ScriptedServer.start(script);
-  const store = createS3Store({
-    bucket: 'bucket',
-    region: 'us-east-1',
-    endpointUrl: server.endpoint,
-    credentials: { accessKeyId: 'test', secretAccessKey: 'very-secret' },
-    log: createLogger('silent'),
-    retry: { backoffMs: 1, throttledBackoffMs: 1, backoffMsMax: 2 },
-    ...options,
-  });
-  t.teardown(async () => {
-    await store.close();
-    await server.close();
-  });
-  return { store, server };
-}
 
 /** Answers a ranged GET honestly about itself, then sends only the first `sent` bytes of it and does `then`. */
 function partial(sent: number, then: 'reset' | 'end', version = etag): Answer {
@@ -73,7 +41,7 @@ async function read(store: ObjectStore, ifMatch?: string): Promise<{ bytes: stri
 }
 
 await t.test('a body cut by a reset goes on after the last byte, under the same ETag', async (t) => {
-  const { store, server } = await setUp(t, [partial(5, 'reset'), partial(1, 'reset'), reset, whole]);
+  const { store, server } = await scriptedStore(t, [partial(5, 'reset'), partial(1, 'reset'), reset, whole]);
   const { bytes, result } = await read(store);
   t.equal(bytes, content.subarray(2, 18).toString());
   t.match(result, { etag, length: 16, size: 20, retried: true, head: { key: 'key', etag, size: 20 } });
@@ -89,7 +57,7 @@ await t.test('a body cut by a reset goes on after the last byte, under the same 
 });
 
 await t.test('an answer with another ETag on resume delivers nothing of it', async (t) => {
-  const { store } = await setUp(t, [partial(5, 'reset'), partial(Infinity, 'end', '"other"')]);
+  const { store } = await scriptedStore(t, [partial(5, 'reset'), partial(Infinity, 'end', '"other"')]);
   const chunks: Buffer[] = [];
   const get = store.get('key', { offset: 0, length: 20 }, {}, (chunk) => chunks.push(Buffer.from(chunk)));
   t.equal(await storeErrorKind(get), 'precondition-failed');
@@ -97,7 +65,7 @@ await t.test('an answer with another ETag on resume delivers nothing of it', asy
 });
 
 await t.test('412 on resume is precondition-failed, not a retry', async (t) => {
-  const { store, server } = await setUp(t, [partial(5, 'reset'), s3Error(412, 'PreconditionFailed')]);
+  const { store, server } = await scriptedStore(t, [partial(5, 'reset'), s3Error(412, 'PreconditionFailed')]);
   t.equal(await storeErrorKind(read(store)), 'precondition-failed');
   t.equal(server.requests.length, 2);
 });
@@ -108,17 +76,19 @@ await t.test('an answer for another range is refused before a byte is delivered'
     { etag, 'content-range': 'bytes 3-18/20', 'content-length': '16' },
     content.subarray(3, 19).toString(),
   );
-  const { store } = await setUp(t, [shifted, whole]);
+  const { store } = await scriptedStore(t, [shifted, whole]);
   t.equal((await read(store)).bytes, content.subarray(2, 18).toString());
 });
 
 await t.test('a server that ignores ranges is unsupported', async (t) => {
-  const { store } = await setUp(t, [status(200, { etag, 'content-length': '20' }, content.toString())]);
+  const { store } = await scriptedStore(t, [
+    status(200, { etag, 'content-length': '20' }, content.toString()),
+  ]);
   t.equal(await storeErrorKind(read(store)), 'unsupported');
 });
 
 await t.test('a failing sink ends the call with its own error, once', async (t) => {
-  const { store, server } = await setUp(t, [whole, whole]);
+  const { store, server } = await scriptedStore(t, [whole, whole]);
   const boom = new Error('no room');
   const get = store.get('key', { offset: 0, length: 20 }, {}, () => {
     throw boom;
@@ -129,7 +99,7 @@ await t.test('a failing sink ends the call with its own error, once', async (t) 
 
 await t.test('a storm of 503 and 500 ends in success', async (t) => {
   const slowDown = s3Error(503, 'SlowDown');
-  const { store, server } = await setUp(t, [
+  const { store, server } = await scriptedStore(t, [
     slowDown,
     slowDown,
     s3Error(500, 'InternalError'),
@@ -141,12 +111,14 @@ await t.test('a storm of 503 and 500 ends in success', async (t) => {
 });
 
 await t.test('retries end: throttled and unavailable are told apart', async (t) => {
-  const throttled = await setUp(t, Array<Answer>(9).fill(s3Error(503, 'SlowDown')), {
+  const throttled = await scriptedStore(t, Array<Answer>(9).fill(s3Error(503, 'SlowDown')), {
     retry: { throttledAttemptsMax: 3, throttledBackoffMs: 1 },
   });
   t.equal(await storeErrorKind(throttled.store.head('key')), 'throttled');
   t.equal(throttled.server.requests.length, 3);
-  const failing = await setUp(t, Array<Answer>(9).fill(reset), { retry: { attemptsMax: 2, backoffMs: 1 } });
+  const failing = await scriptedStore(t, Array<Answer>(9).fill(reset), {
+    retry: { attemptsMax: 2, backoffMs: 1 },
+  });
   t.equal(await storeErrorKind(failing.store.head('key')), 'unavailable');
   t.equal(failing.server.requests.length, 2);
 });
@@ -157,16 +129,16 @@ await t.test('silence is given up: before the answer and inside a body', async (
     response.writeHead(206, { etag, 'content-range': 'bytes 2-17/20', 'content-length': '16' });
     response.write(content.subarray(2, 6));
   };
-  const { store, server } = await setUp(t, [hang, silentBody, whole], { timeouts });
+  const { store, server } = await scriptedStore(t, [hang, silentBody, whole], { timeouts });
   t.equal((await read(store)).bytes, content.subarray(2, 18).toString());
   t.equal(server.requests[2]?.headers.range, 'bytes=6-17');
-  const silent = await setUp(t, [hang, hang], { timeouts, retry: { attemptsMax: 2, backoffMs: 1 } });
+  const silent = await scriptedStore(t, [hang, hang], { timeouts, retry: { attemptsMax: 2, backoffMs: 1 } });
   t.equal(await storeErrorKind(silent.store.put('key', [content], headers)), 'unavailable');
   t.equal(silent.server.requests.length, 2);
 });
 
 await t.test('the caller ends a call that hangs, and close ends the others', async (t) => {
-  const { store } = await setUp(t, [
+  const { store } = await scriptedStore(t, [
     (response) => {
       abort.abort();
       hang(response, { method: '', url: '', headers: {}, body: content });
@@ -180,7 +152,7 @@ await t.test('the caller ends a call that hangs, and close ends the others', asy
 });
 
 await t.test('a body of slices is sent again whole after a reset', async (t) => {
-  const { store, server } = await setUp(t, [reset, status(200, { etag })]);
+  const { store, server } = await scriptedStore(t, [reset, status(200, { etag })]);
   const slices = [content.subarray(0, 3), content.subarray(3)];
   t.same(await store.put('key', slices, headers), { etag });
   for (const request of server.requests) {
@@ -191,36 +163,16 @@ await t.test('a body of slices is sent again whole after a reset', async (t) => 
   }
 });
 
-await t.test('create-only PUT whose answer was lost is ours only where the object proves it', async (t) => {
-  const md5 = createHash('md5').update(content).digest('hex');
-  const lost = [reset, s3Error(412, 'PreconditionFailed')];
-  const object = (fields: Record<string, string> = {}): Answer =>
-    status(200, {
-      etag: `"${md5}"`,
-      'content-length': '20',
-      'last-modified': new Date().toUTCString(),
-      ...fields,
-    });
-  const put = (store: ObjectStore): Promise<unknown> =>
-    store.put('key', [content], { metadata: { mode: '1' } }, { ifNoneMatch: '*' });
-
-  // One request at a time: the HEAD that looks for proof must not wait for the PUT's own slot.
-  const ours = await setUp(t, [...lost, object({ 'x-amz-meta-mode': '1' })], { maxRequests: 1 });
-  t.match(await put(ours.store), { etag: `"${md5}"` });
-  for (const [name, fields] of [
-    ['other bytes', { etag: '"other"', 'x-amz-meta-mode': '1' }],
-    ['other metadata', { 'x-amz-meta-mode': '2' }],
-    [
-      'written before',
-      { 'x-amz-meta-mode': '1', 'last-modified': new Date(Date.now() - 60_000).toUTCString() },
-    ],
+await t.test('an error tells whether an attempt before it was not answered', async (t) => {
+  for (const [script, isAfterUnanswered] of [
+    [[reset, s3Error(403, 'AccessDenied')], true],
+    [[s3Error(503, 'SlowDown'), s3Error(403, 'AccessDenied')], false],
+    [[s3Error(403, 'AccessDenied')], false],
   ] as const) {
-    const theirs = await setUp(t, [...lost, object(fields)]);
-    t.equal(await storeErrorKind(put(theirs.store)), 'precondition-failed', name);
+    const { store } = await scriptedStore(t, script);
+    const error: unknown = await store.put('key', [content], headers).catch((cause: unknown) => cause);
+    t.match(error, { kind: 'access-denied', httpStatus: 403, isAfterUnanswered });
   }
-  const first = await setUp(t, [s3Error(412, 'PreconditionFailed')]);
-  t.equal(await storeErrorKind(put(first.store)), 'precondition-failed', 'without a lost answer');
-  t.equal(first.server.requests.length, 1, 'no HEAD');
 });
 
 const part = { partNumber: 1, etag: '"0cc175b9c0f1b6a831c399e269772661"' };
@@ -228,55 +180,19 @@ const completed = `<?xml version="1.0"?><CompleteMultipartUploadResult><ETag>&qu
 
 await t.test('complete: 200 with an error inside is retried, then an error', async (t) => {
   const lie = status(200, { 'content-type': 'application/xml' }, errorBody('InternalError'));
-  const { store, server } = await setUp(t, [lie, status(200, {}, completed)]);
+  const { store, server } = await scriptedStore(t, [lie, status(200, {}, completed)]);
   t.same(await store.completeUpload('key', 'id', [part]), { etag: '"x-1"' });
   t.equal(server.requests.length, 2);
-  const failing = await setUp(t, [lie, lie], { retry: { attemptsMax: 2, backoffMs: 1 } });
+  const failing = await scriptedStore(t, [lie, lie], { retry: { attemptsMax: 2, backoffMs: 1 } });
   const error: unknown = await failing.store.completeUpload('key', 'id', [part]).catch((e: unknown) => e);
   t.ok(error instanceof StoreError);
   t.match(error, { kind: 'unavailable', code: 'InternalError' });
-  const refused = await setUp(t, [status(200, {}, errorBody('AccessDenied'))]);
+  const refused = await scriptedStore(t, [status(200, {}, errorBody('AccessDenied'))]);
   t.equal(await storeErrorKind(refused.store.copy('a', 'b', { size: 1, headers })), 'access-denied');
 });
 
-await t.test(
-  'complete whose answer was lost: NoSuchUpload is success where the ETag proves it',
-  async (t) => {
-    const digest = createHash('md5').update('0cc175b9c0f1b6a831c399e269772661', 'hex').digest('hex');
-    const head = (version: string): Answer =>
-      status(200, { etag: version, 'content-length': '1', 'last-modified': new Date().toUTCString() });
-    const lost = [reset, s3Error(404, 'NoSuchUpload')];
-    const ours = await setUp(t, [...lost, head(`"${digest}-1"`)]);
-    t.match(await ours.store.completeUpload('key', 'id', [part]), { etag: `"${digest}-1"` });
-    const theirs = await setUp(t, [...lost, head('"other-1"')]);
-    t.equal(await storeErrorKind(theirs.store.completeUpload('key', 'id', [part])), 'not-found');
-    const first = await setUp(t, [s3Error(404, 'NoSuchUpload')]);
-    t.equal(await storeErrorKind(first.store.completeUpload('key', 'id', [part])), 'not-found');
-  },
-);
-
-await t.test('a copy whose answer was lost is known by its checksum where its ETag is another', async (t) => {
-  const head = (version: string, checksum: string): Answer =>
-    status(200, {
-      etag: version,
-      'content-length': '1',
-      'last-modified': new Date().toUTCString(),
-      'x-amz-checksum-crc64nvme': checksum,
-      'x-amz-checksum-type': 'FULL_OBJECT',
-    });
-  const lost = [reset, s3Error(412, 'PreconditionFailed')];
-  const copy = (store: ObjectStore): Promise<unknown> =>
-    store.copy('a', 'b', { size: 1, headers, sourceEtag: '"a-2"', condition: { ifNoneMatch: '*' } });
-  const ours = await setUp(t, [...lost, head('"a-2"', 'sum='), head('"b"', 'sum=')]);
-  t.match(await copy(ours.store), { etag: '"b"' });
-  const theirs = await setUp(t, [...lost, head('"a-2"', 'sum='), head('"b"', 'other=')]);
-  t.equal(await storeErrorKind(copy(theirs.store)), 'precondition-failed');
-  const changed = await setUp(t, [...lost, head('"c"', 'sum='), head('"b"', 'sum=')]);
-  t.equal(await storeErrorKind(copy(changed.store)), 'precondition-failed', 'another source by now');
-});
-
 await t.test('a server without conditional writes is noticed, and written to without', async (t) => {
-  const { store, server } = await setUp(t, [
+  const { store, server } = await scriptedStore(t, [
     s3Error(501, 'NotImplemented'),
     status(200, { etag }),
     status(200, { etag }),
@@ -291,6 +207,36 @@ await t.test('a server without conditional writes is noticed, and written to wit
   );
 });
 
+await t.test('a server that has conditions with some operations keeps them there', async (t) => {
+  const copied = status(
+    200,
+    { 'content-type': 'application/xml' },
+    '<CopyObjectResult><ETag>&quot;c&quot;</ETag></CopyObjectResult>',
+  );
+  const { store, server } = await scriptedStore(t, [
+    s3Error(501, 'NotImplemented'),
+    copied,
+    status(200, { etag }),
+    copied,
+    s3Error(501, 'NotImplemented'),
+    s3Error(501, 'NotImplemented'),
+    status(204),
+  ]);
+  const copy = (): Promise<unknown> =>
+    store.copy('a', 'b', { size: 1, headers, condition: { ifMatch: etag } });
+  await copy();
+  await store.put('key', [content], headers, { ifMatch: etag });
+  await copy();
+  const refused = await storeErrorKind(store.delete('key', { ifMatch: etag }));
+  t.equal(refused, 'unsupported', 'not for its condition');
+  await store.delete('key', { ifMatch: etag });
+  t.same(
+    server.requests.map(({ method, headers: sent }) => `${method ?? ''} ${sent['if-match'] ?? ''}`.trim()),
+    [`PUT ${etag}`, 'PUT', `PUT ${etag}`, 'PUT', `DELETE ${etag}`, 'DELETE', `DELETE ${etag}`],
+  );
+  t.equal(store.capabilities.conditionalWrites, false, 'whoever deletes by lists looks before');
+});
+
 await t.test('deleteMany: keys that fail for a while are tried again, the others reported', async (t) => {
   const result = (...errors: readonly (readonly [string, string])[]): Answer =>
     status(
@@ -298,7 +244,10 @@ await t.test('deleteMany: keys that fail for a while are tried again, the others
       {},
       `<DeleteResult>${errors.map(([key, code]) => `<Error><Key>${key}</Key><Code>${code}</Code></Error>`).join('')}</DeleteResult>`,
     );
-  const { store, server } = await setUp(t, [result(['a', 'SlowDown'], ['b', 'AccessDenied']), result()]);
+  const { store, server } = await scriptedStore(t, [
+    result(['a', 'SlowDown'], ['b', 'AccessDenied']),
+    result(),
+  ]);
   const failed = await store.deleteMany(['a', 'b', 'c']);
   t.same(
     [...failed].map(([key, error]) => [key, error.kind]),
@@ -306,7 +255,7 @@ await t.test('deleteMany: keys that fail for a while are tried again, the others
   );
   t.match(server.requests[1]?.body.toString(), '<Key>a</Key>');
   t.notMatch(server.requests[1]?.body.toString(), '<Key>c</Key>');
-  const without = await setUp(t, [s3Error(501, 'NotImplemented'), status(204), status(204)]);
+  const without = await scriptedStore(t, [s3Error(501, 'NotImplemented'), status(204), status(204)]);
   t.equal((await without.store.deleteMany(['a', 'b'])).size, 0);
   t.same(
     without.server.requests.map((request) => request.method),
@@ -317,7 +266,7 @@ await t.test('deleteMany: keys that fail for a while are tried again, the others
 await t.test(
   'deleteMany: each key under its condition, and one by one where the server knows none in a list',
   async (t) => {
-    const { store, server } = await setUp(t, [
+    const { store, server } = await scriptedStore(t, [
       status(
         200,
         {},
@@ -335,7 +284,7 @@ await t.test(
       server.requests[0]?.body.toString(),
       /<Key>a<\/Key><ETag>(&quot;|")5eb63bbbe01eeed093cb22bb8f5acdc3/,
     );
-    const without = await setUp(t, [
+    const without = await scriptedStore(t, [
       s3Error(400, 'MalformedXML'),
       status(204),
       s3Error(412, 'PreconditionFailed'),
@@ -366,23 +315,23 @@ await t.test('a listing that never comes to its end is an error, and asks no fur
     };
   let asked = 0;
   const script = (answer: Answer): Answer[] => Array.from({ length: 150 }, () => answer);
-  const empty = await setUp(t, script(page((request) => `t${request}`)));
+  const empty = await scriptedStore(t, script(page((request) => `t${request}`)));
   await t.rejects(empty.store.list({ prefix: '' }), { kind: 'invalid', message: /empty and not the last/ });
   t.equal(asked, 100, 'a new token each time');
   asked = 0;
-  const same = await setUp(t, script(page(() => 'again')));
+  const same = await scriptedStore(t, script(page(() => 'again')));
   await t.rejects(same.store.list({ prefix: '' }), { kind: 'invalid', message: /the same token again/ });
   t.equal(asked, 2);
   asked = 0;
   const entry = `<Contents><Key>a</Key><Size>1</Size><ETag>${etag}</ETag><LastModified>2026-01-01T00:00:00Z</LastModified></Contents>`;
-  const full = await setUp(t, script(page(() => 'again', entry)));
+  const full = await scriptedStore(t, script(page(() => 'again', entry)));
   const first = await full.store.list({ prefix: '' });
   await t.rejects(full.store.list({ prefix: '', continuationToken: first.continuationToken ?? '' }), {
     message: /the same token again/,
     kind: 'invalid',
   });
   asked = 0;
-  const some = await setUp(t, [
+  const some = await scriptedStore(t, [
     ...Array.from({ length: 40 }, () => page((request) => `t${request}`)),
     page(() => 'further', entry),
   ]);
@@ -403,7 +352,7 @@ await t.test('a copy beyond copyBytesMax goes in parts, and is aborted when one 
       else if (request.method === 'DELETE') return status(204)(response, request);
       status(200, {}, body)(response, request);
     };
-  const good = await setUp(t, Array<Answer>(6).fill(script(false)), inParts);
+  const good = await scriptedStore(t, Array<Answer>(6).fill(script(false)), inParts);
   await good.store.copy('s p/+é', 'target', { size: 20, sourceEtag: etag, headers });
   const parts = good.server.requests.filter((request) => request.method === 'PUT');
   t.same(parts.map((request) => request.headers['x-amz-copy-source-range']).sort(), [
@@ -413,7 +362,7 @@ await t.test('a copy beyond copyBytesMax goes in parts, and is aborted when one 
   ]);
   t.equal(parts[0]?.headers['x-amz-copy-source'], 'bucket/s%20p/%2B%C3%A9');
   t.equal(parts[0]?.headers['x-amz-copy-source-if-match'], etag);
-  const bad = await setUp(t, Array<Answer>(6).fill(script(true)), inParts);
+  const bad = await scriptedStore(t, Array<Answer>(6).fill(script(true)), inParts);
   t.equal(
     await storeErrorKind(bad.store.copy('s', 'target', { size: 20, sourceEtag: etag, headers })),
     'access-denied',
@@ -426,7 +375,7 @@ await t.test('probe says in one line what is wrong', async (t) => {
     script: readonly Answer[],
     options: Partial<S3StoreOptions> = {},
   ): Promise<string> => {
-    const { store } = await setUp(t, script, options);
+    const { store } = await scriptedStore(t, script, options);
     const error: unknown = await store.probe('').catch((e: unknown) => e);
     if (!(error instanceof StoreError)) throw new Error(`expected a StoreError, got ${String(error)}`);
     t.notMatch(error.message, /\n|very-secret/);
@@ -443,15 +392,15 @@ await t.test(
   'a 409 for a write that went on meanwhile is asked again until the condition is decided',
   async (t) => {
     const conflict = s3Error(409, 'ConditionalRequestConflict');
-    const passing = await setUp(t, [conflict, conflict, status(200, { etag })]);
+    const passing = await scriptedStore(t, [conflict, conflict, status(200, { etag })]);
     t.strictSame(await passing.store.put('key', [content], headers, { ifNoneMatch: '*' }), { etag });
-    const decided = await setUp(t, [conflict, s3Error(412, 'PreconditionFailed')]);
+    const decided = await scriptedStore(t, [conflict, s3Error(412, 'PreconditionFailed')]);
     t.equal(
       await storeErrorKind(decided.store.put('key', [content], headers, { ifMatch: etag })),
       'precondition-failed',
     );
     t.equal(decided.server.requests.length, 2);
-    const completion = await setUp(t, [conflict]);
+    const completion = await scriptedStore(t, [conflict]);
     const parts = [{ partNumber: 1, etag, bytes: 1 }];
     t.equal(
       await storeErrorKind(completion.store.completeUpload('key', 'id', parts, { ifMatch: etag })),
@@ -462,7 +411,7 @@ await t.test(
 );
 
 await t.test('unsigned requests carry no signature; options add their headers', async (t) => {
-  const { store, server } = await setUp(t, [status(200, { etag, 'content-length': '1' })], {
+  const { store, server } = await scriptedStore(t, [status(200, { etag, 'content-length': '1' })], {
     noSignRequest: true,
     requesterPays: true,
     expectedBucketOwner: '123456789012',
@@ -477,7 +426,7 @@ await t.test('unsigned requests carry no signature; options add their headers', 
 await t.test('a large body leaves the turns of the event loop to others', async (t) => {
   const length = 8 * 1024 * 1024;
   const body = Buffer.alloc(length, 1);
-  const { store } = await setUp(t, [
+  const { store } = await scriptedStore(t, [
     (response) => {
       response.writeHead(206, {
         etag,

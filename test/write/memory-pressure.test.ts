@@ -1,7 +1,9 @@
 /** Many writers and little memory: nobody waits for ever, and the budget holds. */
+import { clearInterval, setInterval } from 'node:timers';
 import { setImmediate } from 'node:timers/promises';
-import t from 'tap';
-import { SpoolFullError } from '../../src/write/spool.js';
+import fc from 'fast-check';
+import t, { type Test } from 'tap';
+import { SpoolFullError, type SpoolOptions } from '../../src/write/spool.js';
 import { storeErrorKind } from '../support/store-error-kind.js';
 import { KIB, pattern, readAll, SessionBench } from './session-bench.js';
 
@@ -165,6 +167,75 @@ await t.test('who waits for an upload to end looks for memory now and then, not 
   await writing;
   await session.publish({ key: 'a', headers: HEADERS });
   t.ok(bench.body('a')?.equals(data));
+});
+
+/** A session with a part on its way to a store that doesn't answer, and one that waits for memory while others have the whole spool. */
+async function waitingForTheSpool(
+  t: Test,
+  spool: Partial<SpoolOptions> = {},
+): Promise<{ readonly bench: SessionBench; readonly writing: Promise<void> }> {
+  const bench = await SessionBench.make({ budgetBytes: 64 * KIB, spoolBytes: 64 * KIB, spool });
+  t.teardown(() => bench.close());
+  const called = new Promise<void>((resolve) => {
+    bench.store.before = ({ operation }) => {
+      if (operation !== 'UploadPart') return undefined;
+      resolve();
+      return new Promise(() => undefined);
+    };
+  });
+  await bench.session('stuck').write(0, pattern(16 * KIB));
+  await bench.session('stuck too').write(0, pattern(20 * KIB));
+  await called;
+  t.ok(bench.spool.tryReserve(64 * KIB), 'others take the spool');
+  const session = bench.session('waiting');
+  const writing = (async () => {
+    for (let at = 0; at < 8; at += 1) await session.write(at * 16 * KIB, pattern(4 * KIB, at));
+  })();
+  while (bench.budget.waiting === 0) await setImmediate();
+  for (let turn = 0; turn < 5; turn += 1) await setImmediate();
+  t.equal(bench.budget.waiting, 1);
+  return { bench, writing };
+}
+
+await t.test('room that others give back to the spool wakes those who wait for memory', async (t) => {
+  const { bench, writing } = await waitingForTheSpool(t);
+  bench.spool.release(64 * KIB);
+  t.equal(bench.spool.usedBytes, 0, 'not at once: whoever gives room back is in the middle of it');
+  // By no clock: as many turns of the event loop as it takes to look.
+  for (let turn = 0; turn < 3; turn += 1) await setImmediate();
+  t.ok(bench.spool.usedBytes > 0, 'something is moved there');
+  await writing;
+});
+
+await t.test('who waits for memory is woken when a disk that refused is tried again', async (t) => {
+  const { bench, writing } = await waitingForTheSpool(t, { refusalMs: 20 });
+  bench.spool.refuse(new Error('by test'));
+  bench.spool.release(64 * KIB);
+  t.notOk(bench.spool.hasRoom(1), 'the disk is left alone');
+  // No process lives for the spool's timer.
+  const alive = setInterval(() => undefined, 1000);
+  await writing.finally(() => clearInterval(alive));
+});
+
+await t.test('whatever room comes and goes, nobody who waits for memory is forgotten', async (t) => {
+  const sizes = fc.array(fc.integer({ min: 0, max: 40 }), { minLength: 1, maxLength: 12 });
+  await fc.assert(
+    fc.asyncProperty(sizes, async (steps) => {
+      const { bench, writing } = await waitingForTheSpool(t);
+      let taken = 64 * KIB;
+      for (const step of steps) {
+        const bytes = step * KIB;
+        if (step % 2 === 0 && bytes <= taken) {
+          bench.spool.release(bytes);
+          taken -= bytes;
+        } else if (bench.spool.tryReserve(bytes)) taken += bytes;
+        if (step % 3 === 0) await setImmediate();
+      }
+      bench.spool.release(taken);
+      await writing;
+    }),
+    { numRuns: 25 },
+  );
 });
 
 await t.test('scattered data that fits nowhere is refused, and the session goes on', async (t) => {

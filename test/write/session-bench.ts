@@ -6,7 +6,7 @@ import { pino } from 'pino';
 import { MemoryBudget } from '../../src/memory/memory-budget.js';
 import type { ByteSlices, ObjectVersion } from '../../src/memory/byte-slices.js';
 import type { ObjectHeaders } from '../../src/store/object-store.js';
-import { Spool } from '../../src/write/spool.js';
+import { Spool, type SpoolOptions } from '../../src/write/spool.js';
 import type { WriteOptions, WriteSessionOptions } from '../../src/write/session-options.js';
 import { WriteSession } from '../../src/write/write-session.js';
 import { MemoryStore, type MemoryStoreOptions } from '../support/memory-store.js';
@@ -19,6 +19,7 @@ const READ_BYTES = 20 * KIB;
 export interface SessionBenchOptions {
   readonly budgetBytes?: number;
   readonly spoolBytes?: number;
+  readonly spool?: Partial<SpoolOptions>;
   readonly store?: MemoryStoreOptions;
 }
 
@@ -49,6 +50,7 @@ export class SessionBench {
       directory: join(directory, 'spool'),
       limitBytes: options.spoolBytes ?? 1024 ** 3,
       log: pino({ level: 'silent' }),
+      ...options.spool,
     });
   }
 

@@ -1,14 +1,14 @@
 /** PutObject with a write offset (directory buckets). */
 import { PutObjectCommand } from '@aws-sdk/client-s3';
-import { StoreError } from '../errors.js';
 import type { AppendOptions, Body, WrittenObject } from '../object-store.js';
 import { bodyLength, sdkChecksum } from './checksum.js';
-import { answerMayBeLost, type S3Context } from './context.js';
+import { conditionHeaders, type S3Context } from './context.js';
 import { storeError } from './error-map.js';
 import { getRange } from './get.js';
 import { toSdkHeaders } from './headers.js';
 import { headObject } from './head.js';
 import { requestBody } from './request-body.js';
+import { writeOnce } from './write-once.js';
 
 export async function appendObject(
   context: S3Context,
@@ -21,11 +21,12 @@ export async function appendObject(
   const about = { operation: 'PutObject', bucket: context.bucket, key };
   if (size === 0) throw storeError('invalid', 'nothing to append', about);
   const checksum = context.checksum?.of(body);
-  let lost = false;
-  try {
-    const output = await context.requests.run('PutObject', key, signal, async (attempt) => {
-      lost ||= answerMayBeLost(attempt);
-      return context.clients.client.send(
+  return writeOnce<WrittenObject>(context, {
+    operation: 'PutObject',
+    key,
+    signal,
+    send: async (attempt) => {
+      const output = await context.clients.client.send(
         new PutObjectCommand({
           Bucket: context.bucket,
           Key: key,
@@ -33,20 +34,17 @@ export async function appendObject(
           ContentLength: size,
           WriteOffsetBytes: offset,
           ...(headers === undefined ? {} : toSdkHeaders(headers)),
-          ...context.conditions.headers(condition),
+          ...conditionHeaders(context.conditions.applied('PutObject', condition)),
           ...sdkChecksum(checksum),
         }),
         { abortSignal: attempt.signal },
       );
-    });
-    return { etag: output.ETag ?? '' };
-  } catch (error) {
+      return { etag: output.ETag ?? '' };
+    },
     // A request that took effect makes its repetition fail: the object ends further on, and is another version.
-    if (!lost || !(error instanceof StoreError) || error.kind !== 'precondition-failed') throw error;
-    const ours = await appendedAlready(context, key, body, offset, signal);
-    if (ours === undefined) throw error;
-    return ours;
-  }
+    refusals: ['precondition-failed'],
+    find: () => appendedAlready(context, key, body, offset, signal),
+  });
 }
 
 /** The object, where it ends behind the offset by exactly the body's bytes: whoever wrote them, they are to be added no more. */

@@ -1,7 +1,6 @@
 /** What every operation of one store works with. */
 import type { Logger } from '../../telemetry/log.js';
 import type { CopyJournal, WriteCondition } from '../object-store.js';
-import type { Attempt } from './attempt.js';
 import type { BodyChecksum } from './checksum.js';
 import type { S3Clients } from './client.js';
 import { toStoreError } from './error-map.js';
@@ -30,54 +29,62 @@ export interface S3Context {
   readonly log: Logger;
 }
 
-/** Whether writes may carry conditions: as configured, until the server says it doesn't know them. */
+/**
+ * Whether writes may carry conditions: as configured, until the server says it doesn't know them. Told by operation: servers that have them for
+ * PutObject alone (as S3 itself had, for a year) go on being asked there.
+ */
 export class ConditionalWrites {
   readonly #log: Logger;
-  #enabled: boolean;
+  readonly #enabled: boolean;
+  /** Operations that the server knows none with. */
+  readonly #without = new Set<string>();
 
   constructor(enabled: boolean, log: Logger) {
-    this.#enabled = enabled;
     this.#log = log;
+    this.#enabled = enabled;
   }
 
+  /** With every operation, as far as is known. */
   get enabled(): boolean {
-    return this.#enabled;
+    return this.#enabled && this.#without.size === 0;
   }
 
   /** The condition, or none where conditions are off. */
-  applied(condition: WriteCondition | undefined): WriteCondition {
-    return this.#enabled ? (condition ?? {}) : {};
-  }
-
-  /** The same as the SDK takes it. */
-  headers(wanted: WriteCondition | undefined): { IfMatch?: string; IfNoneMatch?: string } {
-    const condition = this.applied(wanted);
-    return {
-      ...(condition.ifMatch === undefined ? {} : { IfMatch: condition.ifMatch }),
-      ...(condition.ifNoneMatch === undefined ? {} : { IfNoneMatch: condition.ifNoneMatch }),
-    };
+  applied(operation: string, condition: WriteCondition | undefined): WriteCondition {
+    return this.#enabled && !this.#without.has(operation) ? (condition ?? {}) : {};
   }
 
   /**
-   * Makes a conditional write; when the server answers NotImplemented, makes it again without the condition and lets
-   * every later write go without. `attempt` reads `headers` anew each time.
+   * Makes a conditional write by `write`, which is told the condition to send. When the server answers NotImplemented it is made again without;
+   * where that is carried out it was the condition that the server doesn't know, and later writes of this operation go without.
    */
-  async fallBack<T>(condition: WriteCondition | undefined, write: () => Promise<T>): Promise<T> {
-    const conditional = this.#enabled && condition !== undefined;
+  async fallBack<T>(
+    operation: string,
+    condition: WriteCondition | undefined,
+    write: (condition: WriteCondition) => Promise<T>,
+  ): Promise<T> {
+    const applied = this.applied(operation, condition);
     try {
-      return await write();
+      return await write(applied);
     } catch (error) {
-      if (!conditional || toStoreError(error, { operation: '', bucket: '' }).kind !== 'unsupported')
-        throw error;
-      if (this.#enabled)
-        this.#log.warn('the server has no conditional writes: changes by others can be overwritten unseen');
-      this.#enabled = false;
-      return await write();
+      const isUnsupported = toStoreError(error, { operation, bucket: '' }).kind === 'unsupported';
+      if (!isUnsupported || Object.keys(applied).length === 0) throw error;
+      const written = await write({});
+      if (!this.#without.has(operation))
+        this.#log.warn(
+          { operation },
+          'the server has no conditions with this operation: changes by others can be overwritten unseen by it',
+        );
+      this.#without.add(operation);
+      return written;
     }
   }
 }
 
-/** An earlier attempt may have taken effect although its answer never came. */
-export function answerMayBeLost(attempt: Attempt): boolean {
-  return attempt.previous !== undefined && attempt.previous.kind === 'unavailable';
+/** A condition as the SDK takes it. */
+export function conditionHeaders(condition: WriteCondition): { IfMatch?: string; IfNoneMatch?: string } {
+  return {
+    ...(condition.ifMatch === undefined ? {} : { IfMatch: condition.ifMatch }),
+    ...(condition.ifNoneMatch === undefined ? {} : { IfNoneMatch: condition.ifNoneMatch }),
+  };
 }

@@ -1,22 +1,23 @@
 /** Copies inside the bucket: CopyObject, UploadPartCopy, and a multipart copy for objects too large for one call. */
 import { setMaxListeners } from 'node:events';
 import { CopyObjectCommand, UploadPartCopyCommand } from '@aws-sdk/client-s3';
-import { StoreError } from '../errors.js';
 import type {
   ByteRange,
   ObjectHeaders,
   ObjectStore,
   PartChecksum,
   UploadedPart,
+  WriteCondition,
   WrittenObject,
 } from '../object-store.js';
 import { checksumsOfSdk, unquoted } from './checksum.js';
-import { answerMayBeLost, type S3Context } from './context.js';
+import { conditionHeaders, type S3Context } from './context.js';
 import { storeError } from './error-map.js';
 import { headAnswer, headObject } from './head.js';
 import { toSdkHeaders } from './headers.js';
 import { findOurs } from './lost-answer.js';
 import { abortUpload, checkPartNumber, completeUpload, createUpload, PARTS_MAX } from './multipart.js';
+import { writeOnce } from './write-once.js';
 
 export type CopyOptions = Parameters<ObjectStore['copy']>[2];
 
@@ -71,8 +72,38 @@ async function copyWhole(
   targetKey: string,
   options: CopyOptions,
 ): Promise<WrittenObject> {
-  const beganMs = performance.now();
   const { condition, signal } = options;
+  return writeOnce<WrittenObject>(context, {
+    operation: 'CopyObject',
+    key: targetKey,
+    signal,
+    options: { slow: true },
+    send: async (attempt) => {
+      const output = await context.conditions.fallBack('CopyObject', condition, (applied) =>
+        context.clients.slowClient.send(
+          wholeCopy(context, source, targetKey, { ...options, condition: applied }),
+          {
+            abortSignal: attempt.signal,
+          },
+        ),
+      );
+      const { ETag, LastModified } = output.CopyObjectResult ?? {};
+      return {
+        etag: ETag ?? '',
+        ...(LastModified === undefined ? {} : { lastModifiedMs: LastModified.getTime() }),
+      };
+    },
+    refusals: ['precondition-failed'],
+    find: (beganMs) => findCopy(context, source, targetKey, beganMs, signal),
+  });
+}
+
+function wholeCopy(
+  context: S3Context,
+  source: Source,
+  targetKey: string,
+  { headers, condition }: CopyOptions & { readonly condition: WriteCondition },
+): CopyObjectCommand {
   // With the metadata goes what belongs to the content; what says where and how it is kept, and where it leads, doesn't.
   const {
     StorageClass,
@@ -82,59 +113,39 @@ async function copyWhole(
     BucketKeyEnabled,
     ...replaced
   } = toSdkHeaders(source.headers);
-  const placed = {
+  return new CopyObjectCommand({
+    Bucket: context.bucket,
+    Key: targetKey,
+    CopySource: copySource(context.bucket, source.key),
+    ...(source.etag === undefined ? {} : { CopySourceIfMatch: source.etag }),
+    ...(headers === undefined
+      ? { MetadataDirective: 'COPY' as const }
+      : { MetadataDirective: 'REPLACE' as const, ...replaced }),
     StorageClass,
     WebsiteRedirectLocation,
     ServerSideEncryption,
     SSEKMSKeyId,
     BucketKeyEnabled,
+    ...conditionHeaders(condition),
+  });
+}
+
+/** A copy of an object put in one piece keeps its ETag; that of another is known by a checksum of all its bytes, where both have one. */
+async function findCopy(
+  context: S3Context,
+  source: Source,
+  targetKey: string,
+  beganMs: number,
+  signal: AbortSignal | undefined,
+): Promise<WrittenObject | undefined> {
+  const evidence = {
+    etag: source.etag === undefined ? undefined : unquoted(source.etag),
+    checksums: source.key === targetKey ? [] : await checksumsOf(context, source, signal),
+    size: source.size,
+    metadata: source.headers.metadata,
+    beganMs,
   };
-  let lost = false;
-  try {
-    const output = await context.requests.run(
-      'CopyObject',
-      targetKey,
-      signal,
-      async (attempt) => {
-        lost ||= answerMayBeLost(attempt);
-        return context.conditions.fallBack(condition, () =>
-          context.clients.slowClient.send(
-            new CopyObjectCommand({
-              Bucket: context.bucket,
-              Key: targetKey,
-              CopySource: copySource(context.bucket, source.key),
-              ...(source.etag === undefined ? {} : { CopySourceIfMatch: source.etag }),
-              ...(options.headers === undefined
-                ? { MetadataDirective: 'COPY' as const }
-                : { MetadataDirective: 'REPLACE' as const, ...replaced }),
-              ...placed,
-              ...context.conditions.headers(condition),
-            }),
-            { abortSignal: attempt.signal },
-          ),
-        );
-      },
-      { slow: true },
-    );
-    const { ETag, LastModified } = output.CopyObjectResult ?? {};
-    return {
-      etag: ETag ?? '',
-      ...(LastModified === undefined ? {} : { lastModifiedMs: LastModified.getTime() }),
-    };
-  } catch (error) {
-    if (!lost || !(error instanceof StoreError) || error.kind !== 'precondition-failed') throw error;
-    // A copy of an object put in one piece keeps its ETag; that of another is known by a checksum of all its bytes, where both have one.
-    const evidence = {
-      etag: source.etag === undefined ? undefined : unquoted(source.etag),
-      checksums: source.key === targetKey ? [] : await checksumsOf(context, source, signal),
-      size: source.size,
-      metadata: source.headers.metadata,
-      beganMs,
-    };
-    const ours = await findOurs(context, targetKey, evidence, signal);
-    if (ours === undefined) throw error;
-    return ours;
-  }
+  return findOurs(context, targetKey, evidence, signal);
 }
 
 /** The checksums that S3 keeps of the source; none where it is another version by now. */

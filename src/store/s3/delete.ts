@@ -2,9 +2,10 @@
 import { DeleteObjectsCommand, type _Error } from '@aws-sdk/client-s3';
 import { StoreError } from '../errors.js';
 import type { VersionToDelete } from '../object-store.js';
-import { answerMayBeLost, type S3Context } from './context.js';
+import type { S3Context } from './context.js';
 import { retryClassOf, storeError, toStoreError } from './error-map.js';
 import { headAnswer } from './head.js';
+import { writeOnce } from './write-once.js';
 
 /** S3's limit of keys in one DeleteObjects. */
 const KEYS_MAX = 1_000;
@@ -17,24 +18,25 @@ export async function deleteObject(
   condition: { readonly ifMatch?: string } | undefined,
   signal: AbortSignal | undefined,
 ): Promise<void> {
-  let lost = false;
   try {
-    await context.requests.run('DeleteObject', key, signal, async (attempt) => {
-      lost ||= answerMayBeLost(attempt);
-      const calls = await context.calls();
-      await context.conditions.fallBack(condition, () =>
-        calls.delete(key, context.conditions.applied(condition), attempt),
-      );
+    await writeOnce<'deleted'>(context, {
+      operation: 'DeleteObject',
+      key,
+      signal,
+      send: async (attempt) => {
+        const calls = await context.calls();
+        await context.conditions.fallBack('DeleteObject', condition, (applied) =>
+          calls.delete(key, applied, attempt),
+        );
+        return 'deleted';
+      },
+      refusals: ['precondition-failed'],
+      find: async () =>
+        (await headAnswer(context, key, signal, false)) === undefined ? 'deleted' : undefined,
     });
   } catch (error) {
-    if (!(error instanceof StoreError)) throw error;
     // Deleting what isn't there succeeds, with a condition as well as without.
-    if (error.kind === 'not-found') return;
-    const gone =
-      lost &&
-      error.kind === 'precondition-failed' &&
-      (await headAnswer(context, key, signal, false)) === undefined;
-    if (!gone) throw error;
+    if (!(error instanceof StoreError) || error.kind !== 'not-found') throw error;
   }
 }
 
@@ -78,10 +80,10 @@ async function deleteBatch(
           Bucket: context.bucket,
           Delete: {
             Quiet: true,
-            Objects: pending.map(({ key, ifMatch }) => ({
-              Key: key,
-              ...(ifMatch !== undefined && context.conditions.enabled && { ETag: ifMatch }),
-            })),
+            Objects: pending.map(({ key, ...condition }) => {
+              const { ifMatch } = context.conditions.applied('DeleteObject', condition);
+              return { Key: key, ...(ifMatch !== undefined && { ETag: ifMatch }) };
+            }),
           },
         }),
         { abortSignal: attempt.signal },

@@ -144,6 +144,13 @@ export function storeError(
   );
 }
 
+/** The same error, of a call of which an attempt before was not answered. */
+export function afterUnanswered(error: StoreError): StoreError {
+  const { kind, message, operation, bucket, key, code, httpStatus, cause } = error;
+  const about = { operation, bucket, key, code, httpStatus, isAfterUnanswered: true };
+  return new StoreError(kind, message, about, cause === undefined ? undefined : { cause });
+}
+
 /** What a second request with another signature may not get: the clock's error, and a session's end. */
 const CURABLE: ReadonlySet<string> = new Set(['RequestTimeTooSkewed', ...SESSION_ENDED]);
 

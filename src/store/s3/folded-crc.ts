@@ -20,7 +20,7 @@ import {
   set,
   unsigned,
   type WasmFunction,
-} from './wasm-module.js';
+} from '../../memory/wasm-module.js';
 
 /** A CRC, going on from the value of what came before. */
 export type Crc32 = (bytes: Uint8Array, before?: number) => number;

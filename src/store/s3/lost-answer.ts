@@ -1,7 +1,7 @@
 /**
- * Writes whose answer was lost. A conditional PUT that took effect makes its own retry fail with 412, and a completed upload
- * makes its retry fail with NoSuchUpload; so after a reset or timeout such a failure is looked into with a HEAD. The write is
- * held to be ours only where the object proves it:
+ * Objects written by a request whose answer was lost (write-once.ts). A conditional PUT that took effect makes its own retry fail with 412,
+ * and a completed upload makes its retry fail with NoSuchUpload; so after a reset or timeout such a failure is looked into with a HEAD. The
+ * write is held to be ours only where the object proves it:
  * - its ETag is the MD5 we would get (PUT: of the body; complete: of the parts' MD5s), or a checksum stored with it is ours,
  * - its size and user metadata are those we sent, where we know them,
  * - it was modified since we began, by the server's clock (2 s are allowed for whole seconds and clock steps).

@@ -26,13 +26,14 @@ import {
   SDK_ALGORITHM,
   sdkChecksum,
 } from './checksum.js';
-import { answerMayBeLost, type S3Context } from './context.js';
+import { conditionHeaders, type S3Context } from './context.js';
 import { storeError } from './error-map.js';
 import { toSdkHeaders } from './headers.js';
 import { decodeListed } from './listed-key.js';
 import { findOurs } from './lost-answer.js';
 import { uploadStreamedPart } from './streamed-part.js';
 import { taggingOf } from './tagging.js';
+import { writeOnce } from './write-once.js';
 
 /** S3's limit: parts of an upload, and the greatest part number. */
 export const PARTS_MAX = 10_000;
@@ -128,12 +129,12 @@ export async function completeUpload(
   condition: WriteCondition | undefined,
   signal: AbortSignal | undefined,
 ): Promise<WrittenObject> {
-  const beganMs = performance.now();
-  let lost = false;
-  try {
-    const output = await context.requests.run('CompleteMultipartUpload', key, signal, async (attempt) => {
-      lost ||= answerMayBeLost(attempt);
-      return context.conditions.fallBack(condition, () =>
+  return writeOnce<WrittenObject>(context, {
+    operation: 'CompleteMultipartUpload',
+    key,
+    signal,
+    send: async (attempt) => {
+      const output = await context.conditions.fallBack('CompleteMultipartUpload', condition, (applied) =>
         context.clients.slowClient.send(
           new CompleteMultipartUploadCommand({
             Bucket: context.bucket,
@@ -146,27 +147,25 @@ export async function completeUpload(
                 ...sdkChecksum(checksum),
               })),
             },
-            ...context.conditions.headers(condition),
+            ...conditionHeaders(applied),
           }),
           { abortSignal: attempt.signal },
         ),
       );
-    });
-    return { etag: output.ETag ?? '' };
-  } catch (error) {
-    if (!lost || !(error instanceof StoreError)) throw error;
-    if (error.kind !== 'not-found' && error.kind !== 'precondition-failed') throw error;
-    const evidence = {
-      etag: multipartEtag(parts),
-      checksums: checksumsOf(context, parts),
-      size: undefined,
-      metadata: undefined,
-      beganMs,
-    };
-    const ours = await findOurs(context, key, evidence, signal);
-    if (ours === undefined) throw error;
-    return ours;
-  }
+      return { etag: output.ETag ?? '' };
+    },
+    refusals: ['not-found', 'precondition-failed'],
+    find: (beganMs) => {
+      const evidence = {
+        etag: multipartEtag(parts),
+        checksums: checksumsOf(context, parts),
+        size: undefined,
+        metadata: undefined,
+        beganMs,
+      };
+      return findOurs(context, key, evidence, signal);
+    },
+  });
 }
 
 /** Those that the object of these parts may have: FULL_OBJECT, or what a store composes that doesn't know the type. */

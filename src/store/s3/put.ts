@@ -1,10 +1,10 @@
 /** PutObject. */
-import { StoreError } from '../errors.js';
 import type { Body, ObjectHeaders, WriteCondition, WrittenObject } from '../object-store.js';
 import { bodyLength, md5Etag } from './checksum.js';
-import { answerMayBeLost, type S3Context } from './context.js';
+import type { S3Context } from './context.js';
 import { findOurs } from './lost-answer.js';
 import { taggingOf } from './tagging.js';
+import { writeOnce } from './write-once.js';
 
 export async function putObject(
   context: S3Context,
@@ -14,36 +14,29 @@ export async function putObject(
   condition: WriteCondition | undefined,
   signal: AbortSignal | undefined,
 ): Promise<WrittenObject> {
-  const beganMs = performance.now();
-  const size = bodyLength(body);
   const checksum = context.checksum?.of(body);
   const tagging = await taggingOf(context, key, headers, signal);
-  let lost = false;
-  try {
-    const etag = await context.requests.run('PutObject', key, signal, async (attempt) => {
-      lost ||= answerMayBeLost(attempt);
+  return writeOnce<WrittenObject>(context, {
+    operation: 'PutObject',
+    key,
+    signal,
+    send: async (attempt) => {
       const calls = await context.calls();
-      return context.conditions.fallBack(condition, () =>
-        calls.put(
-          key,
-          body,
-          { headers, tagging, condition: context.conditions.applied(condition), checksum },
-          attempt,
-        ),
+      const etag = await context.conditions.fallBack('PutObject', condition, (applied) =>
+        calls.put(key, body, { headers, tagging, condition: applied, checksum }, attempt),
       );
-    });
-    return { etag: etag ?? '' };
-  } catch (error) {
-    if (!lost || !(error instanceof StoreError) || error.kind !== 'precondition-failed') throw error;
-    const evidence = {
-      etag: md5Etag(body),
-      checksums: [checksum],
-      size,
-      metadata: headers.metadata,
-      beganMs,
-    };
-    const ours = await findOurs(context, key, evidence, signal);
-    if (ours === undefined) throw error;
-    return ours;
-  }
+      return { etag: etag ?? '' };
+    },
+    refusals: ['precondition-failed'],
+    find: (beganMs) => {
+      const evidence = {
+        etag: md5Etag(body),
+        checksums: [checksum],
+        size: bodyLength(body),
+        metadata: headers.metadata,
+        beganMs,
+      };
+      return findOurs(context, key, evidence, signal);
+    },
+  });
 }

@@ -1,11 +1,11 @@
 /** RenameObject (directory buckets). */
 import { randomUUID } from 'node:crypto';
 import { RenameObjectCommand } from '@aws-sdk/client-s3';
-import { StoreError } from '../errors.js';
 import type { RenameOptions } from '../object-store.js';
 import { unquoted } from './checksum.js';
-import { answerMayBeLost, type S3Context } from './context.js';
+import type { S3Context } from './context.js';
 import { headObject } from './head.js';
+import { writeOnce } from './write-once.js';
 
 export async function renameObject(
   context: S3Context,
@@ -15,10 +15,11 @@ export async function renameObject(
 ): Promise<void> {
   // One token for all attempts: "the retry succeeds without performing any further actions" (API reference, RenameObject).
   const ClientToken = randomUUID();
-  let lost = false;
-  try {
-    await context.requests.run('RenameObject', targetKey, signal, async (attempt) => {
-      lost ||= answerMayBeLost(attempt);
+  await writeOnce<'renamed'>(context, {
+    operation: 'RenameObject',
+    key: targetKey,
+    signal,
+    send: async (attempt) => {
       await context.clients.client.send(
         new RenameObjectCommand({
           Bucket: context.bucket,
@@ -31,16 +32,19 @@ export async function renameObject(
         }),
         { abortSignal: attempt.signal },
       );
-    });
-  } catch (error) {
+      return 'renamed';
+    },
+    refusals: ['not-found', 'precondition-failed'],
     // A server that forgot the token: the source is gone, and its version is at the target.
-    if (!lost || sourceEtag === undefined || !(error instanceof StoreError)) throw error;
-    if (error.kind !== 'not-found' && error.kind !== 'precondition-failed') throw error;
-    const [source, target] = await Promise.all([
-      headObject(context, sourceKey, signal),
-      headObject(context, targetKey, signal),
-    ]);
-    if (source !== undefined || target === undefined || unquoted(target.etag) !== unquoted(sourceEtag))
-      throw error;
-  }
+    find: async () => {
+      if (sourceEtag === undefined) return undefined;
+      const [source, target] = await Promise.all([
+        headObject(context, sourceKey, signal),
+        headObject(context, targetKey, signal),
+      ]);
+      const isMoved =
+        source === undefined && target !== undefined && unquoted(target.etag) === unquoted(sourceEtag);
+      return isMoved ? 'renamed' : undefined;
+    },
+  });
 }

@@ -6,7 +6,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from '../../telemetry/log.js';
 import type { StoreError } from '../errors.js';
 import { Attempt } from './attempt.js';
-import { type About, retryClassOf, storeError, toStoreError } from './error-map.js';
+import { type About, afterUnanswered, retryClassOf, storeError, toStoreError } from './error-map.js';
 import { RequestSlots } from './request-slots.js';
 import { RetryBudget, type RetryPolicy } from './retry.js';
 
@@ -59,6 +59,7 @@ export class Requests {
     const about: About = { operation, bucket: this.#bucket, key };
     const budget = new RetryBudget(options.retry ?? this.#retry, performance.now());
     let previous: StoreError | undefined;
+    let isUnanswered = false;
     let waitMs = 0;
     for (let number = 1; ; number += 1) {
       const attempt = new Attempt({
@@ -76,7 +77,8 @@ export class Requests {
         if (error instanceof CallerFailure) throw error.cause;
         const failure = explain(error, attempt, about);
         const nextMs = budget.afterFailure(retryClassOf(failure), performance.now(), Math.random());
-        if (nextMs === undefined) throw failure;
+        if (nextMs === undefined) throw isUnanswered ? afterUnanswered(failure) : failure;
+        isUnanswered ||= failure.kind === 'unavailable';
         this.#log.debug(
           { operation, key, attempt: number, waitMs: nextMs, error: failure.message },
           'retrying',

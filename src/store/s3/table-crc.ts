@@ -18,7 +18,7 @@ import {
   set,
   unsigned,
   type WasmFunction,
-} from './wasm-module.js';
+} from '../../memory/wasm-module.js';
 
 /** Steps at a time, and tables: `table[k][b]` is the CRC of byte b followed by k zero bytes. */
 const SLICES = 16;

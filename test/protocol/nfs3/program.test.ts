@@ -74,6 +74,11 @@ await t.test('procedures that change something are marked, and their JUKEBOX is 
     'SYMLINK',
     'WRITE',
   ]);
+  const bulk = Object.entries(NFS3.procedures).filter(([, p]) => 'bulk' in p && p.bulk);
+  t.same(
+    bulk.map(([name]) => name),
+    ['WRITE'],
+  );
   const wcc = { before: undefined, after: undefined };
   for (const status of FAILURES) {
     const kept = NFS3.procedures.REMOVE.cacheable({ status });

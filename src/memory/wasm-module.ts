@@ -1,5 +1,5 @@
 /**
- * WebAssembly modules assembled here (core specification, chapter 5): 64-bit words and vectors make CRCs two to five times as fast as
+ * WebAssembly modules assembled here (core specification, chapter 5): 64-bit words and vectors make CRCs and hashes two to eight times as fast as
  * JavaScript does, and no package has to bring a binary.
  */
 
