@@ -78,8 +78,8 @@ export class DiskRig {
   readonly #options: Required<RigOptions>;
   #directories = 1;
   nowMs = 0;
-  /** How long a disk that doesn't answer is waited for when the next cache ends. */
-  endMs = 2000;
+  /** How long a disk that doesn't answer is waited for when the next cache ends: for good, lest a slow disk be taken for a dead one. */
+  endMs = 3_600_000;
   #cache: DiskCache | undefined;
 
   constructor(options: RigOptions = {}) {
