@@ -16,7 +16,7 @@ export class Missing extends Error {
   override readonly name = 'Missing';
 }
 
-type ProgramName = 'http-load' | 'http-load-tls' | 'nfs-load' | 'sink';
+type ProgramName = 'far' | 'http-load' | 'http-load-tls' | 'nfs-load' | 'sink';
 
 /** Path of the program, made if need be. Fails with Missing without a compiler, or without the library. */
 export async function program(name: ProgramName): Promise<string> {
