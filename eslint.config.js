@@ -37,4 +37,17 @@ export default tseslint.config(
       ],
     },
   },
+  {
+    files: ['test/**/*.test.ts'],
+    rules: {
+      'no-restricted-imports': [
+        'error',
+        {
+          paths: [
+            { name: 'fast-check', message: 'By test/support/fast-check.ts failures are told in time.' },
+          ],
+        },
+      ],
+    },
+  },
 );

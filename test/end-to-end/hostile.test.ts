@@ -5,7 +5,7 @@
  */
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
-import fc from 'fast-check';
+import fc from '../support/fast-check.js';
 import t from 'tap';
 import { NFS3 } from '../../protocol/nfs3/program.js';
 import type { ProcedureName } from '../../protocol/program.js';

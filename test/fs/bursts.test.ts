@@ -1,7 +1,7 @@
 /** Many files made and removed in one directory: what is asked of the store, and what is seen while LISTs of it are under way. */
 import { setImmediate } from 'node:timers/promises';
 import t, { type Test } from 'tap';
-import fc from 'fast-check';
+import fc from '../support/fast-check.js';
 import pLimit from 'p-limit';
 import type { MemoryStore } from '../support/memory-store.js';
 import { callerOf, codeOf, Mounted, type MountedOptions } from './mounted.js';

@@ -3,7 +3,7 @@
  * there, and nothing is half there. S3NFSD_MODEL_RUNS sets the number of histories, S3NFSD_MODEL_SEED the seed.
  */
 import assert from 'node:assert/strict';
-import fc from 'fast-check';
+import fc from '../support/fast-check.js';
 import t from 'tap';
 import type { Handle } from '../../src/fs/file-system.js';
 import { DurableReference, type Step } from './model/durable-reference.js';

@@ -1,5 +1,5 @@
 /** What the mount does otherwise where a store lists without order and renames at once (directory buckets). */
-import fc from 'fast-check';
+import fc from '../support/fast-check.js';
 import t, { type Test } from 'tap';
 import { compareKeys } from '../../src/fs/names.js';
 import { sortKeyOf } from '../../src/fs/node.js';

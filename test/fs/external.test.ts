@@ -2,7 +2,7 @@
  * Another S3 user changes the bucket between the calls of the mount and in the middle of them. S3NFSD_EXTERNAL_RUNS sets the number of
  * random histories, S3NFSD_EXTERNAL_SEED the seed.
  */
-import fc from 'fast-check';
+import fc from '../support/fast-check.js';
 import t from 'tap';
 import { History, step } from './external/history.js';
 

@@ -3,7 +3,7 @@
  * the call; in the end everything is as if nothing had failed. S3NFSD_MODEL_RUNS sets the number of histories.
  */
 import assert from 'node:assert/strict';
-import fc from 'fast-check';
+import fc from '../support/fast-check.js';
 import t from 'tap';
 import type { Handle } from '../../src/fs/file-system.js';
 import { StoreError } from '../../src/store/errors.js';

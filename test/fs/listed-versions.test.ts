@@ -1,5 +1,5 @@
 /** What scans showed of files, packed, beside a map. */
-import fc from 'fast-check';
+import fc from '../support/fast-check.js';
 import t from 'tap';
 import { ListedVersions, type ListedVersion } from '../../src/fs/listed-versions.js';
 

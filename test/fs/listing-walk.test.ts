@@ -1,6 +1,6 @@
 /** Listings by several LISTs at a time: the same entries in the same order as by one after another, whatever is guessed; and what they cost. */
 import { createHash } from 'node:crypto';
-import fc from 'fast-check';
+import fc from '../support/fast-check.js';
 import t from 'tap';
 import { ListingWalk } from '../../src/fs/listing-walk.js';
 import { compareKeys } from '../../src/fs/names.js';

@@ -2,7 +2,7 @@
  * Random histories of a client, run on the file system and on the reference in memory: every answer, the tree, the handles and in
  * the end the bucket must agree. S3NFSD_MODEL_RUNS sets the number of histories, S3NFSD_MODEL_SEED the seed.
  */
-import fc from 'fast-check';
+import fc from '../support/fast-check.js';
 import t from 'tap';
 import type { Capabilities } from '../../src/store/object-store.js';
 import { DIRECTORY_CAPABILITIES } from '../support/memory-store.js';

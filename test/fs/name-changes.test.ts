@@ -1,6 +1,6 @@
 /** Changes made here over the answer of a LIST that was under way. */
 import t from 'tap';
-import fc from 'fast-check';
+import fc from '../support/fast-check.js';
 import type { NameChanges } from '../../src/fs/name-changes.js';
 import { compareKeys } from '../../src/fs/names.js';
 import { DirectoryNode, sortKeyOf, type ListedEntry } from '../../src/fs/node.js';

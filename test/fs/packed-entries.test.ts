@@ -1,5 +1,5 @@
 /** Pages that wait for their client come out of it as they went in. */
-import fc from 'fast-check';
+import fc from '../support/fast-check.js';
 import t from 'tap';
 import type { ListedEntry } from '../../src/fs/node.js';
 import { PackedEntries } from '../../src/fs/packed-entries.js';

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import fc from 'fast-check';
+import fc from '../support/fast-check.js';
 import t from 'tap';
 import { readPosixMetadata, writePosixMetadata, type OwnAttributes } from '../../src/fs/posix-metadata.js';
 

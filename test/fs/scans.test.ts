@@ -1,5 +1,5 @@
 /** READDIR over directories that change, from cookies of any kind: what is there all the time comes once, and every scan ends. */
-import fc from 'fast-check';
+import fc from '../support/fast-check.js';
 import t, { type Test } from 'tap';
 import type { Handle } from '../../src/fs/file-system.js';
 import { StoreError } from '../../src/store/errors.js';

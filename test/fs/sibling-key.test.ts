@@ -1,5 +1,5 @@
 /** Losers of conflicts whose file has a long name or a long key. */
-import fc from 'fast-check';
+import fc from '../support/fast-check.js';
 import t from 'tap';
 import { siblingKey } from '../../src/fs/sibling-key.js';
 import { codeOf } from './mounted.js';

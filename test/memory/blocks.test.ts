@@ -1,5 +1,5 @@
 import t from 'tap';
-import fc from 'fast-check';
+import fc from '../support/fast-check.js';
 import { BLOCK_BYTES, Blocks, SLAB_BYTES } from '../../src/memory/blocks.js';
 import { MemoryBudget } from '../../src/memory/memory-budget.js';
 

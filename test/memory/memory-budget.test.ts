@@ -1,5 +1,5 @@
 import t from 'tap';
-import fc from 'fast-check';
+import fc from '../support/fast-check.js';
 import { MemoryBudget } from '../../src/memory/memory-budget.js';
 
 /** Lets the continuations of settled promises run. */

@@ -3,6 +3,7 @@
  * the long form, and plays a failure again. S3NFSD_MODEL_SEED sets the seed.
  */
 import t, { type Test } from 'tap';
+import '../support/fast-check.js';
 import { runModel, type ModelRun } from './histories.js';
 
 const SEED = Number(process.env['S3NFSD_MODEL_SEED'] ?? 20_260_101);

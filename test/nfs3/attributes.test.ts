@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import fc from '../support/fast-check.js';
 import t from 'tap';
 
 import { fattr3, plainFattr3, type sattr3 } from '../../protocol/nfs3/types.js';

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 
-import fc from 'fast-check';
+import fc from '../support/fast-check.js';
 import t from 'tap';
 
 import { READDIR3resok, READDIRPLUS3resok } from '../../protocol/nfs3/messages.js';

@@ -1,5 +1,5 @@
 import t from 'tap';
-import fc from 'fast-check';
+import fc from '../support/fast-check.js';
 import { Beginnings } from '../../src/read/beginnings.js';
 
 await t.test('nothing is assumed until a file was read on', async (t) => {

@@ -1,5 +1,5 @@
 import t from 'tap';
-import fc from 'fast-check';
+import fc from '../support/fast-check.js';
 import { BlockIndex } from '../../src/read/block-index.js';
 import { Fetch, type Block } from '../../src/read/fetch.js';
 import { Stream } from '../../src/read/stream.js';

@@ -1,5 +1,5 @@
 import t from 'tap';
-import fc from 'fast-check';
+import fc from '../support/fast-check.js';
 import { GetTiming, Pace, type GetTimes } from '../../src/read/pace.js';
 
 const KIB = 1024;

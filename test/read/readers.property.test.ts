@@ -1,5 +1,5 @@
 import t from 'tap';
-import fc from 'fast-check';
+import fc from '../support/fast-check.js';
 import { StoreError } from '../../src/store/errors.js';
 import { KIB, ReadRig, pattern, settle, taken } from './read-rig.js';
 

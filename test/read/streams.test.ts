@@ -1,5 +1,5 @@
 import t from 'tap';
-import fc from 'fast-check';
+import fc from '../support/fast-check.js';
 import { KIB, MIB, ReadRig, pattern, settle } from './read-rig.js';
 
 const PAGE = 4 * KIB;

@@ -1,5 +1,5 @@
 import t from 'tap';
-import fc from 'fast-check';
+import fc from '../support/fast-check.js';
 import { countOf, lastBytesOf, type GetUnderWay } from '../../src/read/succession.js';
 import { pino } from 'pino';
 import { MemoryBudget } from '../../src/memory/memory-budget.js';

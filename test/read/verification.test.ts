@@ -1,6 +1,6 @@
 /** What is read is checked against the store's checksums: small files before they are given out, larger ones once they were read through. */
 import t from 'tap';
-import fc from 'fast-check';
+import fc from '../support/fast-check.js';
 import { StoreError } from '../../src/store/errors.js';
 import type { ObjectChecksum } from '../../src/store/object-store.js';
 import { CheckedStore } from '../support/checked-store.js';

@@ -1,5 +1,5 @@
 import t from 'tap';
-import fc from 'fast-check';
+import fc from '../support/fast-check.js';
 import { VersionCheck } from '../../src/read/version-check.js';
 import { BodyChecks } from '../../src/store/s3/body-checks.js';
 import { BodyChecksum, CHECKSUM_ALGORITHMS } from '../../src/store/s3/checksum.js';

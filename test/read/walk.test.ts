@@ -1,5 +1,5 @@
 import t from 'tap';
-import fc from 'fast-check';
+import fc from '../support/fast-check.js';
 import { AheadAccount } from '../../src/read/ahead-account.js';
 import { LookupReads } from '../../src/read/lookup-reads.js';
 import { Walks, type Walk } from '../../src/read/walk.js';

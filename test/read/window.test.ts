@@ -1,5 +1,5 @@
 import t from 'tap';
-import fc from 'fast-check';
+import fc from '../support/fast-check.js';
 import { READ_DEFAULTS, type ReadOptions } from '../../src/read/options.js';
 import { Beginnings } from '../../src/read/beginnings.js';
 import type { GetsWanted } from '../../src/read/parts.js';

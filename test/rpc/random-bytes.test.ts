@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import fc from '../support/fast-check.js';
 import t from 'tap';
 import { encodeRecord } from '../../protocol/record-marking.js';
 import { ECHO } from '../support/echo-program.js';

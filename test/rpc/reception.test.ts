@@ -2,7 +2,7 @@
 import { once } from 'node:events';
 import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import { setImmediate } from 'node:timers/promises';
-import fc from 'fast-check';
+import fc from '../support/fast-check.js';
 import { pino } from 'pino';
 import t, { type Test } from 'tap';
 import { encodeRecord, RECORD_MARK_BYTES, recordMark } from '../../protocol/record-marking.js';

@@ -1,5 +1,5 @@
 import t from 'tap';
-import fc from 'fast-check';
+import fc from '../support/fast-check.js';
 import { ReplyEncoder, type Reply } from '../../src/rpc/reply.js';
 import { duplicateKey, ReplyCache, type CacheableCall, type Executed } from '../../src/rpc/reply-cache.js';
 import type { XdrWriter } from '../../protocol/xdr-cursors.js';

@@ -1,6 +1,6 @@
 /** Changes of the inode tree as bytes of the log. */
 import { serialize } from 'node:v8';
-import fc from 'fast-check';
+import fc from '../support/fast-check.js';
 import t from 'tap';
 import { decodeChanges, encodeChanges } from '../../src/state/changes-form.js';
 import { GONE, NodeChanges, type NodeChange } from '../../src/state/node-changes.js';

@@ -1,6 +1,6 @@
 /** HMAC-SHA256 beside Node's. */
 import { createHmac } from 'node:crypto';
-import fc from 'fast-check';
+import fc from '../support/fast-check.js';
 import t from 'tap';
 import { KeyedHash } from '../../src/state/keyed-hash.js';
 

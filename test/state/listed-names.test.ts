@@ -2,7 +2,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
-import fc from 'fast-check';
+import fc from '../support/fast-check.js';
 import { open } from 'lmdb';
 import t from 'tap';
 import { decodeChanges, encodeChanges } from '../../src/state/changes-form.js';

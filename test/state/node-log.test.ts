@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import fc from 'fast-check';
+import fc from '../support/fast-check.js';
 import t from 'tap';
 import { NodeChanges } from '../../src/state/node-changes.js';
 import { NodeLog } from '../../src/state/node-log.js';

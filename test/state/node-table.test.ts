@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { createHmac } from 'node:crypto';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
-import fc from 'fast-check';
+import fc from '../support/fast-check.js';
 import t, { type Test } from 'tap';
 import { NodeTable, NodeTableError, type NodeRecord } from '../../src/state/node-table.js';
 

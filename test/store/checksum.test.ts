@@ -1,7 +1,7 @@
 /** The CRCs of uploads: known values, any bytes in any pieces against the definition, and the embedded server's own. */
 import { randomBytes } from 'node:crypto';
 import { crc32 as zlibCrc32 } from 'node:zlib';
-import fc from 'fast-check';
+import fc from '../support/fast-check.js';
 import t from 'tap';
 import { crc32c, crc64nvme } from '../../src/store/embedded/crc.js';
 import {

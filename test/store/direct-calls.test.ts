@@ -11,7 +11,7 @@ import { createServer as createHttpServer } from 'node:http';
 import { createServer as createTlsServer, type Server } from 'node:https';
 import { type AddressInfo, Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
-import fc from 'fast-check';
+import fc from '../support/fast-check.js';
 import { ListObjectsV2Command, S3Client } from '@aws-sdk/client-s3';
 import type { ObjectStore } from '../../src/store/object-store.js';
 import { parseListAnswer } from '../../src/store/s3/http/list-answer.js';

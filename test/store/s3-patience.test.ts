@@ -1,7 +1,7 @@
 /** GETs that are far behind the others are asked again: few of them, and only for the bytes that are missing of the same version. */
 import t, { type Test } from 'tap';
 import type { Socket } from 'node:net';
-import fc from 'fast-check';
+import fc from '../support/fast-check.js';
 import type { ObjectStore } from '../../src/store/object-store.js';
 import { Patience } from '../../src/store/s3/patience.js';
 import { createS3Store } from '../../src/store/s3/s3-store.js';

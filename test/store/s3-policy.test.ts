@@ -1,6 +1,6 @@
 /** The pure parts of the S3 store: retry budgets, metadata encoding, error mapping, part ranges. */
 import t from 'tap';
-import fc from 'fast-check';
+import fc from '../support/fast-check.js';
 import { multipartEtag } from '../../src/store/s3/checksum.js';
 import { copySource, partRanges } from '../../src/store/s3/copy.js';
 import { toStoreError } from '../../src/store/s3/error-map.js';

@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import fc from '../support/fast-check.js';
 import t from 'tap';
 import { DurableRecord, type RecordChange, type SafeExtent } from '../../src/write/durable-record.js';
 

@@ -1,7 +1,7 @@
 /** Many writers and little memory: nobody waits for ever, and the budget holds. */
 import { clearInterval, setInterval } from 'node:timers';
 import { setImmediate } from 'node:timers/promises';
-import fc from 'fast-check';
+import fc from '../support/fast-check.js';
 import t, { type Test } from 'tap';
 import { SpoolFullError, type SpoolOptions } from '../../src/write/spool.js';
 import { storeErrorKind } from '../support/store-error-kind.js';

@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import fc from '../support/fast-check.js';
 import t from 'tap';
 import { createPartMap, fileBytesMax, PART_BYTES_DEFAULT, PARTS_MAX } from '../../src/write/part-map.js';
 

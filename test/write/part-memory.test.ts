@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import fc from '../support/fast-check.js';
 import t from 'tap';
 import { Blocks } from '../../src/memory/blocks.js';
 import { PartMemory } from '../../src/write/part-memory.js';

@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import fc from '../support/fast-check.js';
 import t from 'tap';
 import { createPartMap } from '../../src/write/part-map.js';
 import type { Extent } from '../../src/write/extent-map.js';

@@ -1,5 +1,5 @@
 /** Random histories of one file against a plain Buffer: with faults, with little memory, with a spool that is small or none. */
-import fc from 'fast-check';
+import fc from '../support/fast-check.js';
 import t, { type Test } from 'tap';
 import type { WriteSession } from '../../src/write/write-session.js';
 import { SpoolFullError } from '../../src/write/spool.js';

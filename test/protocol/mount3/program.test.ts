@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import fc from '../../support/fast-check.js';
 import t from 'tap';
 import { exports, fhstatus, mountlist, mountres3, MOUNT1, MOUNT3 } from '../../../protocol/mount3/program.js';
 import type { Program } from '../../../protocol/program.js';

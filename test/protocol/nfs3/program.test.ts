@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 
-import fc from 'fast-check';
+import fc from '../../support/fast-check.js';
 import t from 'tap';
 
 import { NFS3 } from '../../../protocol/nfs3/program.js';

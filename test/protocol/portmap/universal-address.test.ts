@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import fc from '../../support/fast-check.js';
 import { isIPv6 } from 'node:net';
 import t from 'tap';
 import {

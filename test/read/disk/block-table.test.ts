@@ -1,6 +1,6 @@
 import t from 'tap';
 import { randomBytes } from 'node:crypto';
-import fc from 'fast-check';
+import fc from '../../support/fast-check.js';
 import { BlockTable } from '../../../src/read/disk/block-table.js';
 import {
   CELL_BYTES,

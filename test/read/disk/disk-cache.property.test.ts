@@ -3,7 +3,7 @@
  * killed and started: what it reads is right or missing, and its limit holds.
  */
 import t from 'tap';
-import fc from 'fast-check';
+import fc from '../../support/fast-check.js';
 import {
   chmodSync,
   closeSync,

@@ -1,5 +1,5 @@
 import { createHmac } from 'node:crypto';
-import fc from 'fast-check';
+import fc from '../../support/fast-check.js';
 import t from 'tap';
 import {
   AwsChunkedDecoder,

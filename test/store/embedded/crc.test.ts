@@ -1,5 +1,5 @@
 /** The CRCs that the server computes itself, against what they are by definition: a bit at a time. */
-import fc from 'fast-check';
+import fc from '../../support/fast-check.js';
 import t from 'tap';
 import { crc32c, crc64nvme } from '../../../src/store/embedded/crc.js';
 

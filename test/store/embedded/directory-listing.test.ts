@@ -10,7 +10,7 @@ import {
   type ListObjectsV2CommandOutput,
   type S3Client,
 } from '@aws-sdk/client-s3';
-import fc from 'fast-check';
+import fc from '../../support/fast-check.js';
 import t from 'tap';
 import { hashedOrder } from '../../../src/store/embedded/hashed-order.js';
 import { DIRECTORY_BUCKET as Bucket, directoryFixture } from './directory-support.js';

@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import fc from '../../support/fast-check.js';
 import t from 'tap';
 import { listPage, type ListingQuery } from '../../../src/store/embedded/listing.js';
 import { SortedKeys } from '../../../src/store/embedded/sorted-keys.js';

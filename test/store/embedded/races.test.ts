@@ -15,7 +15,7 @@ import {
   UploadPartCommand,
   type S3Client,
 } from '@aws-sdk/client-s3';
-import fc from 'fast-check';
+import fc from '../../support/fast-check.js';
 import t from 'tap';
 import { DIRECTORY_BUCKET, directoryFixture } from './directory-support.js';
 import { failure, fixture } from './support.js';

@@ -1,6 +1,6 @@
 /** What a plan decides: which requests, how often, and the same again under the same seed. */
 import t from 'tap';
-import fc from 'fast-check';
+import fc from '../../support/fast-check.js';
 import type { RequestFacts } from '../../../src/store/faults/classify.js';
 import { FaultEngine, type Effect } from '../../../src/store/faults/engine.js';
 import { faultPlan, parseRule } from '../../../src/store/faults/parse-plan.js';

@@ -1,6 +1,6 @@
 /** Bodies under effects, by a clock that the tests move: how long they take, and that their bytes are theirs. */
 import t from 'tap';
-import fc from 'fast-check';
+import fc from '../../support/fast-check.js';
 import type { RequestFacts } from '../../../src/store/faults/classify.js';
 import { FaultEngine } from '../../../src/store/faults/engine.js';
 import { Flow, FlowCut } from '../../../src/store/faults/flow.js';

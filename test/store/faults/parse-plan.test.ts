@@ -1,6 +1,6 @@
 /** Fault plans as people write them, and what is said of those that can't be followed. */
 import t from 'tap';
-import fc from 'fast-check';
+import fc from '../../support/fast-check.js';
 import { FaultPlanError } from '../../../src/store/faults/plan-fields.js';
 import { parseFaultPlan, parseRule } from '../../../src/store/faults/parse-plan.js';
 

@@ -1,6 +1,6 @@
 /** The arithmetic of bandwidths, by a clock that the tests move. */
 import t from 'tap';
-import fc from 'fast-check';
+import fc from '../../support/fast-check.js';
 import { TokenBucket } from '../../../src/store/faults/token-bucket.js';
 
 await t.test('bytes take their time, one after another', async (t) => {

@@ -1,6 +1,6 @@
 /** HTTP/1.1 answers, however their bytes are split: heads, bodies of each framing, and what is no answer. */
 import t from 'tap';
-import fc from 'fast-check';
+import fc from '../../support/fast-check.js';
 import { AnswerParser, type AnswerHead } from '../../../src/store/s3/http/answer-parser.js';
 
 interface Seen {

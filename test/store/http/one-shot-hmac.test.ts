@@ -1,7 +1,7 @@
 /** HMACs by one-shot hashes are those of node:crypto. */
 import { createHmac } from 'node:crypto';
 import t from 'tap';
-import fc from 'fast-check';
+import fc from '../../support/fast-check.js';
 import { OneShotHmac } from '../../../src/store/s3/http/one-shot-hmac.js';
 
 await t.test('of any key and text, one after another', async (t) => {

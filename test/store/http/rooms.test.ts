@@ -5,7 +5,7 @@
 import t, { type Test } from 'tap';
 import { once } from 'node:events';
 import { createServer, type AddressInfo, type Socket } from 'node:net';
-import fc from 'fast-check';
+import fc from '../../support/fast-check.js';
 import type { ObjectStore } from '../../../src/store/object-store.js';
 import { createS3Store } from '../../../src/store/s3/s3-store.js';
 import { createLogger } from '../../../src/telemetry/log.js';
