@@ -35,9 +35,7 @@ async function renames(): Promise<void> {
     trials: Number(values.trials),
     objects: Number(values.objects),
     ...(values.minutes !== undefined && { minutes: Number(values.minutes) }),
-    onEnd: (_, line) => {
-      if (values.verbose) say(line);
-    },
+    onEnd: say,
   });
   for (const finding of findings) say(finding);
   say(JSON.stringify(report));

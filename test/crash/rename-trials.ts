@@ -34,7 +34,8 @@ export interface RenameTrialsOptions {
   readonly objects: number;
   /** No trial is begun after so long. */
   readonly minutes?: number;
-  readonly onEnd?: (trial: number, line: string) => void;
+  /** A line of each trial. */
+  readonly onEnd?: (line: string) => void;
 }
 
 export interface RenameTrialsReport {
@@ -153,7 +154,7 @@ class RenameTrials {
     await after.close();
     const seconds = ((performance.now() - begunMs) / 1000).toFixed(1);
     const line = `${seed}: killed at ${kill.at} ${kill.count} (${requests} requests), ${again} times while it started; at ${this.#tree}; ${seconds} s`;
-    this.#options.onEnd?.(this.#sum.trials, line);
+    this.#options.onEnd?.(line);
   }
 
   /** Anywhere; or among the first requests; or where copies end and sources go. */

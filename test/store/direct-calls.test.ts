@@ -211,6 +211,53 @@ await t.test('DELETE sends and reads the same', async (t) => {
   }
 });
 
+await t.test('CopyObject sends and reads the same', async (t) => {
+  const headers = {
+    metadata: { 'File-Mode': '0100644', name: 'über', spaced: ' a ' },
+    contentType: 'image/png',
+    cacheControl: 'max-age=1',
+    expires: 'never',
+    storageClass: 'STANDARD_IA',
+    websiteRedirect: '/there',
+    encryption: { algorithm: 'aws:kms', keyId: 'a-key', bucketKey: true },
+  } as const;
+  const copied =
+    '<?xml version="1.0" encoding="UTF-8"?>\n\n<CopyObjectResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/">' +
+    '<LastModified>2026-11-21T10:00:00.000Z</LastModified><ETag>&quot;new&quot;</ETag></CopyObjectResult>';
+  const failed = '<Error><Code>SlowDown</Code><Message>Please &lt;reduce&gt;</Message></Error>';
+  const source = status(200, { ...full, 'content-length': '12' });
+  const answers: readonly Answer[] = [
+    status(200, {}, copied),
+    // S3 has sent the head of its answer before it knows.
+    status(200, {}, failed),
+    status(200, {}, `<?xml version="1.0" encoding="UTF-8"?>\n\n${failed}`),
+    status(200, {}, ''),
+    s3Error(412, 'PreconditionFailed'),
+    s3Error(404, 'NoSuchKey'),
+    s3Error(403, 'AccessDenied'),
+    s3Error(503, 'SlowDown'),
+  ];
+  for (const answer of answers) {
+    // A copy that failed is looked for by HEADs: to those the same is answered.
+    const known = (): readonly Answer[] => Array.from({ length: 20 }, () => answer);
+    const condition = { ifMatch: '"old"' };
+    await both(t, known, (store) =>
+      store.copy('a/é b', 'to', { sourceEtag: '"abc"', size: 12, headers, condition }),
+    );
+    await both(t, known, (store) => store.copy('a', 'a', { size: 12, headers: { metadata: {} } }));
+    const asked = (): readonly Answer[] => [source, ...known()];
+    await both(t, asked, (store) => store.copy('a', 'to', { condition: { ifNoneMatch: '*' } }));
+  }
+});
+
+await t.test('what is cut off of the answer to a CopyObject is asked for again', async (t) => {
+  const whole = '<CopyObjectResult><ETag>"new"</ETag></CopyObjectResult>';
+  const script = [status(200, {}, '<CopyObjectResult><ETag>"new"</ET'), status(200, {}, whole)];
+  const { store, server } = await setUp(t, script);
+  t.match(await store.copy('a', 'to', { size: 1, headers: { metadata: {} } }), { etag: '"new"' });
+  t.equal(server.requests.length, 2);
+});
+
 await t.test('bodies are hashed into the signature where that is wanted', async (t) => {
   const { store, server } = await setUp(t, [status(200, { etag: '"a"' })], { signPayload: true });
   await store.put('key', [Buffer.from('some '), Buffer.from('bytes')], { metadata: {} });

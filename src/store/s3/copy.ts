@@ -1,20 +1,18 @@
 /** Copies inside the bucket: CopyObject, UploadPartCopy, and a multipart copy for objects too large for one call. */
 import { setMaxListeners } from 'node:events';
-import { CopyObjectCommand, UploadPartCopyCommand } from '@aws-sdk/client-s3';
+import { UploadPartCopyCommand } from '@aws-sdk/client-s3';
 import type {
   ByteRange,
   ObjectHeaders,
   ObjectStore,
   PartChecksum,
   UploadedPart,
-  WriteCondition,
   WrittenObject,
 } from '../object-store.js';
 import { checksumsOfSdk, unquoted } from './checksum.js';
-import { conditionHeaders, type S3Context } from './context.js';
+import type { S3Context } from './context.js';
 import { storeError } from './error-map.js';
 import { headAnswer, headObject } from './head.js';
-import { toSdkHeaders } from './headers.js';
 import { findOurs } from './lost-answer.js';
 import { abortUpload, checkPartNumber, completeUpload, createUpload, PARTS_MAX } from './multipart.js';
 import { writeOnce } from './write-once.js';
@@ -72,61 +70,26 @@ async function copyWhole(
   targetKey: string,
   options: CopyOptions,
 ): Promise<WrittenObject> {
-  const { condition, signal } = options;
+  const { condition, headers, signal } = options;
+  const request = {
+    source: copySource(context.bucket, source.key),
+    sourceEtag: source.etag,
+    headers: source.headers,
+    replaces: headers !== undefined,
+  };
   return writeOnce<WrittenObject>(context, {
     operation: 'CopyObject',
     key: targetKey,
     signal,
     options: { slow: true },
     send: async (attempt) => {
-      const output = await context.conditions.fallBack('CopyObject', condition, (applied) =>
-        context.clients.slowClient.send(
-          wholeCopy(context, source, targetKey, { ...options, condition: applied }),
-          {
-            abortSignal: attempt.signal,
-          },
-        ),
+      const calls = await context.calls();
+      return context.conditions.fallBack('CopyObject', condition, (applied) =>
+        calls.copy(targetKey, { ...request, condition: applied }, attempt),
       );
-      const { ETag, LastModified } = output.CopyObjectResult ?? {};
-      return {
-        etag: ETag ?? '',
-        ...(LastModified === undefined ? {} : { lastModifiedMs: LastModified.getTime() }),
-      };
     },
     refusals: ['precondition-failed'],
     find: (beganMs) => findCopy(context, source, targetKey, beganMs, signal),
-  });
-}
-
-function wholeCopy(
-  context: S3Context,
-  source: Source,
-  targetKey: string,
-  { headers, condition }: CopyOptions & { readonly condition: WriteCondition },
-): CopyObjectCommand {
-  // With the metadata goes what belongs to the content; what says where and how it is kept, and where it leads, doesn't.
-  const {
-    StorageClass,
-    WebsiteRedirectLocation,
-    ServerSideEncryption,
-    SSEKMSKeyId,
-    BucketKeyEnabled,
-    ...replaced
-  } = toSdkHeaders(source.headers);
-  return new CopyObjectCommand({
-    Bucket: context.bucket,
-    Key: targetKey,
-    CopySource: copySource(context.bucket, source.key),
-    ...(source.etag === undefined ? {} : { CopySourceIfMatch: source.etag }),
-    ...(headers === undefined
-      ? { MetadataDirective: 'COPY' as const }
-      : { MetadataDirective: 'REPLACE' as const, ...replaced }),
-    StorageClass,
-    WebsiteRedirectLocation,
-    ServerSideEncryption,
-    SSEKMSKeyId,
-    BucketKeyEnabled,
-    ...conditionHeaders(condition),
   });
 }
 

@@ -9,6 +9,7 @@ import type {
   ObjectHeaders,
   PartChecksum,
   WriteCondition,
+  WrittenObject,
 } from '../object-store.js';
 import type { Attempt } from './attempt.js';
 
@@ -69,6 +70,17 @@ export interface PartRequest {
   readonly checksum: PartChecksum | undefined;
 }
 
+export interface CopyRequest {
+  /** As of `x-amz-copy-source`. */
+  readonly source: string;
+  readonly sourceEtag: string | undefined;
+  /** What the copy is to have: storage class, encryption and redirection never go along by themselves. */
+  readonly headers: ObjectHeaders;
+  /** Metadata and content headers are these; otherwise the source's go along. */
+  readonly replaces: boolean;
+  readonly condition: WriteCondition;
+}
+
 export interface ObjectCalls {
   /** GetObject; resolves when the answer is whole, or fails. */
   get(key: string, options: GetOptions, attempt: Attempt, handler: GetHandler): Promise<void>;
@@ -91,6 +103,8 @@ export interface ObjectCalls {
   ): Promise<string | undefined>;
   /** DeleteObject. */
   delete(key: string, condition: WriteCondition, attempt: Attempt): Promise<void>;
+  /** CopyObject: ETag and LastModified of the copy. */
+  copy(key: string, request: CopyRequest, attempt: Attempt): Promise<WrittenObject>;
   /** UploadPart; the ETag. */
   uploadPart(key: string, part: PartRequest, body: Body, attempt: Attempt): Promise<string | undefined>;
 }

@@ -1,6 +1,7 @@
 /** The calls by the SDK: for endpoints whose signatures only it makes, and what the direct calls are compared with. */
 import type { Readable } from 'node:stream';
 import {
+  CopyObjectCommand,
   DeleteObjectCommand,
   GetObjectCommand,
   HeadObjectCommand,
@@ -10,14 +11,23 @@ import {
   type GetObjectCommandOutput,
   type HeadObjectCommandOutput,
 } from '@aws-sdk/client-s3';
-import type { Body, ListRequest, ObjectHeaders, PartChecksum, WriteCondition } from '../object-store.js';
+import type {
+  Body,
+  ListRequest,
+  ObjectHeaders,
+  PartChecksum,
+  WriteCondition,
+  WrittenObject,
+} from '../object-store.js';
 import type { Attempt } from './attempt.js';
 import { bodyLength, checksumsOfSdk, sdkChecksum } from './checksum.js';
 import type { S3Clients } from './client.js';
+import { conditionHeaders } from './context.js';
 import { fullChecksumOf, type ChecksumHeader } from './full-checksum.js';
 import { fromSdkHeaders, toSdkHeaders } from './headers.js';
 import type {
   AnsweredObject,
+  CopyRequest,
   GetHandler,
   GetOptions,
   ListedPage,
@@ -137,6 +147,43 @@ export class SdkCalls implements ObjectCalls {
       ...(condition.ifMatch === undefined ? {} : { IfMatch: condition.ifMatch }),
     });
     await this.#clients.client.send(command, { abortSignal: attempt.signal });
+  }
+
+  async copy(
+    key: string,
+    { source, sourceEtag, headers, replaces, condition }: CopyRequest,
+    attempt: Attempt,
+  ): Promise<WrittenObject> {
+    // With the metadata goes what belongs to the content; what says where and how it is kept, and where it leads, doesn't.
+    const {
+      StorageClass,
+      WebsiteRedirectLocation,
+      ServerSideEncryption,
+      SSEKMSKeyId,
+      BucketKeyEnabled,
+      ...content
+    } = toSdkHeaders(headers);
+    const command = new CopyObjectCommand({
+      Bucket: this.#bucket,
+      Key: key,
+      CopySource: source,
+      ...(sourceEtag === undefined ? {} : { CopySourceIfMatch: sourceEtag }),
+      ...(replaces
+        ? { MetadataDirective: 'REPLACE' as const, ...content }
+        : { MetadataDirective: 'COPY' as const }),
+      StorageClass,
+      WebsiteRedirectLocation,
+      ServerSideEncryption,
+      SSEKMSKeyId,
+      BucketKeyEnabled,
+      ...conditionHeaders(condition),
+    });
+    const output = await this.#clients.slowClient.send(command, { abortSignal: attempt.signal });
+    const { ETag, LastModified } = output.CopyObjectResult ?? {};
+    return {
+      etag: ETag ?? '',
+      ...(LastModified === undefined ? {} : { lastModifiedMs: LastModified.getTime() }),
+    };
   }
 
   async uploadPart(

@@ -23,7 +23,7 @@ export class S3AnswerError extends Error {
 }
 
 /** The text of the first element of that name: S3's errors are flat. */
-function element(xml: string, name: string): string | undefined {
+export function element(xml: string, name: string): string | undefined {
   const text = new RegExp(`<${name}>([^<]*)</${name}>`).exec(xml)?.[1];
   return text === undefined ? undefined : decodeEntities(text);
 }

@@ -28,6 +28,8 @@ export interface DirectRequest {
   readonly body?: Body;
   /** Sending it twice does what sending it once does. */
   readonly repeatable: boolean;
+  /** The store may work for minutes before it answers. */
+  readonly slow?: true;
 }
 
 /** A success's answer, as it comes. The chunk's buffer is used again after the call. */
@@ -113,6 +115,7 @@ export class Transport {
   ): Promise<Answer> {
     const credentials = this.#options.noSignRequest ? undefined : await this.#credentials(endpoint);
     const head = this.#head(endpoint, request, credentials);
+    const { timeouts } = this.#options;
     let answer: AnswerHead | undefined;
     let refused = false;
     const errorBody: Buffer[] = [];
@@ -125,7 +128,7 @@ export class Transport {
           head,
           body: request.body ?? [],
           signal: attempt.signal,
-          silenceMs: this.#options.timeouts.idleMs,
+          silenceMs: request.slow ? timeouts.slowCallMs : timeouts.idleMs,
         },
         {
           head: (received) => {
