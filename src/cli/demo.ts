@@ -16,8 +16,7 @@ import { createS3Store } from '../store/s3/s3-store.js';
 import type { Command } from './command.js';
 import { startDaemon } from './daemon.js';
 import { demoText } from './demo-text.js';
-import { seedBucket } from './demo-seed.js';
-import { openEmbeddedStore, type RunningStore } from './embedded-store.js';
+import type { RunningStore } from './embedded-store.js';
 import { freePort, isFree, presentAddresses } from './ports.js';
 import { aborted } from './shutdown.js';
 import { Teardown } from './teardown.js';
@@ -40,6 +39,8 @@ export const demoCommand: Command = {
     const directory = values.dir ?? join(defaultStateDirectory(facts), 's3nfsd-demo');
     const started = new Teardown();
     try {
+      // Not imported above: a daemon that serves has no use for it, and would hold it in memory.
+      const { openEmbeddedStore } = await import('./embedded-store.js');
       const store = await openEmbeddedStore({
         directory: join(directory, 'buckets'),
         host: '127.0.0.1',
@@ -84,6 +85,7 @@ async function seed(store: RunningStore, log: Logger): Promise<void> {
     log,
   });
   try {
+    const { seedBucket } = await import('./demo-seed.js');
     await seedBucket(objects, packageRoot());
   } finally {
     await objects.close();

@@ -3,10 +3,8 @@ import { readFileSync } from 'node:fs';
 import { ConfigError } from '../../config/config-error.js';
 import { resolveOptions } from '../../config/resolve.js';
 import { PROXY_OPTIONS } from '../../config/schema.js';
-import { startFaultProxy } from '../store/faults/proxy.js';
 import { createLogger } from '../telemetry/log.js';
 import type { Command } from './command.js';
-import { faultPlanOf } from './fault-plan.js';
 import { listenFailure } from './ports.js';
 import { aborted } from './shutdown.js';
 
@@ -29,6 +27,11 @@ export const proxyCommand: Command = {
     if (values.to === null) throw new ConfigError('name the server to stand before: --to URL');
     const host = values.listen[0]?.host ?? '127.0.0.1';
     const port = values.listen[0]?.port ?? values.port;
+    // Not imported above: a daemon that serves has no use for it, and would hold it in memory.
+    const [{ startFaultProxy }, { faultPlanOf }] = await Promise.all([
+      import('../store/faults/proxy.js'),
+      import('./fault-plan.js'),
+    ]);
     const proxy = await startFaultProxy({
       to: serverOf(values.to),
       host,

@@ -5,8 +5,6 @@ import { STORE_OPTIONS } from '../../config/schema.js';
 import { defaultStateDirectory, processFacts } from '../../config/serve-config.js';
 import { createLogger } from '../telemetry/log.js';
 import type { Command } from './command.js';
-import { faultPlanOf } from './fault-plan.js';
-import { openEmbeddedStore } from './embedded-store.js';
 import { aborted } from './shutdown.js';
 
 export const storeCommand: Command = {
@@ -22,6 +20,11 @@ export const storeCommand: Command = {
   run: async (parsed, { env, stdout, stderr, shutdown }) => {
     const { values, warnings } = resolveOptions(STORE_OPTIONS, { arguments: parsed, env });
     for (const warning of warnings) stderr(`s3nfsd: ${warning}`);
+    // Not imported above: a daemon that serves has no use for it, and would hold it in memory.
+    const [{ openEmbeddedStore }, { faultPlanOf }] = await Promise.all([
+      import('./embedded-store.js'),
+      import('./fault-plan.js'),
+    ]);
     const store = await openEmbeddedStore({
       directory: values.dir ?? join(defaultStateDirectory(processFacts(env)), 'store'),
       host: values.listen[0]?.host ?? '127.0.0.1',
