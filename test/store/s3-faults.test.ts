@@ -124,14 +124,18 @@ await t.test('retries end: throttled and unavailable are told apart', async (t) 
 });
 
 await t.test('silence is given up: before the answer and inside a body', async (t) => {
-  const timeouts = { firstByteMs: 60, idleMs: 60 };
+  // Short, but longer than a busy machine takes to answer, mostly; where it isn't, the same is asked and answered once more.
+  const timeouts = { firstByteMs: 250, idleMs: 250 };
   const silentBody: Answer = (response) => {
     response.writeHead(206, { etag, 'content-range': 'bytes 2-17/20', 'content-length': '16' });
     response.write(content.subarray(2, 6));
   };
-  const { store, server } = await scriptedStore(t, [hang, silentBody, whole], { timeouts });
+  const byRange: Answer = (response, request) =>
+    (request.headers.range === 'bytes=6-17' ? whole : silentBody)(response, request);
+  const { store, server } = await scriptedStore(t, [hang, ...Array<Answer>(9).fill(byRange)], { timeouts });
   t.equal((await read(store)).bytes, content.subarray(2, 18).toString());
-  t.equal(server.requests[2]?.headers.range, 'bytes=6-17');
+  t.ok(server.requests.length >= 3);
+  t.same([...new Set(server.requests.map(({ headers }) => headers.range))], ['bytes=2-17', 'bytes=6-17']);
   const silent = await scriptedStore(t, [hang, hang], { timeouts, retry: { attemptsMax: 2, backoffMs: 1 } });
   t.equal(await storeErrorKind(silent.store.put('key', [content], headers)), 'unavailable');
   t.equal(silent.server.requests.length, 2);
