@@ -3,7 +3,7 @@ import { fileBytesMax } from '../write/part-map.js';
 import type { DurableRecord } from '../write/durable-record.js';
 import type { ChangeWitness as SessionWitness } from '../write/session-options.js';
 import { WriteSession } from '../write/write-session.js';
-import { applyAttributes } from './apply-attributes.js';
+import { applyAttributes, laterMtime } from './apply-attributes.js';
 import { FsError } from './errors.js';
 import type { AttributeChanges } from './file-system.js';
 import { durableOptions, sessionOptions } from './file-session.js';
@@ -33,8 +33,6 @@ interface Writer {
   readonly client: string;
   readonly patience?: AbortSignal;
 }
-
-const NS_PER_MS = 1_000_000n;
 
 export class Content {
   readonly #volume: Volume;
@@ -221,9 +219,4 @@ type Change = (session: WriteSession, witness: SessionWitness) => Promise<void>;
 /** A change has to wait: it isn't known which version of the object the session rests on. */
 class UnsettledError extends Error {
   override readonly name = 'UnsettledError';
-}
-
-/** The clock counts milliseconds: within one, each change moves mtime all the same. */
-function laterMtime(mtimeNs: bigint, nowNs: bigint): bigint {
-  return mtimeNs >= nowNs && mtimeNs - nowNs < NS_PER_MS ? mtimeNs + 1n : nowNs;
 }

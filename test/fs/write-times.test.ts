@@ -66,3 +66,16 @@ await t.test('each WRITE moves mtime, also within a millisecond', async (t) => {
   const later = await m.fs.write(m.context, handle, 0, Buffer.from('z'), 'unstable');
   t.equal(later.file.after?.mtimeNs, BigInt(m.clock.nowMs()) * 1_000_000n);
 });
+
+await t.test('a SETATTR to the time of now does not take mtime back behind a WRITE', async (t) => {
+  const m = await mounted(t, {});
+  const handle = await m.write('f', 'x', { commit: false });
+  const mtime = async (): Promise<bigint> => (await m.fs.getattr(m.context, handle)).mtimeNs;
+  for (const changes of [{ mtimeNs: 'now' }, { size: 0 }] as const) {
+    await m.fs.write(m.context, handle, 0, Buffer.from('y'), 'unstable');
+    await m.fs.write(m.context, handle, 0, Buffer.from('z'), 'unstable');
+    const written = await mtime();
+    await m.fs.setattr(m.context, handle, changes);
+    t.ok((await mtime()) > written);
+  }
+});
