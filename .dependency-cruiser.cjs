@@ -33,7 +33,7 @@ module.exports = {
     only(
       'fs-knows-no-wire',
       '^src/fs/',
-      '^src/(fs|read|write|store/object-store|store/errors|state|memory|telemetry)',
+      '^src/(fs|read|write|store/object-store|store/errors|state|memory|cancel|telemetry)',
     ),
     only('rpc-knows-no-files', '^src/rpc/', '^(protocol/|src/(rpc|memory|cancel|telemetry)/)'),
     only('nfs3-on-fs', '^src/nfs3/', '^(protocol/|src/(nfs3|rpc|fs|telemetry)/)'),

@@ -11,6 +11,7 @@ export class LightSignal implements AbortSignal {
   onabort: AbortSignal['onabort'] = null;
   #aborted = false;
   #reason: unknown;
+  #makeReason: (() => unknown) | undefined;
   /** The first listener has a field of its own, since most signals have one; the set is made for the second. */
   #listener: Listener | undefined;
   #others: Set<Listener> | undefined;
@@ -20,11 +21,15 @@ export class LightSignal implements AbortSignal {
   }
 
   get reason(): unknown {
+    if (this.#makeReason !== undefined) {
+      this.#reason = this.#makeReason();
+      this.#makeReason = undefined;
+    }
     return this.#reason;
   }
 
   throwIfAborted(): void {
-    if (this.#aborted) throw this.#reason;
+    if (this.#aborted) throw this.reason;
   }
 
   /** Only 'abort' is listened to. It comes once, so `once` makes no difference; other options are ignored. */
@@ -55,7 +60,20 @@ export class LightSignal implements AbortSignal {
     if (this.#aborted) return;
     this.#aborted = true;
     this.#reason = reason ?? new DOMException('This operation was aborted', 'AbortError');
-    this.dispatchEvent(new Event('abort'));
+    this.#tell();
+  }
+
+  /** As `abort`, with a reason that is made when somebody asks for it: an error takes longer to make than all else here. */
+  abortFor(makeReason: () => unknown): void {
+    if (this.#aborted) return;
+    this.#aborted = true;
+    this.#makeReason = makeReason;
+    this.#tell();
+  }
+
+  #tell(): void {
+    if (this.onabort !== null || this.#listener !== undefined || this.#others !== undefined)
+      this.dispatchEvent(new Event('abort'));
   }
 
   #taken(): Listener | undefined {

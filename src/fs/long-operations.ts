@@ -2,6 +2,7 @@
  * Operations that may outlast a client's patience. Past the deadline the caller is told EJUKEBOX while the operation goes
  * on; its retry, which comes with a new transaction id, joins the operation or collects its result.
  */
+import { LightSignal } from '../cancel/light-signal.js';
 import type { Clock } from './clock.js';
 import { FsError } from './errors.js';
 
@@ -93,14 +94,14 @@ export class LongOperations {
    * for others and have changed nothing: the caller is told to come back, and nothing of this call happens later.
    */
   async patiently<T>(what: string, operation: (patience: AbortSignal) => Promise<T>): Promise<T> {
-    const patience = new AbortController();
+    const patience = new LightSignal();
     const cancel = this.#clock.after(JUKEBOX_AFTER_MS, () =>
       patience.abort(
         new FsError('EJUKEBOX', `${what} waited for others longer than ${JUKEBOX_AFTER_MS} ms; try again`),
       ),
     );
     try {
-      return await operation(patience.signal);
+      return await operation(patience);
     } finally {
       cancel();
     }

@@ -33,7 +33,8 @@ export interface FileUploadOptions {
 
 export class FileUpload {
   readonly #options: FileUploadOptions;
-  readonly #limit: LimitFunction;
+  /** Made for the first part: most files are one PUT. */
+  #limit: LimitFunction | undefined;
   /** Parts going out while data arrives; these never reject. */
   readonly #streaming = new Set<Promise<void>>();
   #upload: MultipartUpload | undefined;
@@ -45,7 +46,12 @@ export class FileUpload {
 
   constructor(options: FileUploadOptions) {
     this.#options = options;
-    this.#limit = pLimit(options.parallel);
+  }
+
+  /** Runs `send` when fewer are under way than may be. */
+  #limited<T>(send: () => Promise<T>): Promise<T> {
+    this.#limit ??= pLimit(this.#options.parallel);
+    return this.#limit(send);
   }
 
   /** Some of the file's bytes are nowhere but in the upload. */
@@ -171,7 +177,7 @@ export class FileUpload {
     if (part.streamed || !part.complete || this.#refused || this.#options.isPromised(part.start)) return;
     part.streamed = true;
     part.queued = true;
-    const going = this.#limit(() => this.#sendEarly(part)).finally(() => {
+    const going = this.#limited(() => this.#sendEarly(part)).finally(() => {
       part.queued = false;
       this.#streaming.delete(going);
       this.#options.spiller.poke();
@@ -251,7 +257,7 @@ export class FileUpload {
     const failures: unknown[] = [];
     const parts: UploadedPart[] = [];
     const sending = plan.map((planned, at) =>
-      this.#limit(async () => {
+      this.#limited(async () => {
         if (failures.length > 0) return;
         try {
           parts[at] = await this.#sendPlanned(upload, planned, signal);

@@ -9,8 +9,8 @@
  *
  * A failed publish leaves everything as it was: the same session may be published again, also under another key.
  */
-import { setMaxListeners } from 'node:events';
 import { isDeepStrictEqual } from 'node:util';
+import { LightSignal } from '../cancel/light-signal.js';
 import type { ByteSlices, ObjectVersion } from '../memory/byte-slices.js';
 import { StoreError } from '../store/errors.js';
 import type { ObjectHeaders, ObjectStore, WrittenObject } from '../store/object-store.js';
@@ -53,15 +53,13 @@ export class WriteSession {
   #changedBytes = 0;
   #changes = 0;
   readonly #gate = new Gate();
-  readonly #closing = new AbortController();
+  readonly #closing = new LightSignal();
   /** The publication under way; never rejects. */
   #publishing: Promise<void> | undefined;
 
   /** `cut` is how an earlier run cut the file into parts. */
   constructor(options: WriteSessionOptions, cut?: Cut) {
-    // As many requests listen as are under way.
-    setMaxListeners(0, this.#closing.signal);
-    const parts = makeSessionParts(options, cut, this.#closing.signal);
+    const parts = makeSessionParts(options, cut, this.#closing);
     this.#store = options.store;
     this.#content = parts.content;
     this.#source = parts.source;
@@ -150,7 +148,7 @@ export class WriteSession {
           const piece = data.subarray(done, end - offset);
           // All or nothing, as far as the caller has a say.
           const until = done === 0 ? patience : undefined;
-          const part = await this.#content.write(from, piece, this.#closing.signal, until);
+          const part = await this.#content.write(from, piece, this.#closing, until);
           this.#durability?.written(from, end);
           this.#changedBytes += piece.length;
           this.#changes += 1;
@@ -168,7 +166,7 @@ export class WriteSession {
     this.#assertSize(size);
     await this.#gate.exclusive(async () => {
       witness?.mayBegin();
-      this.#closing.signal.throwIfAborted();
+      this.#closing.throwIfAborted();
       this.#durability?.truncated(size);
       await this.#content.truncate(size);
       this.#changes += 1;
@@ -186,7 +184,7 @@ export class WriteSession {
     await this.#keeps.join((begun) =>
       this.#gate.shared(() => {
         begun();
-        this.#closing.signal.throwIfAborted();
+        this.#closing.throwIfAborted();
         return durability.keep();
       }),
     );
@@ -217,7 +215,7 @@ export class WriteSession {
    */
   async publish(asked: PublishRequest | (() => PublishRequest)): Promise<PublishedVersion> {
     return await this.#gate.exclusive(async () => {
-      this.#closing.signal.throwIfAborted();
+      this.#closing.throwIfAborted();
       const request = typeof asked === 'function' ? asked() : asked;
       const published = this.#publishAlone(request);
       this.#publishing = published.then(
@@ -245,7 +243,7 @@ export class WriteSession {
 
   /** Drops the data, aborts the upload, frees memory and spool. The session is of no use afterwards. */
   async discard(): Promise<void> {
-    this.#closing.abort(this.#aborted(undefined));
+    this.#closing.abortFor(() => this.#aborted(undefined));
     await this.#gate.exclusive(async () => {
       await this.#upload.settled();
       await this.#content.clear();
@@ -256,7 +254,7 @@ export class WriteSession {
 
   /** Frees memory and the undurable spool. What `keep` made safe stays, the upload too, for whoever reads the journal. */
   async leave(): Promise<void> {
-    this.#closing.abort(this.#aborted(undefined));
+    this.#closing.abortFor(() => this.#aborted(undefined));
     await this.#gate.exclusive(async () => {
       await this.#upload.settled();
       await this.#content.clear();

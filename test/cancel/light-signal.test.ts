@@ -83,3 +83,23 @@ await t.test('anyOf is aborted with the first, for its reason', (t) => {
   t.notOk(left.signal.aborted, 'not behind its end');
   t.end();
 });
+
+await t.test('a reason may be made when somebody asks for it, once', (t) => {
+  const signal = new LightSignal();
+  let made = 0;
+  let told = 0;
+  signal.addEventListener('abort', () => (told += 1));
+  signal.abortFor(() => {
+    made += 1;
+    return new Error('why');
+  });
+  t.equal(signal.aborted, true);
+  t.same([told, made], [1, 0]);
+  t.throws(() => signal.throwIfAborted(), { message: 'why' });
+  t.equal(signal.reason, signal.reason);
+  t.equal(made, 1);
+  signal.abort('again');
+  signal.abortFor(() => 'and again');
+  t.match(signal.reason, { message: 'why' });
+  t.end();
+});

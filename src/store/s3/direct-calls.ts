@@ -129,18 +129,17 @@ export class DirectCalls implements ObjectCalls {
     attempt: Attempt,
   ): Promise<string | undefined> {
     const { condition, checksum } = options;
+    const headers = headersOf(options.headers);
+    headers['x-amz-tagging'] = options.tagging;
+    headers['if-match'] = condition.ifMatch;
+    headers['if-none-match'] = condition.ifNoneMatch;
+    if (checksum !== undefined) headers[checksumHeader(checksum.algorithm)] = checksum.value;
     const head = await this.#transport.send(
       {
         method: 'PUT',
         key,
         query: PUT_OBJECT,
-        headers: {
-          ...headersOf(options.headers),
-          'x-amz-tagging': options.tagging,
-          'if-match': condition.ifMatch,
-          'if-none-match': condition.ifNoneMatch,
-          ...checksumOf(checksum),
-        },
+        headers,
         body,
         // After a lost answer, a second PUT would meet its own first: that is for put.ts to sort out.
         repeatable: condition.ifMatch === undefined && condition.ifNoneMatch === undefined,
@@ -180,7 +179,7 @@ export class DirectCalls implements ObjectCalls {
           'x-amz-copy-source-if-match': sourceEtag,
           'x-amz-metadata-directive': replaces ? 'REPLACE' : 'COPY',
           ...(replaces && contentOf(headers)),
-          ...placementOf(headers),
+          ...placed({}, headers),
           'if-match': condition.ifMatch,
           'if-none-match': condition.ifNoneMatch,
         },
@@ -308,39 +307,39 @@ function objectHeadersOf(headers: ReadonlyMap<string, string>): ObjectHeaders {
   };
 }
 
-type SentHeaders = Readonly<Record<string, string | undefined>>;
+type SentHeaders = Record<string, string | undefined>;
 
 function headersOf(headers: ObjectHeaders): SentHeaders {
-  const content = contentOf(headers);
-  return { ...content, 'content-type': content['content-type'] ?? UNTYPED, ...placementOf(headers) };
+  const sent = contentOf(headers);
+  sent['content-type'] ??= UNTYPED;
+  return placed(sent, headers);
 }
 
-/** User metadata, and what tells of the content. */
+/** User metadata, and what tells of the content. Set one by one: to spread them into a literal costs ten times as much. */
 function contentOf(headers: ObjectHeaders): SentHeaders {
-  const metadata = Object.entries(headers.metadata).map(
-    ([name, value]) => [METADATA + name.toLowerCase(), encodeMetadata(value)] as const,
-  );
-  return {
-    ...Object.fromEntries(metadata),
-    'content-type': headers.contentType,
-    'content-encoding': headers.contentEncoding,
-    'content-language': headers.contentLanguage,
-    'content-disposition': headers.contentDisposition,
-    'cache-control': headers.cacheControl,
-    expires: headers.expires,
-  };
+  const sent: SentHeaders = { 'content-type': headers.contentType };
+  for (const name in headers.metadata) {
+    const value = headers.metadata[name];
+    if (value !== undefined) sent[METADATA + name.toLowerCase()] = encodeMetadata(value);
+  }
+  sent['content-encoding'] = headers.contentEncoding;
+  sent['content-language'] = headers.contentLanguage;
+  sent['content-disposition'] = headers.contentDisposition;
+  sent['cache-control'] = headers.cacheControl;
+  sent['expires'] = headers.expires;
+  return sent;
 }
 
-/** Where and how an object is kept, and where it leads. */
-function placementOf(headers: ObjectHeaders): SentHeaders {
-  return {
-    'x-amz-storage-class': headers.storageClass,
-    'x-amz-website-redirect-location': headers.websiteRedirect,
-    'x-amz-server-side-encryption': headers.encryption?.algorithm,
-    'x-amz-server-side-encryption-aws-kms-key-id': headers.encryption?.keyId,
-    'x-amz-server-side-encryption-bucket-key-enabled':
-      headers.encryption?.bucketKey === true ? 'true' : undefined,
-  };
+/** Adds where and how an object is kept, and where it leads. */
+function placed(sent: SentHeaders, headers: ObjectHeaders): SentHeaders {
+  sent['x-amz-storage-class'] = headers.storageClass;
+  sent['x-amz-website-redirect-location'] = headers.websiteRedirect;
+  const { encryption } = headers;
+  if (encryption === undefined) return sent;
+  sent['x-amz-server-side-encryption'] = encryption.algorithm;
+  sent['x-amz-server-side-encryption-aws-kms-key-id'] = encryption.keyId;
+  if (encryption.bucketKey === true) sent['x-amz-server-side-encryption-bucket-key-enabled'] = 'true';
+  return sent;
 }
 
 function timeOf(value: string | undefined): number | undefined {
