@@ -5,12 +5,10 @@
  *   met -> foreseen, synced -> the bytes that lost are kept -> added, synced -> told, without being waited for -> ended
  *                                     the store failed -> as it was
  */
-import type { NodeTable } from '../state/node-table.js';
-import type { Logger } from '../telemetry/log.js';
-import type { Clock } from './clock.js';
 import { ConflictNews } from './conflict-news.js';
 import { FsError } from './errors.js';
-import type { Intent, IntentLog } from './intent-log.js';
+import type { Intent } from './intent-log.js';
+import type { JournaledVolume } from './journaled-volume.js';
 import type { FileNode } from './node.js';
 import { toFsError } from './store-errors.js';
 
@@ -21,21 +19,12 @@ const KEPT_MS = 7 * 24 * 3_600_000;
 
 const conflictRef = (id: bigint): string => `conflict:${id}`;
 
-/** The part of a volume that is used here. */
-interface OwnVolume {
-  readonly name: string;
-  readonly table: NodeTable;
-  readonly intents: IntentLog;
-  readonly clock: Clock;
-  readonly log: Logger;
-}
-
 export class ConflictRecords {
-  readonly #volume: OwnVolume;
+  readonly #volume: JournaledVolume;
   /** By the file's id. */
   readonly #news = new Map<bigint, ConflictNews>();
 
-  constructor(volume: OwnVolume) {
+  constructor(volume: JournaledVolume) {
     this.#volume = volume;
   }
 

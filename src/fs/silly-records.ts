@@ -2,10 +2,8 @@
  * Which files of a volume have names that clients made to remove them later, and where the objects of those are. In the journal, so that
  * a restart finds them again.
  */
-import type { NodeTable } from '../state/node-table.js';
-import type { Logger } from '../telemetry/log.js';
-import type { Clock } from './clock.js';
-import type { Intent, IntentLog } from './intent-log.js';
+import type { Intent } from './intent-log.js';
+import type { JournaledVolume } from './journaled-volume.js';
 import type { DirectoryNode, FileNode, SillyState } from './node.js';
 
 export type SillyIntent = Extract<Intent, { kind: 'silly-name' }>;
@@ -16,12 +14,7 @@ const JOURNALED_EACH_MS = 3_600_000;
 const sillyRef = (id: bigint): string => `silly:${id}`;
 
 /** The part of a volume that is used here. */
-interface OwnVolume {
-  readonly name: string;
-  readonly table: NodeTable;
-  readonly intents: IntentLog;
-  readonly clock: Clock;
-  readonly log: Logger;
+interface OwnVolume extends JournaledVolume {
   keyOf(node: FileNode): string;
   nameOf(node: FileNode): string;
   parentOf(node: FileNode): DirectoryNode;
