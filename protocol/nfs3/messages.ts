@@ -2,10 +2,10 @@
  * Arguments and results of the 22 procedures of NFSv3 (RFC 1813 3.3), in the RFC's order. Every result is
  * `{ status: 'NFS3_OK', resok } | { status: <a failure>, resfail }`; GETATTR's failure alone has no body.
  */
+import { directoryList } from './directory-list.js';
 import {
   arm,
   bool,
-  list,
   opaque,
   opaqueSlices,
   optional,
@@ -152,7 +152,7 @@ export type entry3 = Infer<typeof entry3>;
 export const READDIR3resok = struct({
   dir_attributes: post_op_attr,
   cookieverf: cookieverf3,
-  reply: struct({ entries: list(entry3, ENTRIES_MAX), eof: bool }),
+  reply: directoryList(entry3, ENTRIES_MAX),
 });
 export const READDIR3res = result(READDIR3resok, directoryFailure);
 
@@ -174,7 +174,7 @@ export type entryplus3 = Infer<typeof entryplus3>;
 export const READDIRPLUS3resok = struct({
   dir_attributes: post_op_attr,
   cookieverf: cookieverf3,
-  reply: struct({ entries: list(entryplus3, ENTRIES_MAX), eof: bool }),
+  reply: directoryList(entryplus3, ENTRIES_MAX),
 });
 export const READDIRPLUS3res = result(READDIRPLUS3resok, directoryFailure);
 

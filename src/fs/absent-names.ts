@@ -6,9 +6,15 @@ const NAMES_MAX = 1024;
 
 export class AbsentNames {
   #foundMs: Map<string, number> | undefined;
+  #latestMs = Number.NEGATIVE_INFINITY;
 
   get size(): number {
     return this.#foundMs?.size ?? 0;
+  }
+
+  /** When any name was last found absent, be it there again by now (milliseconds since the epoch). */
+  get latestMs(): number {
+    return this.#latestMs;
   }
 
   /** When the name was found absent (milliseconds since the epoch). */
@@ -17,6 +23,7 @@ export class AbsentNames {
   }
 
   set(name: string, foundMs: number): void {
+    this.#latestMs = Math.max(this.#latestMs, foundMs);
     const names = (this.#foundMs ??= new Map<string, number>());
     names.delete(name);
     names.set(name, foundMs);

@@ -27,7 +27,7 @@ import { PSEUDO_EXPORT_ID, PseudoRoot } from './pseudo-root.js';
 import type { FileBytes } from './reading.js';
 import type { RoomForWrites } from './room-for-writes.js';
 import { modeAfterWrite } from './set-id.js';
-import { shownEntries } from './shown-entry.js';
+import { shownEntries, ShownRuns } from './shown-entry.js';
 import { after, type Soon } from './soon.js';
 
 /** READ and WRITE payloads: what Linux asks for at most. */
@@ -42,6 +42,7 @@ export class ExportedFileSystem implements Fs.FileSystem {
   readonly #exports: ReadonlyMap<bigint, Export>;
   readonly #pseudo: PseudoRoot;
   readonly #places: Places;
+  readonly #runs: ShownRuns;
   readonly #above: PseudoDirectories;
   readonly #long: LongOperations;
   readonly #entries: EntryCalls;
@@ -60,6 +61,7 @@ export class ExportedFileSystem implements Fs.FileSystem {
     this.#exports = new Map(parts.exports.map((exported) => [exported.id, exported]));
     this.#pseudo = new PseudoRoot(parts.exports, parts.startedNs);
     this.#places = new Places({ exports: this.#exports, pseudo: this.#pseudo, handles: parts.handles });
+    this.#runs = new ShownRuns(this.#places);
     this.#above = new PseudoDirectories(this.#pseudo, this.#places);
     this.#long = parts.long;
     this.#entries = new EntryCalls(this.#places, parts.long);
@@ -267,6 +269,7 @@ export class ExportedFileSystem implements Fs.FileSystem {
     cookie: bigint,
     entriesMax: number,
     wanted: 'names' | 'attributes' = 'names',
+    form: 'entries' | 'runs' = 'entries',
   ): Promise<Fs.DirectoryPage> {
     const place = this.#places.resolve(context, directory);
     if (place.kind === 'pseudo') return this.#above.readdir(context, place.directory, cookie, entriesMax);
@@ -282,11 +285,15 @@ export class ExportedFileSystem implements Fs.FileSystem {
       return { entries: dots.slice(0, entriesMax), end: false, attributes };
     }
     const from = cookie <= DOT_DOT_COOKIE ? 0n : cookie;
-    const call = { max: entriesMax - dots.length, begunMs, wanted };
+    const call = { max: entriesMax - dots.length, begunMs, wanted, form };
     const scan = await exported.volume.scans.read(node, from, call);
     await exported.volume.volume.nodes.listedSettled();
     const entries = shownEntries(this.#places, exported, scan.entries, wanted);
-    return { entries: [...dots, ...entries], end: scan.end, attributes };
+    const more = scan.more && {
+      run: this.#runs.shown(exported, scan.more.run),
+      from: scan.more.from,
+    };
+    return { entries: [...dots, ...entries], ...(more && { more }), end: scan.end, attributes };
   }
 
   async space(

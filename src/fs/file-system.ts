@@ -133,9 +133,25 @@ export interface DirectoryEntry {
   readonly handle?: Handle;
 }
 
+/**
+ * Entries in order, of which nothing is told but what each has here. One object is given out for many calls, and nothing in it changes: what is made
+ * of it may be kept beside it.
+ */
+export interface EntryRun {
+  /** File ids, which are the cookies as well. */
+  readonly ids: BigUint64Array;
+  /** Names as bytes (UTF-8), one behind the other, and where each ends. */
+  readonly names: Buffer;
+  readonly nameEnds: Uint32Array;
+  /** Of each, one behind the other, all of one length. */
+  readonly handles: Buffer;
+}
+
 export interface DirectoryPage {
   readonly entries: readonly DirectoryEntry[];
-  /** True when the last entry of the directory is in `entries`. */
+  /** What comes behind `entries`: those of the run from that index on. */
+  readonly more?: { readonly run: EntryRun; readonly from: number };
+  /** True when the last entry of the directory is in `entries` or the run. */
   readonly end: boolean;
   /** Of the directory; undefined in the middle of a scan, where telling them would take a request to the store. */
   readonly attributes: Attributes | undefined;
@@ -224,13 +240,17 @@ export interface FileSystem {
     toDirectory: Handle,
     toName: Buffer,
   ): Promise<{ readonly from: ChangeReport; readonly to: ChangeReport }>;
-  /** At most `entriesMax` entries after `cookie` (0: from the start). Fewer than that doesn't mean the end. */
+  /**
+   * At most `entriesMax` entries after `cookie` (0: from the start). Fewer than that doesn't mean the end. Only to who takes `runs` are some given as such, be
+   * they more than that.
+   */
   readdir(
     context: Context,
     directory: Handle,
     cookie: bigint,
     entriesMax: number,
     wanted?: 'names' | 'attributes',
+    form?: 'entries' | 'runs',
   ): Promise<DirectoryPage>;
   space(context: Context, file: Handle): Promise<SpaceReport & { readonly attributes: Attributes }>;
   limits(context: Context, file: Handle): Promise<Limits & { readonly attributes: Attributes }>;

@@ -27,9 +27,28 @@ export interface TakenPage extends ListedPage {
   readonly takenMs: number;
 }
 
+/** The entries of a page of which nothing is known but names and ids (scanned-run.ts). */
+export interface ScannedRun {
+  /** Of each entry, in the page's order. They are cookies as well. */
+  readonly ids: BigUint64Array;
+  /** Names (UTF-8), one behind the other, and where each ends. */
+  readonly names: Buffer;
+  readonly nameEnds: Uint32Array;
+  /** `changes` of the volume's nodes, and of the directory's entries, as they were. */
+  readonly changes: number;
+  readonly entryChanges: number;
+}
+
+/** What readers made of a held page, for the next of them: a scan's run of it, once it was tried to make one (scanned-run.ts). */
+export interface PageReadings {
+  run?: ScannedRun | 'none';
+}
+
 /** A page, and the sort key that it begins after. */
 export interface HeldPage extends TakenPage {
   readonly after: string;
+  /** Absent where the page serves one call. */
+  readonly readings?: PageReadings;
 }
 
 /** Index of the first entry behind the sort key, of entries in order. */

@@ -2,7 +2,7 @@
  * Nodes in memory, by id. There is one object a node for as long as anybody holds it: state that two objects disagreed on
  * would be lost. Idle nodes leave by age of use; the state database remembers them.
  */
-import type { NodeRecord, NodeTable } from '../state/node-table.js';
+import type { InternedNames, NodeRecord, NodeTable } from '../state/node-table.js';
 import { Recent } from '../state/recent.js';
 import { toNs } from './clock.js';
 import { FsError } from './errors.js';
@@ -48,6 +48,8 @@ export class NodeCache {
   #changes = 0;
   #settledChanges = 0;
   #namedChanges = 0;
+  /** Nodes made in memory so far. */
+  #made = 0;
 
   /** Keeps at most `keptMax` nodes that nobody else holds. */
   constructor(table: NodeTable, keptMax = NODES_KEPT_MAX) {
@@ -102,22 +104,49 @@ export class NodeCache {
     entries: readonly Pick<ListedEntry, 'name' | 'kind'>[],
     takenMs: number,
   ): ListedNode[] {
+    const { ids, known } = this.#interned(parent, entries);
+    return ids.map((id, at) => {
+      const record = known[at];
+      if (record === undefined) return { id, cookie: id, node: undefined };
+      const { name = '', kind = 'file' } = entries[at] ?? {};
+      return this.#known(parent, record, { name, kind }, takenMs);
+    });
+  }
+
+  /**
+   * The ids of names, as `listed` has them, where it would tell nothing else of any of them: undefined where one has a node, or facts that a listing may confirm,
+   * or another cookie. They are good until `changes` is another number.
+   */
+  bareIds(
+    parent: DirectoryNode,
+    entries: readonly Pick<ListedEntry, 'name' | 'kind'>[],
+  ): BigUint64Array | undefined {
+    const { ids, known } = this.#interned(parent, entries);
+    const isBare = known.every((record, at) => {
+      if (record === undefined) return true;
+      const { id, place, facts } = record;
+      const isSame = place === undefined && kindOf(facts) === entries[at]?.kind;
+      return isSame && !hasProof(facts) && this.peek(id) === undefined;
+    });
+    return isBare ? BigUint64Array.from(ids) : undefined;
+  }
+
+  /** Another number once a node was made in memory or anything in the table has changed, but for names that a listing showed for the first time. */
+  get changes(): number {
+    return this.#made + this.#table.changes;
+  }
+
+  /** ESTALE when the directory was removed. */
+  #interned(parent: DirectoryNode, entries: readonly Pick<ListedEntry, 'name' | 'kind'>[]): InternedNames {
     if (this.#table.get(parent.id) === undefined)
       throw new FsError('ESTALE', `directory ${parent.id} was removed`);
-    const found = this.#table.internListed(
+    const interned = this.#table.internListed(
       parent.id,
       entries.map(({ name }) => name),
       entries.map(({ kind }) => bareFacts(kind)),
     );
-    return found.map(({ record, isNew }, at) => {
-      const { id } = record;
-      if (isNew) {
-        this.#changes++;
-        return { id, cookie: id, node: undefined };
-      }
-      const { name = '', kind = 'file' } = entries[at] ?? {};
-      return this.#known(parent, record, { name, kind }, takenMs);
-    });
+    for (const record of interned.known) if (record === undefined) this.#changes++;
+    return interned;
   }
 
   #known(
@@ -301,6 +330,7 @@ export class NodeCache {
   }
 
   #keep(node: FsNode): FsNode {
+    this.#made++;
     if (node.kind === 'file') {
       node.listed = this.#listed.take(node.id);
     }

@@ -45,8 +45,13 @@ export class Places {
 
   /** As `sealOnce`, of many nodes: their handles, in their order. */
   sealMany(exportId: bigint, nodeIds: readonly bigint[]): Fs.Handle[] {
-    const handles = this.#handles.sealMany(exportId, nodeIds);
+    const handles = this.sealAll(exportId, nodeIds);
     return nodeIds.map((_, at) => handles.subarray(at * HANDLE_BYTES, (at + 1) * HANDLE_BYTES));
+  }
+
+  /** As `sealMany`: the handles one behind the other. */
+  sealAll(exportId: bigint, nodeIds: ArrayLike<bigint>): Buffer {
+    return this.#handles.sealMany(exportId, nodeIds);
   }
 
   found(exported: Export, node: FsNode): Fs.FoundFile {

@@ -8,7 +8,7 @@ import { kindOf } from './facts.js';
 import type { Freshness } from './freshness.js';
 import { DirectoryPages } from './directory-pages.js';
 import { isPlaceTold, listingTellsAll } from './known-places.js';
-import { firstAfter, type Continuation, type HeldPage } from './listed-page.js';
+import { firstAfter, type Continuation, type HeldPage, type ScannedRun } from './listed-page.js';
 import type { ListedNode } from './node-cache.js';
 import type { ListingWalk, PageSource } from './listing-walk.js';
 import { ListingWalks } from './listing-walks.js';
@@ -22,6 +22,7 @@ import {
   type Listing,
 } from './node.js';
 import type { RoutePage } from './route.js';
+import { runOf } from './scanned-run.js';
 import { seenOf } from './seen-version.js';
 import type { Volume } from './volume.js';
 
@@ -38,6 +39,15 @@ export interface ScanCall {
   readonly max: number;
   readonly begunMs: number;
   readonly wanted: 'names' | 'attributes';
+  /** Who takes no runs is given entries alone. */
+  readonly form: 'entries' | 'runs';
+}
+
+/** Entries, and what comes behind them: those of the run from that index on. */
+export interface ScannedPage {
+  readonly entries: readonly ScannedEntry[];
+  readonly more?: { readonly run: ScannedRun; readonly from: number };
+  readonly end: boolean;
 }
 
 /** The entries of a listing in order, with the files that weren't published then, as long as neither has changed since. */
@@ -73,11 +83,7 @@ export class Scans {
   }
 
   /** Entries after `cookie` (0n: from the start), without `.` and `..`. */
-  async read(
-    directory: DirectoryNode,
-    cookie: bigint,
-    call: ScanCall,
-  ): Promise<{ readonly entries: readonly ScannedEntry[]; readonly end: boolean }> {
+  async read(directory: DirectoryNode, cookie: bigint, call: ScanCall): Promise<ScannedPage> {
     this.#listed.set(directory.id, true);
     return this.#readAfter(directory, this.#positionOf(cookie), call, cookie === 0n ? 'anew' : undefined);
   }
@@ -87,7 +93,7 @@ export class Scans {
     after: string,
     call: ScanCall,
     begins: 'anew' | undefined,
-  ): Promise<{ readonly entries: readonly ScannedEntry[]; readonly end: boolean }> {
+  ): Promise<ScannedPage> {
     const { listing } = directory;
     const { max } = call;
     // A listing that changes made here overtook says nothing about changes made elsewhere.
@@ -106,6 +112,8 @@ export class Scans {
       };
     }
     const { page, from } = await this.#taken(directory, after, begins, call.begunMs);
+    const run = call.form === 'runs' ? runOf(this.#volume, directory, page) : undefined;
+    if (run !== undefined) return { entries: [], more: { run, from }, end: page.more === undefined };
     const { takenMs } = page;
     const taken = page.entries.slice(from, from + max);
     const end = page.more === undefined && from + max >= page.entries.length;

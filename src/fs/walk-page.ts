@@ -1,5 +1,5 @@
 /** A page of a walk (listing-walk.ts), and the memory that it takes: packed while it waits, as objects from when a client reads it. */
-import type { HeldPage } from './listed-page.js';
+import type { HeldPage, PageReadings } from './listed-page.js';
 import { bytesOfEntries, PackedEntries, type WaitingPage } from './packed-entries.js';
 
 /** Memory for pages: whatever is taken is given back. */
@@ -16,6 +16,8 @@ export interface WalkPage extends WaitingPage {
   readonly isAccounted: boolean;
   /** Held for its entries as objects. */
   heldBytes: number;
+  /** What readers made of it, while it is held. */
+  readings?: PageReadings;
 }
 
 /**
@@ -30,21 +32,24 @@ export function openPage(
   const { after, more, takenMs } = page;
   const isPacked = page.entries instanceof PackedEntries;
   const entries = page.entries instanceof PackedEntries ? page.entries.unpacked() : page.entries;
-  const held = more === undefined ? { after, entries, takenMs } : { after, entries, takenMs, more };
-  if (page.heldBytes > 0) return { held, isKept: true };
-  const bytes = bytesOfEntries(entries);
-  if (!memory.hold(bytes)) return { held, isKept: isPacked };
-  // Who was asked to give up pages for this one may have been the same walk.
-  if (hasEnded()) memory.release(bytes);
-  else {
+  const held: HeldPage = more === undefined ? { after, entries, takenMs } : { after, entries, takenMs, more };
+  if (page.heldBytes === 0) {
+    const bytes = bytesOfEntries(entries);
+    if (!memory.hold(bytes)) return { held, isKept: isPacked };
+    // Who was asked to give up pages for this one may have been the same walk.
+    if (hasEnded()) {
+      memory.release(bytes);
+      return { held, isKept: true };
+    }
     page.entries = entries;
     page.heldBytes = bytes;
   }
-  return { held, isKept: true };
+  return { held: { ...held, readings: (page.readings ??= {}) }, isKept: true };
 }
 
 export function letGoOf(page: WalkPage, memory: PageMemory): void {
   if (page.isAccounted) memory.give();
   if (page.heldBytes > 0) memory.release(page.heldBytes);
   page.heldBytes = 0;
+  delete page.readings;
 }

@@ -7,6 +7,7 @@ import type { Caller, Context, FileSystem } from '../fs/file-system.js';
 import type { Soon } from '../fs/soon.js';
 import { RpcAuthError, RpcRefusal, type Call } from '../rpc/service.js';
 import type { Logger } from '../telemetry/log.js';
+import type { RunEncoder } from './encoded-run.js';
 import { statusOf } from './status.js';
 
 export interface ProcedureOptions {
@@ -18,12 +19,14 @@ type Name = ProcedureName<typeof NFS3>;
 export type Args<N extends Name> = ArgsOf<typeof NFS3, N>;
 export type Result<N extends Name> = ResultOf<typeof NFS3, N>;
 
+/** What the handlers of a service share. */
+export interface Handling extends ProcedureOptions {
+  /** Runs of entries as READDIR and READDIRPLUS send them. */
+  readonly runs: { readonly names: RunEncoder; readonly attributes: RunEncoder };
+}
+
 /** One procedure before it is bound to a file system. */
-export type Handler<N extends Name> = (
-  options: ProcedureOptions,
-  args: Args<N>,
-  call: Call,
-) => Soon<Result<N>>;
+export type Handler<N extends Name> = (options: Handling, args: Args<N>, call: Call) => Soon<Result<N>>;
 
 /** nobody and nogroup: who a caller without credentials is. */
 const NOBODY = 65534;

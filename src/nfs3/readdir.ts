@@ -1,7 +1,8 @@
 import { DATA_BYTES_MAX, FATTR3_BYTES } from '../../protocol/nfs3/types.js';
 import type { DirectoryEntry } from '../fs/file-system.js';
 import { toFattr3 } from './attributes.js';
-import { COOKIE_VERIFIER, directoryReply, opaqueBytes, type ReplyLimits } from './directory-reply.js';
+import { COOKIE_VERIFIER, directoryReply, type ReplyLimits } from './directory-reply.js';
+import { opaqueBytes, type RunEncoder } from './encoded-run.js';
 import { answer, type Handler } from './procedure.js';
 
 /** READDIR3resok without entries: dir_attributes (present), cookieverf, end of the list, eof. */
@@ -14,7 +15,7 @@ export const readdir: Handler<'READDIR'> = (options, args, call) =>
     options,
     call,
     async (context) => {
-      const limits = limitsOf(args.count);
+      const limits = limitsOf(args.count, options.runs.names);
       const reply = await directoryReply(options.fs, context, args.dir, args.cookie, limits);
       return {
         status: 'NFS3_OK',
@@ -24,6 +25,7 @@ export const readdir: Handler<'READDIR'> = (options, args, call) =>
           reply: {
             entries: reply.entries.map(({ fileid, name, cookie }) => ({ fileid, name, cookie })),
             eof: reply.eof,
+            encoded: reply.encoded,
           },
         },
       };
@@ -31,10 +33,11 @@ export const readdir: Handler<'READDIR'> = (options, args, call) =>
     (status) => ({ status, resfail: { dir_attributes: undefined } }),
   );
 
-function limitsOf(count: number): ReplyLimits {
+function limitsOf(count: number, encoder: RunEncoder): ReplyLimits {
   return {
     replyBytes: Math.min(count, DATA_BYTES_MAX) - RESOK_FIXED_BYTES,
     directoryBytes: Infinity,
+    encoder,
     wanted: 'names',
     cost: (entry) => ({ replyBytes: entryBytes(entry), directoryBytes: 0 }),
     entryBytesTypical: 40,

@@ -2,7 +2,8 @@ import type { entryplus3 } from '../../protocol/nfs3/messages.js';
 import { DATA_BYTES_MAX, FATTR3_BYTES } from '../../protocol/nfs3/types.js';
 import type { DirectoryEntry } from '../fs/file-system.js';
 import { toFattr3 } from './attributes.js';
-import { COOKIE_VERIFIER, directoryReply, opaqueBytes, type ReplyLimits } from './directory-reply.js';
+import { COOKIE_VERIFIER, directoryReply, type ReplyLimits } from './directory-reply.js';
+import { opaqueBytes, type RunEncoder } from './encoded-run.js';
 import { answer, type Handler } from './procedure.js';
 import { RESOK_FIXED_BYTES } from './readdir.js';
 
@@ -16,24 +17,25 @@ export const readdirplus: Handler<'READDIRPLUS'> = (options, args, call) =>
     options,
     call,
     async (context) => {
-      const limits = limitsOf(args.dircount, args.maxcount);
+      const limits = limitsOf(args.dircount, args.maxcount, options.runs.attributes);
       const reply = await directoryReply(options.fs, context, args.dir, args.cookie, limits);
       return {
         status: 'NFS3_OK',
         resok: {
           dir_attributes: reply.attributes && toFattr3(reply.attributes),
           cookieverf: COOKIE_VERIFIER,
-          reply: { entries: reply.entries.map(toEntryplus3), eof: reply.eof },
+          reply: { entries: reply.entries.map(toEntryplus3), eof: reply.eof, encoded: reply.encoded },
         },
       };
     },
     (status) => ({ status, resfail: { dir_attributes: undefined } }),
   );
 
-function limitsOf(dircount: number, maxcount: number): ReplyLimits {
+function limitsOf(dircount: number, maxcount: number, encoder: RunEncoder): ReplyLimits {
   return {
     replyBytes: Math.min(maxcount, DATA_BYTES_MAX) - RESOK_FIXED_BYTES,
     directoryBytes: dircount,
+    encoder,
     wanted: 'attributes',
     cost: entryCost,
     entryBytesTypical: 192,

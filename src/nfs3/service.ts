@@ -6,6 +6,7 @@ import { service, type Call, type Service } from '../rpc/service.js';
 import { access } from './access.js';
 import { commit } from './commit.js';
 import { create } from './create.js';
+import { RunEncoder } from './encoded-run.js';
 import { fsinfo } from './fsinfo.js';
 import { fsstat } from './fsstat.js';
 import { getattr } from './getattr.js';
@@ -14,7 +15,7 @@ import { lookup } from './lookup.js';
 import { mkdir } from './mkdir.js';
 import { mknod } from './mknod.js';
 import { pathconf } from './pathconf.js';
-import type { Handler, ProcedureOptions } from './procedure.js';
+import type { Handler, Handling, ProcedureOptions } from './procedure.js';
 import { read } from './read.js';
 import { readdir } from './readdir.js';
 import { readdirplus } from './readdirplus.js';
@@ -29,10 +30,12 @@ import { write } from './write.js';
 /** NFSv3 over `fs`. The handlers never throw for a failed operation: each answers in its own failure arm. */
 export function nfs3Service(options: ProcedureOptions): Service<typeof NFS3> {
   type Name = ProcedureName<typeof NFS3>;
+  const runs = { names: new RunEncoder('names'), attributes: new RunEncoder('handles') };
+  const handling: Handling = { ...options, runs };
   const bind =
     <N extends Name>(handler: Handler<N>) =>
     (args: ArgsOf<typeof NFS3, N>, call: Call): Soon<ResultOf<typeof NFS3, N>> =>
-      handler(options, args, call);
+      handler(handling, args, call);
   return service(NFS3, {
     NULL: () => undefined,
     GETATTR: bind<'GETATTR'>(getattr),

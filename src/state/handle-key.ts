@@ -75,7 +75,7 @@ export class HandleKey {
   }
 
   /** As `sealOnce`, of many nodes of one export: HANDLE_BYTES of each, one behind the other. */
-  sealMany(exportId: bigint, nodeIds: readonly bigint[]): Buffer {
+  sealMany(exportId: bigint, nodeIds: ArrayLike<bigint>): Buffer {
     const count = nodeIds.length;
     const handles = Buffer.allocUnsafe(count * HANDLE_BYTES);
     const view = new DataView(handles.buffer, handles.byteOffset, handles.length);

@@ -83,6 +83,13 @@ export class NodeDatabase {
     return stored === BURIED ? 'buried' : recordOf(id, stored);
   }
 
+  /** The ids of all nodes, be they buried; undefined where there are more than `max`. */
+  nodeIds(max: number): bigint[] | undefined {
+    const ids: bigint[] = [];
+    for (const key of this.#nodes.getKeys({ limit: max + 1 })) ids.push(key.readBigUInt64BE(0));
+    return ids.length > max ? undefined : ids;
+  }
+
   childId(parent: bigint, name: string): bigint | undefined {
     return this.#children.get(childKey(parent, name))?.readBigUInt64BE(0);
   }

@@ -19,6 +19,7 @@ import {
   type NodeRecord,
   type Removal,
 } from './node-changes.js';
+import { IdFilter } from './id-filter.js';
 import { NodeCommitter } from './node-committer.js';
 import { NodeDatabase } from './node-database.js';
 import { NodeLog } from './node-log.js';
@@ -30,6 +31,9 @@ import { StagedNames } from './staged-names.js';
 export class NodeLogError extends Error {
   override readonly name = 'NodeLogError';
 }
+
+/** Ids that are read at the start, at most: some 10 ms. */
+const KNOWN_IDS_MAX = 16_384;
 
 interface Waiter {
   readonly resolve: () => void;
@@ -53,6 +57,10 @@ export class NodeStore {
   readonly #log: NodeLog;
   readonly #committer: NodeCommitter;
   readonly #staged: StagedNames;
+  /** All ids that anybody has or had, where so few were there at the start that they could be read. */
+  readonly #ids = new IdFilter();
+  /** Changes of anything but new names that listings showed. */
+  #changes = 0;
   #growing = new NodeChanges();
   #growingWaiters: Waiter[] = [];
   #appending = new NodeChanges();
@@ -70,8 +78,21 @@ export class NodeStore {
     this.#log = log;
     this.#committer = new NodeCommitter(this.#database, log);
     this.#staged = new StagedNames(this.#database, (number) => this.#committer.listedMerged(number));
+    this.#noteIds([...changes, ...listed]);
     replayListed(listed, logNumber, this.#staged, (id) => this.#database.node(id) !== undefined);
     this.#committer.add(replayed(changes, logNumber, this.#staged), this.#staged);
+  }
+
+  #noteIds(logged: readonly NodeChanges[]): void {
+    const known = this.#database.nodeIds(KNOWN_IDS_MAX);
+    if (known === undefined) this.#ids.forget();
+    for (const id of known ?? []) this.#ids.add(id);
+    for (const { nodes } of logged) for (const id of nodes.keys()) this.#ids.add(id);
+  }
+
+  /** Another number once anything has changed but for new names that `putListed` put. */
+  get changes(): number {
+    return this.#changes;
   }
 
   node(id: bigint): NodeRecord | undefined {
@@ -87,6 +108,7 @@ export class NodeStore {
 
   /** Nobody has the id, nor ever had it unless it was drawn. */
   isFree(id: bigint): boolean {
+    if (this.#ids.isNew(id)) return true;
     // Mostly it is: what is in the cache is found behind it, too.
     const found = this.#findUnkept(id);
     return found === undefined || found === 'dropped';
@@ -139,6 +161,7 @@ export class NodeStore {
 
   /** Puts a new node and its name without the cache: a listing showed it, and nobody asked for it by name. */
   putListed(record: NodeRecord): void {
+    this.#ids.add(record.id);
     // Where the name was another node's, that it is gone may be on its way.
     if (this.#hasChange(record.parent, record.name) || !this.#staged.add(record)) {
       this.#growing.nodes.set(record.id, record);
@@ -196,6 +219,8 @@ export class NodeStore {
   }
 
   putNode(record: NodeRecord): void {
+    this.#changes++;
+    this.#ids.add(record.id);
     this.#unstage(record.id);
     this.#growing.nodes.set(record.id, record);
     this.#nodeCache.set(record.id, record);
@@ -219,6 +244,7 @@ export class NodeStore {
    */
   bury(removal: Removal): void {
     const { id } = removal;
+    this.#changes++;
     this.#growing.nodes.set(id, this.node(id)?.drawn === true ? 'dropped' : 'buried');
     this.#nodeCache.delete(id);
     this.#growing.burials.push(removal);
@@ -234,6 +260,7 @@ export class NodeStore {
 
   /** Makes `name` in `parent` mean `id`. */
   putChild(parent: bigint, name: string, id: bigint): void {
+    this.#changes++;
     this.#unstageName(parent, name);
     this.#growing.setChild(parent, name, id);
     this.#childCache.set(this.#childCacheKey(parent, name), id);
@@ -241,6 +268,7 @@ export class NodeStore {
   }
 
   deleteChild(parent: bigint, name: string): void {
+    this.#changes++;
     this.#unstageName(parent, name);
     this.#growing.setChild(parent, name, GONE);
     // Dropped rather than set to GONE: `putListed` doesn't touch the cache, and GONE would hide what it puts.

@@ -41,6 +41,13 @@ export interface NodeTableOptions {
   readonly nowMs?: () => number;
 }
 
+/** Nodes of a page of a listing. */
+export interface InternedNames {
+  readonly ids: readonly bigint[];
+  /** Their records; undefined of those that were made. */
+  readonly known: readonly (NodeRecord | undefined)[];
+}
+
 export class NodeTable {
   readonly #store: NodeStore;
   readonly #hash: KeyedHash;
@@ -99,22 +106,23 @@ export class NodeTable {
    * The live nodes with these names in `parent`, in their order; where there is none it is made, as `intern` does, with the facts at the same index. For
    * pages of listings: nothing is put into the cache. A name may come twice.
    */
-  internListed(
-    parent: bigint,
-    names: readonly string[],
-    facts: readonly unknown[],
-  ): { readonly record: NodeRecord; readonly isNew: boolean }[] {
-    const known = this.#store.childIdsOf(parent, names);
-    const firstIds = this.#firstIds(parent, names, known);
-    return names.map((name, at) => {
-      const id = known[at] ?? this.#store.growingChildId(parent, name);
+  internListed(parent: bigint, names: readonly string[], facts: readonly unknown[]): InternedNames {
+    const found = this.#store.childIdsOf(parent, names);
+    const firstIds = this.#firstIds(parent, names, found);
+    // In order none comes twice.
+    const isInOrder = names.every((name, at) => at === 0 || name > (names[at - 1] ?? ''));
+    const known: (NodeRecord | undefined)[] = [];
+    const ids = names.map((name, at) => {
+      const id = found[at] ?? (isInOrder ? undefined : this.#store.growingChildId(parent, name));
       const record = id === undefined ? undefined : this.#store.nodeUnkept(id);
-      if (record !== undefined) return { record, isNew: false };
+      known.push(record);
+      if (record !== undefined) return record.id;
       checkName(name);
       const made = this.#newRecord(parent, name, facts[at], firstIds[at]);
       this.#store.putListed(made);
-      return { record: made, isNew: true };
+      return made.id;
     });
+    return { ids, known };
   }
 
   #newRecord(parent: bigint, name: string, facts: unknown, first = this.#firstId(parent, name)): NodeRecord {
@@ -272,6 +280,11 @@ export class NodeTable {
   /** Resolves when all changes so far are committed: they survive a kill of this process. Errors: NodeLogError. */
   settled(): Promise<void> {
     return this.#store.settled();
+  }
+
+  /** Another number once anything has changed but for new names that `internListed` made. */
+  get changes(): number {
+    return this.#store.changes;
   }
 
   /** Nodes with changes that a kill of this process would lose. */

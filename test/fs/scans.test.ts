@@ -1,7 +1,7 @@
 /** READDIR over directories that change, from cookies of any kind: what is there all the time comes once, and every scan ends. */
 import fc from '../support/fast-check.js';
 import t, { type Test } from 'tap';
-import type { Handle } from '../../src/fs/file-system.js';
+import type { DirectoryEntry, EntryRun, Handle } from '../../src/fs/file-system.js';
 import { StoreError } from '../../src/store/errors.js';
 import { Mounted } from './mounted.js';
 
@@ -18,6 +18,89 @@ async function directoryOf(test: Test, files: number, metadataTtlMs = 3000): Pro
 
 const nameOf = (at: number): string => `f${String(at).padStart(5, '0')}`;
 
+/** A page of at most so many entries, as READDIR takes it: with those of a run, if it has one. */
+async function readPage(
+  m: Mounted,
+  directory: Handle,
+  cookie: bigint,
+  entriesMax: number,
+  form: 'entries' | 'runs',
+): Promise<{ readonly entries: readonly DirectoryEntry[]; readonly end: boolean; readonly hasRun: boolean }> {
+  const page = await m.fs.readdir(m.context, directory, cookie, entriesMax, 'attributes', form);
+  const { entries, more, end } = page;
+  if (more === undefined) return { entries, end, hasRun: false };
+  const all = [...entries, ...entriesOf(more.run).slice(more.from)];
+  return { entries: all.slice(0, entriesMax), end: end && all.length <= entriesMax, hasRun: true };
+}
+
+const HANDLE_BYTES = 36;
+
+const entriesOf = ({ ids, names, nameEnds, handles }: EntryRun): DirectoryEntry[] =>
+  [...ids].map((id, at) => ({
+    fileid: id,
+    cookie: id,
+    name: names.subarray(at === 0 ? 0 : nameEnds[at - 1], nameEnds[at]),
+    attributes: undefined,
+    handle: handles.subarray(at * HANDLE_BYTES, (at + 1) * HANDLE_BYTES),
+  }));
+
+const told = ({ fileid, cookie, name, attributes, handle }: DirectoryEntry): unknown => ({
+  ...{ fileid, cookie, name: name.toString(), attributes },
+  handle: handle?.toString('hex'),
+});
+
+await t.test(
+  'a run has the very entries that are looked up one by one, until one of them changes',
+  async (t) => {
+    const m = await directoryOf(t, 0);
+    for (let i = 0; i < 2500; i++)
+      m.store.putNow(`d/${i % 7 === 3 ? 'ü' : 'a'}${nameOf(i)}`, Buffer.from('x'));
+    for (let i = 0; i < 40; i++) m.store.putNow(`d/b${nameOf(i)}/below`, Buffer.from('x'));
+    const directory = await m.at('d');
+    let runs = 0;
+    for (let cookie = 0n, end = false; !end;) {
+      const run = await readPage(m, directory, cookie, 300, 'runs');
+      const plain = await readPage(m, directory, cookie, run.entries.length, 'entries');
+      t.strictSame(run.entries.map(told), plain.entries.map(told));
+      if (run.hasRun) runs++;
+      ({ end } = run);
+      cookie = run.entries.at(-1)?.cookie ?? 0n;
+    }
+    t.ok(runs > 4, 'nearly all were runs');
+    const first = await readPage(m, directory, 0n, 10, 'runs');
+    const cookie = first.entries.at(-1)?.cookie ?? 0n;
+    t.equal((await readPage(m, directory, cookie, 10, 'runs')).hasRun, true);
+    const [next] = (await readPage(m, directory, cookie, 10, 'runs')).entries;
+    await m.fs.lookup(m.context, directory, next?.name ?? Buffer.alloc(0));
+    const looked = await readPage(m, directory, cookie, 10, 'runs');
+    t.equal(looked.hasRun, false, 'one has attributes now');
+    t.equal(looked.entries[0]?.attributes?.size, 1);
+  },
+);
+
+for (const change of ['removed', 'renamed away', 'found absent'] as const) {
+  await t.test(`a run without a file that was ${change} meanwhile`, async (t) => {
+    const m = await directoryOf(t, 1500);
+    const directory = await m.at('d');
+    const first = await readPage(m, directory, 0n, 10, 'runs');
+    const cookie = first.entries.at(-1)?.cookie ?? 0n;
+    const before = await readPage(m, directory, cookie, 20, 'runs');
+    t.equal(before.hasRun, true);
+    const name = before.entries[5]?.name ?? Buffer.alloc(0);
+    m.clock.advance(10);
+    if (change === 'removed') await m.fs.remove(m.context, directory, name);
+    else if (change === 'renamed away')
+      await m.fs.rename(m.context, directory, name, directory, Buffer.from('z'));
+    else {
+      m.store.objects.delete(`d/${name.toString()}`);
+      m.clock.advance(5000);
+      await t.rejects(async () => m.fs.lookup(m.context, directory, name));
+    }
+    const after = await readPage(m, directory, cookie, 20, 'runs');
+    t.notOk(after.entries.some((entry) => entry.name.equals(name)));
+  });
+}
+
 /** A whole scan; `between` runs after each page. Fails where it doesn't end or a cookie comes twice. */
 async function scan(
   m: Mounted,
@@ -30,7 +113,7 @@ async function scan(
   let cookie = options.from ?? 0n;
   for (let call = 0; ; call++) {
     if (call > (options.callsMax ?? 10_000)) throw new Error(`no end after ${call} calls`);
-    const page = await m.fs.readdir(m.context, directory, cookie, pageEntries);
+    const page = await readPage(m, directory, cookie, pageEntries, call % 3 === 2 ? 'entries' : 'runs');
     for (const entry of page.entries) {
       if (cookies.has(entry.cookie)) throw new Error(`${entry.name.toString()} came twice`);
       cookies.add(entry.cookie);

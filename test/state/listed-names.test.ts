@@ -164,7 +164,7 @@ const CHILD = `
     const names = Array.from({ length: ${PAGE} }, (_, at) => 'p' + page + '-' + at);
     const found = table.internListed(root.id, names, names.map(() => facts));
     if (page % 2 === 0) await table.settled();
-    table.setFacts(found[3].record.id, { page });
+    table.setFacts(found.ids[3], { page });
     if (page > 0) table.remove(table.childId(root.id, 'p' + (page - 1) + '-5'));
     if (page % 5 === 0) void table.flushed();
     await table.settled();
@@ -211,7 +211,7 @@ await t.test('names of listings, and what was changed of them, survive kill -9',
     }
     const again = table.internListed(root, ['p1-4', 'p1-5'], FACTS);
     t.strictSame(
-      again.map(({ isNew, record: { drawn } }) => ({ isNew, drawn })),
+      again.ids.map((id, at) => ({ isNew: again.known[at] === undefined, drawn: table.get(id)?.drawn })),
       [
         { isNew: false, drawn: false },
         { isNew: true, drawn: true },

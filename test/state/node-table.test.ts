@@ -208,7 +208,7 @@ void t.test(
       const path = parent === root.id ? ['bucket'] : ['bucket', 'a', long];
       const listed = table.internListed(parent, names, []);
       t.strictSame(
-        listed.map(({ record }) => record.id),
+        listed.ids,
         names.map((name) => hashed(...path, name)),
       );
     }
@@ -297,7 +297,11 @@ void t.test('any sequence of changes, settling and reopening reads like a map of
                 ? [name]
                 : ['n3', 'n0', 'n1', 'n2', 'n0', name, 'n9', 'n5', '\u{1F600}'].slice(b % 3);
             const known = listed.map((each) => liveAt(id, each));
-            for (const [at, { record, isNew }] of table.internListed(id, listed, []).entries()) {
+            const { ids, known: records } = table.internListed(id, listed, []);
+            for (const [at, found] of ids.entries()) {
+              const record = table.get(found);
+              if (record === undefined) throw new Error(`no record of ${found}`);
+              const isNew = records[at] === undefined;
               const there = known[at] ?? liveAt(id, record.name);
               if (record.name !== listed[at])
                 throw new Error(`expected ${listed[at] ?? ''}, got ${record.name}`);
