@@ -6,8 +6,8 @@ import type { ReaderShared } from './fetcher.js';
 import type { Span } from './span.js';
 import type { Verification } from './verification.js';
 
-/** A stream has room for several large blocks where its readahead may be as long as so many. */
-const LARGE_BLOCKS_MIN = 8;
+/** A stream has room for large blocks where its readahead may be as long as one: 64 streams have 1 MiB each for it under 256 MiB. */
+const LARGE_BLOCKS_MIN = 1;
 
 export class Places {
   readonly #version: ObjectVersion;

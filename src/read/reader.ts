@@ -387,7 +387,9 @@ async function arrival(
   asked: Span,
   signal: AbortSignal | undefined,
 ): Promise<void> {
-  for (const block of blocks) {
+  for (const [at, block] of blocks.entries()) {
+    // Blocks of one GET come one after the other: one wait for all of them.
+    if (blocks[at + 1]?.fetch === block.fetch) continue;
     const until = Math.min(block.offset + block.length, asked.end);
     if (block.offset + block.filled < until) await block.fetch.waitFor(until, signal);
   }

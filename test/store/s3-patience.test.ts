@@ -3,8 +3,10 @@ import t, { type Test } from 'tap';
 import type { Socket } from 'node:net';
 import fc from '../support/fast-check.js';
 import type { ObjectStore } from '../../src/store/object-store.js';
+import { Attempt } from '../../src/store/s3/attempt.js';
 import { Patience } from '../../src/store/s3/patience.js';
 import { createS3Store } from '../../src/store/s3/s3-store.js';
+import { Watch } from '../../src/store/s3/watch.js';
 import { createLogger } from '../../src/telemetry/log.js';
 import { serve } from '../support/bare-server.js';
 import { storeErrorKind } from '../support/store-error-kind.js';
@@ -150,4 +152,26 @@ await t.test('where all have become slow, few are asked again', async (t) => {
   for (const answer of slow) answer();
   for (const bytes of await Promise.all(gets)) t.equal(bytes, BODY);
   t.equal(requests.length, 8 + 44);
+});
+
+await t.test('a GET whose bytes stand in line for this process is not asked again', async (t) => {
+  const patience = new Patience();
+  for (let answer = 0; answer < 8; answer++) patience.observe(0);
+  const waits = { firstByteMs: 1, stallMs: 1 };
+  Object.defineProperty(patience, 'waits', { get: () => waits });
+  const attempt = new Attempt({
+    number: 1,
+    previous: undefined,
+    callerSignal: undefined,
+    onProgress: () => undefined,
+  });
+  attempt.hold(true);
+  const watch = new Watch(attempt, patience);
+  t.teardown(() => watch.end());
+  // Timers and what they begin, many times over.
+  for (let turn = 0; turn < 20; turn++) await new Promise((resolve) => setTimeout(resolve, 2));
+  t.equal(attempt.cutOff, undefined);
+  attempt.hold(false);
+  while (attempt.cutOff === undefined) await new Promise((resolve) => setTimeout(resolve, 2));
+  t.equal(attempt.cutOff, 'timeout');
 });

@@ -17,6 +17,7 @@ export class Attempt {
   #timer: NodeJS.Timeout | undefined;
   #wholeTimer: NodeJS.Timeout | undefined;
   #cutOff: CutOff | undefined;
+  #held = false;
 
   constructor(options: {
     readonly number: number;
@@ -55,6 +56,15 @@ export class Attempt {
   /** Something arrived: the limit counts from now. */
   alive(): void {
     this.#timer?.refresh();
+  }
+
+  /** What has come waits for this process to read it: the store isn't slow meanwhile. */
+  get held(): boolean {
+    return this.#held;
+  }
+
+  hold(waits: boolean): void {
+    this.#held = waits;
   }
 
   /** Part of the result is safe: the retry budgets start anew. */

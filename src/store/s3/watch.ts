@@ -42,6 +42,11 @@ export class Watch {
 
   #wait(ms: number): void {
     const timer = setTimeout(() => {
+      // What has come stands in line for this process, however long the others take.
+      if (this.#attempt.held) {
+        timer.refresh();
+        return;
+      }
       const heard = this.#heard;
       // What has come while this process was busy is read first.
       setImmediate(() => {

@@ -7,6 +7,7 @@ import type { ResolvedOptions } from '../options.js';
 import { Addresses } from './addresses.js';
 import type { AnswerHead } from './answer-parser.js';
 import { Connection, type ExchangeHandler, type ExchangeRequest, reset } from './connection.js';
+import { ReadTurns } from './read-turns.js';
 
 /** S3 closes connections after some 20 s without a request, many servers after 5 s or more. */
 const REST_MS = 15_000;
@@ -17,10 +18,6 @@ const REST_MS = 15_000;
 const LIFE_MS = 300_000;
 /** Room for what a socket holds: fewer, larger reads. One for all connections. */
 const SCRATCH_BYTES = 256 * 1024;
-/** Bytes read in one turn of the event loop, a few milliseconds' work, shared by all connections; and of one of them at least and at most. */
-const TURN_BYTES = 8 * 1024 * 1024;
-const BURST_BYTES_MIN = 128 * 1024;
-const BURST_BYTES_MAX = 1024 * 1024;
 /** Addresses tried for one connection. */
 const ADDRESSES_TRIED = 2;
 
@@ -44,8 +41,7 @@ export class ConnectionPool {
   readonly #now: () => number;
   /** By origin: the TLS session to resume. */
   readonly #sessions = new Map<string, Buffer>();
-  /** Exchanges under way. */
-  #busy = 0;
+  readonly #turns = new ReadTurns();
   #closed = false;
 
   constructor(options: PoolOptions) {
@@ -94,13 +90,7 @@ export class ConnectionPool {
     request: ExchangeRequest,
     handler: ExchangeHandler,
   ): Promise<void> {
-    this.#busy += 1;
-    let head: AnswerHead;
-    try {
-      head = await connection.exchange(request, handler);
-    } finally {
-      this.#busy -= 1;
-    }
+    const head = await connection.exchange(request, handler);
     if (!connection.reusable) return;
     const restMs = Math.min(REST_MS, restAllowed(head));
     const isOld = this.#now() >= (this.#all.get(connection) ?? 0);
@@ -142,7 +132,7 @@ export class ConnectionPool {
             timeoutMs: this.#options.connectMs,
             signal,
             onSession: (session) => this.#sessions.set(origin.origin, session),
-            burstBytes: () => Math.min(Math.max(TURN_BYTES / this.#busy, BURST_BYTES_MIN), BURST_BYTES_MAX),
+            turns: this.#turns,
           },
         );
         return this.#register(connection, origin.origin);

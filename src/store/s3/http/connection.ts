@@ -8,6 +8,7 @@ import { connect as connectTcp, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import type { Body } from '../../object-store.js';
 import { AnswerParser, type AnswerHead } from './answer-parser.js';
+import type { ReadTurns } from './read-turns.js';
 
 /** Where a connection goes. */
 export interface Peer {
@@ -30,6 +31,8 @@ export interface ExchangeHandler {
   body(chunk: Buffer): void;
   /** Where the body's next bytes are wanted: what is read there is handed to `body` from there. Not used once the exchange has ended. */
   room?(): Buffer | undefined;
+  /** Bytes that have come aren't read before those of other connections; false: from now on they are. */
+  inLine?(waits: boolean): void;
 }
 
 export interface ExchangeRequest {
@@ -63,7 +66,7 @@ export class Connection {
   readonly #socket: Socket;
   readonly #scratch: Buffer;
   readonly #headScratch: Buffer;
-  readonly #burstBytes: () => number;
+  readonly #turns: ReadTurns;
   /** Not over TLS: node:tls decrypts on into the buffer that it has when the socket is destroyed meanwhile. */
   readonly #lends: boolean;
   readonly #parser: AnswerParser;
@@ -72,15 +75,23 @@ export class Connection {
   #exchange: Exchange | undefined;
   /** Bytes of an answer have come since the exchange began. */
   #heard = false;
+  /** Bytes read since it last stood in line. */
   #burst = 0;
+  #inLine = false;
   #error: Error | undefined;
+  /** The other connections have read. */
+  readonly #onTurn = (): void => {
+    this.#inLine = false;
+    this.#exchange?.handler.inLine?.(false);
+    this.#socket.resume();
+  };
   readonly #onAbort = (): void => this.#fail(new Error('cut off'));
 
   private constructor(
     peer: Peer,
-    { scratch, burstBytes }: { readonly scratch: Buffer; readonly burstBytes: () => number },
+    { scratch, turns }: { readonly scratch: Buffer; readonly turns: ReadTurns },
   ) {
-    this.#burstBytes = burstBytes;
+    this.#turns = turns;
     this.#lends = peer.tls === undefined;
     this.#scratch = scratch;
     this.#headScratch = scratch.subarray(0, HEAD_BYTES);
@@ -115,11 +126,8 @@ export class Connection {
       readonly timeoutMs: number;
       readonly signal: AbortSignal;
       readonly onSession: (session: Buffer) => void;
-      /**
-       * Bytes after which a body gives way to the others: libuv reads on for as long as the socket has bytes, and with dozens of GETs the
-       * turns of the event loop would become long.
-       */
-      readonly burstBytes: () => number;
+      /** Of all connections together. */
+      readonly turns: ReadTurns;
     },
   ): Promise<Connection> {
     const connection = new Connection(peer, options);
@@ -168,6 +176,8 @@ export class Connection {
       this.#parser.begin(request.method);
       this.#socket.ref();
       this.#socket.setTimeout(request.silenceMs);
+      // It may have read its share with the last answer.
+      if (this.#inLine) handler.inLine?.(true);
       this.#send(request, (error) => {
         if (error !== undefined && error !== null) return;
         exchange.sent = true;
@@ -200,7 +210,8 @@ export class Connection {
     if (!this.#lends) return this.#scratch;
     try {
       const room = this.#exchange?.handler.room?.();
-      if (room !== undefined && room.length > 0) return room.subarray(0, Math.min(bytes, this.#burstBytes()));
+      if (room !== undefined && room.length > 0)
+        return room.subarray(0, Math.min(bytes, this.#turns.shareBytes));
     } catch (error) {
       this.#fail(error instanceof Error ? error : new Error(String(error)));
     }
@@ -218,9 +229,11 @@ export class Connection {
       return false;
     }
     this.#burst += bytes.length;
-    if (this.#burst < this.#burstBytes()) return true;
+    if (!this.#turns.isOver(bytes.length, this.#burst)) return true;
     this.#burst = 0;
-    setImmediate(() => this.#socket.resume());
+    this.#inLine = true;
+    this.#exchange?.handler.inLine?.(true);
+    this.#turns.enter(this.#onTurn);
     return false;
   }
 

@@ -147,6 +147,7 @@ export class Transport {
             errorBytes += chunk.length;
             errorBody.push(Buffer.from(chunk));
           },
+          inLine: (waits) => attempt.hold(waits),
           room: () => (answer === undefined || refused ? undefined : sink.room?.()),
         },
         request.repeatable,
