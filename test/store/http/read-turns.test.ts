@@ -31,7 +31,7 @@ await t.test('a connection reads its share, and half of it in a turn that is ful
   t.equal(turns.isOver(share / 2, share / 2), false);
   t.equal(turns.isOver(share / 2 - 1, share - 1), false);
   t.equal(turns.isOver(1, share), true);
-  for (let each = 0; each < 32; each++) turns.isOver(share, share);
+  for (let each = 0; each < 16; each++) turns.isOver(share, share);
   t.equal(turns.isOver(1, share / 2 - 1), false);
   t.equal(turns.isOver(1, share / 2), true);
   end();
@@ -42,21 +42,21 @@ await t.test('a connection reads its share, and half of it in a turn that is ful
 await t.test('who stands in line reads in the order of coming, so many in a turn', (t) => {
   const { turns, end } = turnsByHand();
   const read: number[] = [];
-  for (let each = 0; each < 40; each++) turns.enter(() => void read.push(each));
+  for (let each = 0; each < 20; each++) turns.enter(() => void read.push(each));
   t.same(read, []);
   end();
   t.same(
     read,
-    Array.from({ length: 32 }, (_, each) => each),
+    Array.from({ length: 16 }, (_, each) => each),
   );
-  turns.enter(() => void read.push(40));
+  turns.enter(() => void read.push(20));
   end();
   t.same(
     read,
-    Array.from({ length: 41 }, (_, each) => each),
+    Array.from({ length: 21 }, (_, each) => each),
   );
   end();
-  t.equal(read.length, 41);
+  t.equal(read.length, 21);
   t.end();
 });
 

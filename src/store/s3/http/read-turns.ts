@@ -8,8 +8,8 @@
  * Who waits for bytes from the store isn't in line, and keeps nobody else from reading.
  */
 
-/** Read in one turn of the event loop by those from the line: some milliseconds' work. */
-const TURN_BYTES = 32 * 1024 * 1024;
+/** Read in one turn of the event loop by those from the line: some milliseconds' work. More makes many streams cheaper, and each of them wait longer. */
+const TURN_BYTES = 16 * 1024 * 1024;
 /** Read by one connection before others are looked at; half of it in a turn that has read more than its bytes. */
 const SHARE_BYTES = 1024 * 1024;
 
