@@ -1,6 +1,7 @@
 /**
  * A case by the daemon and by a peer: both are prepared, each with a store of its own, and their rounds run in turn, so that whatever else the
- * machine does falls on both. Floors are left out.
+ * machine does falls on both. Who is second finds the machine otherwise than who is first, so they change places from round to round. Floors are left
+ * out.
  */
 import { endAll, prepareCase, type Case, type Prepared, type Sample, type Setup } from './measure.js';
 import type { Peer } from './server.js';
@@ -42,8 +43,10 @@ export async function runAgainst(
     };
     const theirs = await attempt(() => prepareCase(each, { ...options, startServer: peer.start }, ends));
     for (let round = 0; round <= options.rounds; round++) {
+      const compete = (): Promise<Sample | undefined> => attempt(async () => theirs?.work(round));
+      const before = round % 2 === 0 ? await compete() : undefined;
       const sample = await ours.work(round);
-      const other = await attempt(async () => theirs?.work(round));
+      const other = before ?? (await compete());
       if (round === 0) continue;
       if (other === undefined) alone.push(sample);
       else rounds.push({ ours: sample, theirs: other });
